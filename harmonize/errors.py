@@ -1,0 +1,44 @@
+"""Everything that can go wrong and is the user's to mend, as a tree.
+
+    HarmonizeError        exit code 2
+    ├── ConfigError       a setting: unknown key, wrong type, out of range, no such preset
+    ├── InputError        a picture, mask or placement that cannot be used
+    ├── OutputError       a place that cannot be written, or holds a file already
+    ├── WeightsError      network weights that are missing, damaged or of the wrong shape
+    └── DeviceError       a device that this machine does not have
+
+Every message is one line: what is wrong, where, and what to do about it.
+"""
+
+
+class HarmonizeError(Exception):
+    """An error that the user can mend; `exit_code` is what the command exits with."""
+
+    exit_code = 2
+
+
+class ConfigError(HarmonizeError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class InputError(HarmonizeError):
+    """A picture, mask or placement cannot be used."""
+
+
+class OutputError(HarmonizeError):
+    """A result cannot be written where it was asked for."""
+
+
+class WeightsError(HarmonizeError):
+    """Network weights are missing, damaged or of the wrong shape."""
+
+
+class DeviceError(HarmonizeError):
+    """The device asked for is not on this machine."""
+
+
+class StopRun(Exception):  # noqa: N818 - a request, not an error
+    """Raised by an `on_step` callback to end a run early and keep the picture so far.
+
+    The run then finishes as usual, and its record says `"interrupted": true`.
+    """

@@ -1,0 +1,139 @@
+"""VGG19 as named taps (`relu1_1` … `relu5_1`).
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+(2014), configuration E, up to the first convolution of the fifth block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One 3×3 convolution: torchvision's name, channels, the ReLU behind it, its grid's stride."""
+
+    name: str
+    channels_in: int
+    channels_out: int
+    tap: str
+    stride: int
+    pool_before: bool
+
+
+def _layout() -> tuple[Convolution, ...]:
+    blocks = ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512))
+    layers: list[Convolution] = []
+    index, before = 0, 3
+    for block, (count, channels) in enumerate(blocks, start=1):
+        for number in range(1, count + 1):
+            pool = number == 1 and block > 1
+            layers.append(
+                Convolution(
+                    f"features.{index}",
+                    before,
+                    channels,
+                    f"relu{block}_{number}",
+                    2 ** (block - 1),
+                    pool,
+                )
+            )
+            index, before = index + 2, channels
+        index += 1
+    return tuple(layers)
+
+
+LAYOUT = _layout()
+STRIDE = {layer.tap: layer.stride for layer in LAYOUT}
+
+
+def depth(tap: str) -> int:
+    """How many convolutions lie at or before `tap`."""
+    return next(i for i, layer in enumerate(LAYOUT, start=1) if layer.tap == tap)
+
+
+class VGG19:
+    """The network up to `relu5_1`, frozen.
+
+    `state` holds float32 tensors under torchvision's names (`features.0.weight` …). `padding`
+    is `replicate` when the picture is a window of a larger one (zeros would draw an edge that is
+    not there), `zeros` as in the paper. `precision` is the type of the convolutions; what comes
+    out is float32 always.
+    """
+
+    def __init__(
+        self,
+        state: Mapping[str, Tensor],
+        *,
+        device: torch.device | str = "cpu",
+        precision: torch.dtype = torch.float32,
+        padding: str = "replicate",
+    ) -> None:
+        self.device = torch.device(device)
+        self.precision = precision
+        self.padding = padding
+        self._weights = [
+            (
+                state[f"{layer.name}.weight"]
+                .to(self.device, precision)
+                .contiguous(memory_format=torch.channels_last),
+                state[f"{layer.name}.bias"].to(self.device, precision),
+            )
+            for layer in LAYOUT
+        ]
+        self._mean = torch.tensor(MEAN, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
+
+    def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of `image` [1, 3, H, W] (sRGB, 0 to 1) at `taps`: tap → [C, h, w], float32.
+
+        h and w are H and W divided by the tap's stride, rounded down.
+        """
+        wanted = set(taps)
+        deepest = max(depth(tap) for tap in wanted)
+        x = (image - self._mean) / self._std
+        x = x.to(self.precision).contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = {}
+        for layer, (weight, bias) in zip(LAYOUT[:deepest], self._weights[:deepest], strict=True):
+            if layer.pool_before:
+                x = F.max_pool2d(x, 2)
+            if self.padding == "replicate":
+                x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
+            else:
+                x = F.conv2d(x, weight, bias, padding=1)
+            x = F.relu(x)
+            if layer.tap in wanted:
+                found[layer.tap] = x[0].float()
+        return {tap: found[tap] for tap in taps}
+
+
+def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+    """`mask` [H, W] (0 to 1) on the grid of each tap: tap → [h, w], 0 to 1.
+
+    As the activations travel: a 3×3 mean at every convolution, a halving at every pooling
+    (paper, section 4.1). Borders count only what lies inside the picture.
+    """
+    wanted = set(taps)
+    m = mask[None, None]
+    found: dict[str, Tensor] = {}
+    for layer in LAYOUT[: max(depth(tap) for tap in wanted)]:
+        if layer.pool_before:
+            m = F.avg_pool2d(m, 2)
+        m = F.avg_pool2d(m, 3, stride=1, padding=1, count_include_pad=False)
+        if layer.tap in wanted:
+            found[layer.tap] = m[0, 0]
+    return {tap: found[tap] for tap in taps}
+
+
+def grids_nest(taps: Sequence[str]) -> bool:
+    """Whether each tap's grid is as coarse as, or coarser than, the one before it."""
+    return all(STRIDE[a] <= STRIDE[b] for a, b in pairwise(taps))

@@ -1,0 +1,69 @@
+"""Image filters and color spaces, on tensors [C, H, W] with values 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from kornia.color import lab_to_rgb, rgb_to_lab
+from kornia.filters import gaussian_blur2d, guided_blur
+from torch import Tensor
+
+# sRGB to an orthonormal luma and two opponent channels: gray has no chroma, and distances keep.
+OPPONENT = (
+    (3**-0.5, 3**-0.5, 3**-0.5),
+    (2**-0.5, 0.0, -(2**-0.5)),
+    (6**-0.5, -2 * 6**-0.5, 6**-0.5),
+)
+
+
+def to_opponent(image: Tensor) -> Tensor:
+    """sRGB [3, H, W] → luma (0 to √3) and two chroma channels (about ±0.8)."""
+    return torch.einsum("ij,jhw->ihw", image.new_tensor(OPPONENT), image)
+
+
+def from_opponent(image: Tensor) -> Tensor:
+    """The inverse of `to_opponent`; values may leave 0 to 1."""
+    return torch.einsum("ji,jhw->ihw", image.new_tensor(OPPONENT), image)
+
+
+def to_lab(image: Tensor) -> Tensor:
+    """sRGB [3, H, W] → CIE Lab (D65): L 0 to 100, a and b about ±100."""
+    return rgb_to_lab(image[None])[0]
+
+
+def from_lab(image: Tensor) -> Tensor:
+    """The inverse of `to_lab`, clipped to the sRGB gamut."""
+    return lab_to_rgb(image[None], clip=True)[0]
+
+
+def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
+    """Gaussian blur of `image` [C, H, W], borders repeated.
+
+    `sigma` in pixels; `size` is the kernel's odd side (left out: 3 σ to each side).
+    """
+    side = size or 2 * ceil(3 * sigma) + 1
+    half = side // 2
+    padded = F.pad(image[None], (half,) * 4, mode="replicate")
+    h, w = image.shape[1:]
+    return gaussian_blur2d(padded, side, (sigma, sigma))[0, :, half : half + h, half : half + w]
+
+
+def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
+    """`image` [C, H, W] smoothed along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
+
+    `radius` in pixels of the square window; `eps` is the variance of the guide (0 to 1 squared)
+    below which it counts as flat.
+    """
+    return guided_blur(guide[None], image[None], 2 * radius + 1, eps)[0]
+
+
+def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """`image` [C, H, W] at `shape` (h, w): bicubic, with antialiasing where it shrinks."""
+    if tuple(image.shape[1:]) == tuple(shape):
+        return image
+    return F.interpolate(
+        image[None], size=tuple(shape), mode="bicubic", antialias=True, align_corners=False
+    )[0]

@@ -1,0 +1,91 @@
+"""Histogram matching of activations: the rank → value table and the remapping.
+
+Wilmot, Risser and Barnes, "Stable and Controllable Neural Texture Synthesis and Style Transfer
+Using Histogram Losses" (2017). The value of the i-th smallest activation depends on the reference
+and on the number of activations only, so the table is made once, before the loop; a step is left
+with one sort per channel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def rank_positions(counts: Tensor, n: int) -> Tensor:
+    """Where on the bins' axis each rank falls: [C, n], 0 to B, for `counts` [C, B] (whole numbers).
+
+    Rank i (1 to n, ascending) goes to the first bin whose cumulative count, scaled from the
+    reference's total to n, reaches i, and within that bin to the ratio of the bin's scaled count
+    that i has used up. Bins and ranks are compared as whole numbers (count × n against
+    i × total), so rank n cannot fall off the last bin by rounding.
+    """
+    counts = counts.long()
+    cumulative = counts.cumsum(1)
+    total = cumulative[:, -1:]
+    ranks = torch.arange(1, n + 1, device=counts.device) * total
+    bins = torch.searchsorted(cumulative * n, ranks.contiguous())
+    below = (cumulative - counts).gather(1, bins) * n
+    inside = counts.gather(1, bins) * n
+    return bins + ((ranks - below).double() / inside).clamp(0, 1)
+
+
+def channel_histogram(reference: Tensor, bins: int) -> Tensor:
+    """Counts [C, bins] of `reference` [C, n] between each channel's own minimum and maximum."""
+    low, high = reference.aminmax(dim=1, keepdim=True)
+    width = (high - low).clamp_min(torch.finfo(reference.dtype).tiny)
+    index = ((reference - low) / width * bins).long().clamp_(0, bins - 1)
+    counts = torch.zeros(len(reference), bins, dtype=torch.long, device=reference.device)
+    return counts.scatter_add_(1, index, torch.ones_like(index))
+
+
+class RankTable:
+    """Rank → value for every channel of `reference`, for outputs of `n` activations a channel.
+
+    `reference` is [C, n_ref]. With `exact`, the reference's own quantiles (linear between
+    neighbors) replace the `bins` bins: the limit of ever finer bins. `span` says whose minimum
+    and maximum the bins stretch over: the `reference`'s (as the paper's authors do, which is what
+    makes the histograms match) or the `input`'s (the article's: shape without range).
+    """
+
+    def __init__(
+        self,
+        reference: Tensor,
+        n: int,
+        *,
+        bins: int = 256,
+        span: str = "reference",
+        exact: bool = False,
+    ) -> None:
+        low, high = (edge.double() for edge in reference.aminmax(dim=1, keepdim=True))
+        if exact:
+            # The middle of rank i's share of the reference, on the axis of its sorted values.
+            place = (torch.arange(n, device=reference.device).double() + 0.5) / n
+            place = (place * reference.shape[1] - 0.5).clamp(0, reference.shape[1] - 1)
+            values = reference.double().sort(1).values
+            below = place.floor().long()
+            above = (below + 1).clamp_max(reference.shape[1] - 1)
+            table = torch.lerp(values[:, below], values[:, above], place - below)
+            unit = (table - low) / (high - low).clamp_min(1e-300)
+        else:
+            unit = rank_positions(channel_histogram(reference, bins), n) / bins
+        self._span = span
+        values = unit if span == "input" else low + unit * (high - low)
+        self._values = values.to(reference.dtype)
+
+    def values(self, x: Tensor) -> Tensor:
+        """The table for `x` [C, n]: the value of each rank, ascending, [C, n]."""
+        if self._span == "reference":
+            return self._values
+        low, high = x.aminmax(dim=1, keepdim=True)
+        return low + self._values * (high - low)
+
+
+def remap(x: Tensor, table: RankTable) -> Tensor:
+    """`x` [C, n] with the i-th smallest activation of each channel replaced by rank i's value.
+
+    Treated as constant: no gradient flows through it.
+    """
+    with torch.no_grad():
+        order = x.argsort(1)
+        return torch.empty_like(x).scatter_(1, order, table.values(x))

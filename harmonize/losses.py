@@ -1,0 +1,67 @@
+"""The terms of the objective as pure functions of activations and masks.
+
+Positions are flattened: activations are [C, n], masks [n] with values 0 to 1. Every term is
+divided by the mask's mass, so that it does not depend on the patch's size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def masked_mse(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Σ mask · (x − target)² / (C · Σ mask): the content term (paper, equation 2).
+
+    Also the histogram term, where `target` is the remapped x held constant (article), and the
+    matched-feature term, where it is each position's own match in the painting.
+    """
+    return ((x - target).square() * mask).sum() / (len(x) * mask.sum())
+
+
+def gram(x: Tensor, mask: Tensor) -> Tensor:
+    """Masked Gram matrix Σ_q mask(q) x(q) x(q)ᵀ / Σ mask, [C, C] (paper, equation 3)."""
+    return (x * mask) @ x.T / mask.sum()
+
+
+def gram_distance(x: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference between the masked Gram matrix of x and `target` [C, C]."""
+    return (gram(x, mask) - target).square().mean()
+
+
+def total_variation(image: Tensor, mask: Tensor) -> Tensor:
+    """Σ mask · (dx² + dy²) / Σ mask of forward differences, for `image` [3, H, W], mask [H, W]."""
+    dy = (image[:, 1:, :-1] - image[:, :-1, :-1]).square().sum(0)
+    dx = (image[:, :-1, 1:] - image[:, :-1, :-1]).square().sum(0)
+    return ((dy + dx) * mask[:-1, :-1]).sum() / mask.sum()
+
+
+def noise(image: Tensor) -> Tensor:
+    """The median over `image` [3, H, W] (0 to 1) of (dx² + dy²)/2: how grainy a painting is."""
+    dy = image[:, 1:, :-1] - image[:, :-1, :-1]
+    dx = image[:, :-1, 1:] - image[:, :-1, :-1]
+    return ((dy.square() + dx.square()) / 2).median()
+
+
+def total_variation_weight(eta: float) -> float:
+    """10 / (1 + exp(10⁴ η − 25)): about 10 for smooth paintings, about 0 for grainy ones.
+
+    `eta` is `noise` of the painting (paper, section 4.3).
+    """
+    from math import exp
+
+    return 10 / (1 + exp(min(1e4 * eta - 25, 700.0)))
+
+
+def tone_distance(image: Tensor, target: Tensor, mask: Tensor, size: int) -> Tensor:
+    """Masked mean squared difference of the tent-weighted means over `size` × `size` pixels.
+
+    `image` and `target` [3, H, W], `mask` [H, W]: lights, darks and hues at large, whatever the
+    strokes between them do. Not in the paper.
+    """
+    ramp = 1 - (torch.arange(size, device=image.device) - (size - 1) / 2).abs() / (size / 2 + 0.5)
+    tent = (ramp[:, None] * ramp / ramp.sum() ** 2).to(image.dtype).expand(4, 1, size, size)
+    both = torch.cat(((image - target) * mask, mask[None]))[None]
+    means = F.conv2d(both, tent, stride=max(1, size // 4), padding=size // 2, groups=4)[0]
+    return means[:3].square().sum() / (3 * means[3].sum())

@@ -1,0 +1,195 @@
+"""The terms of a pass: targets frozen before the loop, losses of an image in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from harmonize import losses, matching
+from harmonize.features import VGG19
+from harmonize.fields import Painting, Site, gather
+from harmonize.histogram import RankTable, remap
+from harmonize.optimize import unit_gradient
+from harmonize.schema import Histogram
+
+# What the tone term is divided by: a variance of colors that is ordinary for paintings.
+TONE_POWER = 0.05
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss at one tap: activations [C, n] at the site's positions → a scalar.
+
+    Without a tap it is a loss of the image [3, H, W] itself.
+    """
+
+    name: str
+    tap: str | None
+    weight: float
+    loss: Callable[[Tensor], Tensor]
+
+
+def content_terms(
+    taps: Sequence[str], weight: float, target: Mapping[str, Tensor], where: Mapping[str, Site]
+) -> list[Term]:
+    """Keep the activations that `target` has there (paper, equation 2)."""
+    return [
+        _regression("content", tap, weight / len(taps), gather(target[tap], where[tap]), where[tap])
+        for tap in taps
+    ]
+
+
+def matched_terms(
+    taps: Sequence[str],
+    weight: float,
+    painting: Painting,
+    fields: Mapping[str, Tensor],
+    where: Mapping[str, Site],
+) -> list[Term]:
+    """Take, position by position, the activations of the painting's matched place.
+
+    Not in the paper: it makes for cleaner, broader dabs than statistics alone.
+    """
+    return [
+        _regression("matched", tap, weight / len(taps), painting.at(tap, fields[tap]), where[tap])
+        for tap in taps
+    ]
+
+
+def _regression(name: str, tap: str, weight: float, target: Tensor, site: Site) -> Term:
+    power = _power(target, site.mask)
+    return Term(name, tap, weight, lambda x: losses.masked_mse(x, target, site.mask) / power)
+
+
+def style_terms(
+    taps: Sequence[str],
+    weight: float,
+    painting: Painting,
+    fields: Mapping[str, Tensor],
+    where: Mapping[str, Site],
+    dedupe: bool,
+) -> list[Term]:
+    """Gram matrix of the matched style activations (paper, equations 3 and 4).
+
+    With `dedupe` each place of the painting counts once, however many positions took it;
+    otherwise the mapped activations are weighted like the positions that took them.
+    """
+
+    def term(tap: str) -> Term:
+        mask = where[tap].mask
+        if dedupe:
+            reference = painting.at(tap, matching.unique(fields[tap]))
+            target = losses.gram(reference, torch.ones_like(reference[0]))
+        else:
+            target = losses.gram(painting.at(tap, fields[tap]), mask)
+        power = target.square().mean()
+        return Term(
+            "style",
+            tap,
+            weight / len(taps),
+            lambda x: losses.gram_distance(x, mask, target) / power,
+        )
+
+    return [term(tap) for tap in taps]
+
+
+def histogram_terms(
+    settings: Histogram,
+    weight: float,
+    painting: Painting,
+    fields: Mapping[str, Tensor],
+    where: Mapping[str, Site],
+    refresh: int,
+) -> list[Term]:
+    """Distance to the activations remapped to the matched places' histogram (article).
+
+    The remapped activations are renewed every `refresh` calls and held in between.
+    """
+
+    def term(tap: str) -> Term:
+        site = where[tap]
+        reference = painting.at(tap, matching.unique(fields[tap]))
+        table = RankTable(
+            reference,
+            len(site.positions),
+            bins=settings.bins,
+            span=settings.range,
+            exact=settings.exact,
+        )
+        power = _power(reference, torch.ones_like(reference[0]))
+        held: list[Tensor] = []
+        calls = count()
+
+        def loss(x: Tensor) -> Tensor:
+            if next(calls) % refresh == 0:
+                held[:] = [remap(x.detach(), table)]
+            return losses.masked_mse(x, held[0], site.mask) / power
+
+        return Term("histogram", tap, weight / len(settings.taps), loss)
+
+    return [term(tap) for tap in settings.taps]
+
+
+def tone_term(weight: float, size: int, target: Tensor, mask: Tensor) -> Term:
+    """Keep the means over `size` pixels of `target` [3, H, W] under `mask` [H, W].
+
+    Not in the paper: statistics know no place, and a dark thing on light ground would fade.
+    """
+    return Term(
+        "tone",
+        None,
+        weight,
+        lambda x: losses.tone_distance(x, target, mask, size) / TONE_POWER,
+    )
+
+
+def variation_term(weight: float, painting: Tensor, mask: Tensor) -> Term:
+    """Total variation under `mask` [H, W], divided by that of the whole `painting` [3, H, W]."""
+    power = losses.total_variation(painting, torch.ones_like(painting[0])).clamp_min(1e-6)
+    return Term("tv", None, weight, lambda x: losses.total_variation(x, mask) / power)
+
+
+@dataclass(frozen=True)
+class PassObjective:
+    """The weighted terms of an image.
+
+    Every term is divided by its target's own mean square, so that weights mean the same for any
+    set of network weights and any painting. `frame` [3, H, W] shows where `mask` [H, W] is 0,
+    whatever the image. `unit_gradients` is the authors' balance: weights are ratios of gradient
+    norms at the tap, not of losses.
+    """
+
+    network: VGG19
+    terms: Sequence[Term]
+    where: Mapping[str, Site]
+    frame: Tensor
+    mask: Tensor
+    unit_gradients: bool = False
+
+    def __call__(self, image: Tensor) -> dict[str, Tensor]:
+        """Terms by name, each the weighted sum over its taps, for `image` [3, H, W]."""
+        shown = self.frame + self.mask * (image - self.frame)
+        taps = sorted({term.tap for term in self.terms if term.tap is not None})
+        found: dict[str | None, Tensor] = {None: shown}
+        if taps:
+            features = self.network(shown[None], taps)
+            found |= {tap: gather(features[tap], self.where[tap]) for tap in taps}
+        values: dict[str, Tensor] = {}
+        for term in self.terms:
+            value = self._weighted(found[term.tap], term)
+            values[term.name] = values[term.name] + value if term.name in values else value
+        return values
+
+    def _weighted(self, x: Tensor, term: Term) -> Tensor:
+        if self.unit_gradients:
+            return term.loss(unit_gradient(x, term.weight))
+        return term.weight * term.loss(x)
+
+
+def _power(target: Tensor, mask: Tensor) -> Tensor:
+    """Mean square of `target` [C, n] under `mask` [n]."""
+    return losses.masked_mse(target, torch.zeros_like(target), mask).clamp_min(1e-12)

@@ -1,0 +1,142 @@
+"""What one pass optimizes: features and matches in, frozen targets and an objective out.
+
+Luan et al. (2018): the coarse pass (section 4.1) matches every tap on its own; the refine pass
+(section 4.2) matches one tap, makes the field coherent and carries it to the finer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harmonize import matching, objective
+from harmonize.features import STRIDE, VGG19
+from harmonize.fields import Painting, match, sites
+from harmonize.objective import PassObjective, Term
+from harmonize.schema import Field, Pass, at_level
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What the weights depend on: style level (1 to 10), content factor, the painting's w_tv."""
+
+    level: float
+    keep: float
+    tv: float
+
+    def weight(self, value: float | Mapping[float, float] | str, auto: float = 0.0) -> float:
+        """A weight of the settings at the style level; `auto` for "auto"."""
+        return auto if isinstance(value, str) else at_level(value, self.level)
+
+
+def taps_of(settings: Pass) -> tuple[str, ...]:
+    """Every tap that the pass looks at, shallow first."""
+    terms = settings.terms
+    users = (settings.field, terms.content, terms.style, terms.histogram, terms.matched)
+    used = {tap for user in users if user is not None for tap in user.taps}
+    return tuple(tap for tap in STRIDE if tap in used)
+
+
+def rough_strokes(
+    settings: Field, image: Tensor, painting: Painting, mask: Tensor, network: VGG19
+) -> Tensor:
+    """The painting's own patches at the places matched to `image` [3, H, W], overlaps averaged.
+
+    Matched at the field's first tap, under `mask` [H, W]; elsewhere the image stays.
+    """
+    tap = settings.taps[0]
+    where = sites(mask, [tap])
+    field = match(settings, image, network(image[None], [tap]), painting, where, [tap])[tap]
+    picture, mass = matching.vote(
+        painting.image,
+        field,
+        where[tap].positions,
+        mask.shape,
+        width=where[tap].shape[1],
+        reference_width=painting.features[tap].shape[2],
+        stride=STRIDE[tap],
+        size=2 * STRIDE[tap],
+    )
+    return torch.where(mass > 0, picture, image)
+
+
+def build(
+    settings: Pass,
+    network: VGG19,
+    *,
+    start: Tensor,
+    query: Tensor,
+    composite: Tensor,
+    toned: Tensor,
+    painting: Painting,
+    frame: Tensor,
+    mask: Tensor,
+    balance: Balance,
+) -> PassObjective:
+    """The objective of one pass.
+
+    Within the window, [3, H, W] each: `start` is where the pass begins, `query` what is matched
+    to the painting, `composite` the pasted picture, `toned` the one in the painting's palette,
+    `frame` the painting; `mask` [H, W] is where the picture may change.
+    """
+    terms, taps = settings.terms, taps_of(settings)
+    found: list[Term] = []
+    with torch.no_grad():
+        where = sites(mask, taps)
+        asked = network(query[None], taps)
+        styled = {
+            tap
+            for part in (terms.style, terms.histogram, terms.matched)
+            if part
+            for tap in part.taps
+        }
+        wanted = [tap for tap in taps if tap in styled]
+        fields = match(settings.field, query, asked, painting, where, wanted)
+        if terms.content:
+            target = composite if terms.content.target == "composite" else start
+            found += objective.content_terms(
+                terms.content.taps,
+                balance.keep * balance.weight(terms.content.weight),
+                asked if target is query else network(target[None], terms.content.taps),
+                where,
+            )
+        if terms.style:
+            found += objective.style_terms(
+                terms.style.taps,
+                balance.weight(terms.style.weight),
+                painting,
+                fields,
+                where,
+                dedupe=settings.field.kind == "coherent",
+            )
+        if terms.histogram:
+            authors = balance.level * (10 - balance.tv)
+            found += objective.histogram_terms(
+                terms.histogram,
+                balance.weight(terms.histogram.weight, authors),
+                painting,
+                fields,
+                where,
+                settings.refresh,
+            )
+        if terms.matched:
+            weight = balance.weight(terms.matched.weight)
+            found += objective.matched_terms(terms.matched.taps, weight, painting, fields, where)
+        if terms.tone:
+            weight = balance.weight(terms.tone.weight)
+            found.append(objective.tone_term(weight, terms.tone.size, toned, mask))
+        if terms.tv:
+            authors = terms.tv.factor * balance.level * balance.tv
+            weight = balance.weight(terms.tv.weight, authors)
+            found.append(objective.variation_term(weight, painting.image, mask))
+    return PassObjective(
+        network,
+        [term for term in found if term.weight > 0],
+        where,
+        frame,
+        mask,
+        settings.balance == "gradient",
+    )

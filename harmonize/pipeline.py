@@ -1,0 +1,190 @@
+"""`harmonize`: a painting, a patch and a mask in, the picture and its record out."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from harmonize import __version__, device, finish, region, strength, weights
+from harmonize.config import LEVELS, Config
+from harmonize.features import VGG19
+from harmonize.inputs import Scene, load_scene
+from harmonize.optimize import Step
+from harmonize.outputs import with_meta
+from harmonize.painter import Canvas, paint
+from harmonize.pictures import Picture
+
+# Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
+NOMINAL = 700
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: the picture, how it was made, what it was made from.
+
+    `image` has the painting's size, mode, color profile and alpha; outside the loose mask its
+    pixels are the painting's. `record` can be written as JSON.
+    """
+
+    image: Image.Image
+    record: dict[str, Any]
+    scene: Scene
+
+
+def harmonize(
+    painting: Picture,
+    patch: Picture,
+    mask: Picture | None = None,
+    *,
+    loose_mask: Picture | None = None,
+    at: tuple[int, int] | None = None,
+    width: int | None = None,
+    scale: float | None = None,
+    config: Config | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    on_start: Callable[[dict[str, Any]], None] | None = None,
+) -> Result:
+    """Paste `patch` into `painting` so that it looks painted there.
+
+    Pictures are paths, PIL images, or arrays [H, W, C] (uint8, or float from 0 to 1); `mask` is
+    white where the element is, of the patch's size, and may be left out when the patch has an
+    alpha channel. Placement is as in `inputs.load_scene`. `on_start` receives what the run
+    computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
+    the picture so far. Neither prints nor exits.
+
+    Raises:
+        InputError: a picture, mask or placement cannot be used.
+        ConfigError: a setting cannot be used.
+        WeightsError: the network's weights cannot be loaded.
+        DeviceError: the device asked for is not on this machine.
+    """
+    began = time.perf_counter()
+    config = config or Config.preset()
+    place = device.resolve(config.device)
+    scene = load_scene(
+        painting, patch, mask, loose_mask=loose_mask, at=at, width=width, scale=scale
+    )
+    weight_set = weights.load(config.weights)
+    torch.manual_seed(config.seed)
+    full = _canvas(scene, config, place)
+    working = full.at(_working_scale(full, config))
+    level, estimated = _style_level(working.painting, config)
+    precision = device.precision(config.precision, place)
+    network = VGG19(
+        weight_set.state,
+        device=place,
+        precision=precision,
+        padding="replicate" if config.region == "patch" else "zeros",
+    )
+    facts = {
+        "device": str(place),
+        "precision": str(precision).removeprefix("torch."),
+        "weights": weight_set.name,
+        "strength": level,
+        "estimated": estimated,
+        "size": max(working.tight.shape),
+    }
+    if on_start is not None:
+        on_start(facts)
+    picture, logs, interrupted = paint(working, config, network, level=level, on_step=on_step)
+    pixels = _finish(picture, working, full, scene, config)
+    record = {
+        **_versions(),
+        "config": config.model_dump(mode="json"),
+        "device": facts["device"],
+        "precision": facts["precision"],
+        "threads": torch.get_num_threads(),
+        "weights": {"name": weight_set.name, "sha256": weight_set.sha256},
+        "seed": config.seed,
+        "inputs": {
+            role: {"path": scene.paths[role], "sha256": digest}
+            for role, digest in scene.hashes.items()
+        },
+        "placement": {"at": at, "width": width, "scale": scale},
+        "strength": {"level": level, "estimated": estimated},
+        "size": facts["size"],
+        "passes": [asdict(log) for log in logs],
+        "seconds": time.perf_counter() - began,
+        "interrupted": interrupted,
+    }
+    return Result(with_meta(pixels, scene.meta), record, scene)
+
+
+def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
+    def picture(pixels: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(pixels.copy()).to(place).permute(2, 0, 1).float() / 255
+
+    tight = torch.from_numpy(scene.tight).to(place)
+    if scene.loose is None:
+        loose = region.loose(tight, config.loose_sigma * max(tight.shape) / NOMINAL)
+    else:
+        loose = (torch.from_numpy(scene.loose).to(place) > 0.5).float()
+    return Canvas(picture(scene.painting), picture(scene.composite), tight, loose)
+
+
+def _working_scale(full: Canvas, config: Config) -> float:
+    return 1.0 if config.size == "native" else min(1.0, config.size / max(full.tight.shape))
+
+
+def _style_level(painting: Tensor, config: Config) -> tuple[float, bool]:
+    if config.strength == "auto":
+        return strength.estimate(painting).level, True
+    if isinstance(config.strength, str):
+        return LEVELS[config.strength], False
+    return float(config.strength), False
+
+
+def _finish(
+    picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config
+) -> NDArray[np.uint8]:
+    """The picture at the painting's own size, as stored: uint8 [H, W, 3]."""
+    steps = config.finish
+    if steps.chroma:
+        picture = finish.clean_chroma(
+            picture, working.composite, radius=steps.chroma.radius, eps=steps.chroma.eps
+        )
+    if steps.vote:
+        picture = finish.patch_vote(picture, working.painting, working.loose, size=steps.vote.size)
+    window = region.around(full.loose, config.margin)
+    if working.tight.shape == full.tight.shape:
+        part = window.crop(picture)
+    else:
+        part = finish.enlarge(
+            picture,
+            working.painting,
+            full.painting,
+            working.loose,
+            window,
+            amount=steps.detail.amount if steps.detail else 0.0,
+            size=steps.detail.size if steps.detail else 7,
+        )
+    sigma = steps.paste_sigma * max(full.tight.shape) / NOMINAL
+    share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
+    pasted = torch.lerp(window.crop(full.painting), part, share)
+    pixels = scene.painting.copy()
+    changed = window.crop(full.loose).bool().cpu().numpy()
+    rounded = (pasted.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    view = pixels[window.top : window.bottom, window.left : window.right]
+    view[changed] = rounded[changed]
+    return pixels
+
+
+def _versions() -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "versions": {
+            "harmonize": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from PIL import Image
+
+from harmonize import cli
+
+# The same cases in every run, and no deadlines: machines differ.
+settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("harmonize")
+
+# Tensors are tiny here: a second thread costs more than it saves.
+torch.set_num_threads(1)
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The command `harmonize` in this process: arguments in, exit code and output out."""
+
+    def run(*args: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([str(arg) for arg in args])
+        return Outcome(int(stopped.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:
+    """A painting of a sort: soft colored diagonal strokes, uint8 [H, W, 3]."""
+    y, x = np.mgrid[:height, :width]
+    phase = np.random.default_rng(seed).uniform(0, 6, 3)
+    waves = [np.sin((x + y) / 4 + p) + np.cos((x - 2 * y) / 9 + p) for p in phase]
+    return np.rint(128 + 50 * np.stack(waves, -1)).astype(np.uint8)
+
+
+def disc(width: int, height: int) -> np.ndarray:
+    """A mask: white disc in the middle, uint8 [H, W]."""
+    y, x = np.mgrid[:height, :width]
+    inside = ((x - width / 2) / width) ** 2 + ((y - height / 2) / height) ** 2 < 0.3**2
+    return np.where(inside, 255, 0).astype(np.uint8)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, made the current one, with painting.png 96 x 80, patch.png, mask.png, cutout.png.
+
+    The patch is as large as the painting; the cut-out is 40 x 32 with an alpha channel.
+    """
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(strokes(96, 80)).save("painting.png")
+    Image.fromarray(strokes(96, 80, seed=1)).save("patch.png")
+    Image.fromarray(disc(96, 80)).save("mask.png")
+    cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
+    Image.fromarray(cutout).save("cutout.png")
+    return tmp_path

@@ -1,0 +1,150 @@
+"""The rules of the house; ARCHITECTURE.md says why."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harmonize
+
+PACKAGE = Path(harmonize.__file__).parent
+FACADE = {"__init__", "__main__"}
+
+# From the bottom to the top: each module imports only from those before it.
+ORDER = (
+    "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
+    "region", "matching", "histogram", "losses", "optimize", "tone", "finish", "strength",
+    "fields", "objective", "passes", "painter", "outputs", "record", "pipeline", "progress", "cli",
+)  # fmt: skip
+
+SETTINGS = {"config", "schema"}
+TENSORS_ONLY = {
+    "filters", "features", "region", "matching", "histogram", "losses", "optimize", "tone",
+    "finish", "strength",
+}  # fmt: skip
+NO_TORCH = {
+    "errors", "schema", "config", "pictures", "inputs", "outputs", "record", "progress", "cli",
+}  # fmt: skip
+
+HOMES = {
+    "PIL": {"pictures", "inputs", "outputs", "pipeline"},
+    "kornia": {"filters"},
+    "pydantic": {"schema", "config"},
+    "pydantic_core": {"schema"},
+    "safetensors": {"weights"},
+    "torchvision": {"features", "weights"},
+    "tqdm": {"progress"},
+    "typer": {"cli", "progress"},
+    "yaml": {"config"},
+}
+
+
+def modules() -> list[str]:
+    return sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imports(module: str) -> set[str]:
+    """Return what a module imports, wherever in it: dotted names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def siblings(module: str) -> set[str]:
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("harmonize.")}
+    return own & set(modules())
+
+
+def third_party(module: str) -> set[str]:
+    roots = {name.split(".")[0] for name in imports(module)}
+    return roots - set(sys.stdlib_module_names) - {"harmonize"}
+
+
+def test_the_order_names_every_module() -> None:
+    assert set(modules()) - FACADE == set(ORDER) & set(modules())
+
+
+@pytest.mark.parametrize("module", sorted(set(modules()) - FACADE))
+def test_imports_point_one_way(module: str) -> None:
+    above = {name for name in siblings(module) if ORDER.index(name) >= ORDER.index(module)}
+    assert not above, f"{module} imports {above}, which stand above it"
+
+
+@pytest.mark.parametrize("module", sorted(TENSORS_ONLY & set(modules())))
+def test_tensor_modules_know_no_settings(module: str) -> None:
+    assert not siblings(module) & SETTINGS
+
+
+@pytest.mark.parametrize("module", sorted(NO_TORCH))
+def test_settings_and_files_know_no_tensors(module: str) -> None:
+    assert "torch" not in third_party(module)
+
+
+@pytest.mark.parametrize("package", sorted(HOMES))
+def test_each_package_has_one_home(package: str) -> None:
+    users = {module for module in modules() if package in third_party(module)}
+    assert users
+    assert users <= HOMES[package]
+
+
+def test_every_package_used_is_known_here_and_declared() -> None:
+    used = set().union(*map(third_party, modules()))
+    assert used == set(HOMES) | {"numpy", "torch"}
+    project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    for package in used - {"pydantic_core"}:
+        name = {"PIL": "pillow", "yaml": "pyyaml"}.get(package, package)
+        assert f'"{name}>=' in project
+
+
+@pytest.mark.parametrize("module", sorted(set(modules()) - {"cli", "progress"}))
+def test_only_the_command_prints_or_exits(module: str) -> None:
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"print", "exit", "sys.exit", "os._exit", "sys.stderr.write"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_modules_stay_short_and_say_what_they_are(module: str) -> None:
+    text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) < 350
+
+
+def test_there_is_no_drawer_for_the_rest() -> None:
+    assert not {"utils", "helpers", "base", "common", "misc"} & set(modules())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_and_version_import_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys, harmonize.cli\n"
+        "try: harmonize.cli.main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'torch', 'torchvision', 'kornia'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+def test_importing_the_package_imports_nothing_of_it() -> None:
+    code = "import sys, harmonize; print([m for m in sys.modules if m.startswith('harmonize.')])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    for name in harmonize.__all__:
+        assert getattr(harmonize, name) is not None
+    assert callable(harmonize.harmonize)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = harmonize.nothing

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harmonize import config
+from harmonize.config import Config, at_level, dump, load, loads, presets, restore
+from harmonize.errors import ConfigError
+
+FIRST = next(iter(Config.preset().passes))
+
+
+def message(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load("default", overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- presets --------------------------------------------------------------------------------------
+
+
+def test_the_default_preset_comes_first() -> None:
+    assert presets()[0] == "default"
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_loads_and_survives_a_dump(name: str) -> None:
+    settings = Config.preset(name)
+    assert loads(dump(settings)) == settings
+    assert load(name) == settings
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_survives_json(name: str) -> None:
+    settings = Config.preset(name)
+    assert restore(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
+
+
+def test_an_unknown_preset_is_named_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"defualt.*default"):
+        load("defualt")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config.preset().size = 3  # type: ignore[misc]
+
+
+@given(
+    size=st.integers(32, 5000) | st.just("native"),
+    strength=st.sampled_from(["auto", "weak", "medium", "strong"]) | st.floats(1, 10),
+    keep=st.floats(1e-12, 1e12),
+    name=st.sampled_from(["no", "1e3", "~", "null", "010", "a: b", "0x1f", "1:30", "=", "ü #"])
+    | st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1),
+    table=st.dictionaries(st.floats(1, 10), st.floats(0, 1e6), min_size=1),
+)
+def test_a_dump_reads_back_the_same(
+    size: object, strength: object, keep: float, name: str, table: dict[float, float]
+) -> None:
+    tree = Config.preset().model_dump()
+    tree |= {"size": size, "strength": strength, "keep": keep, "weights": name}
+    tree["passes"][FIRST]["steps"] = table
+    settings = restore(tree)
+    assert loads(dump(settings)) == settings
+    assert restore(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+def test_a_file_says_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("keep: 2\n")
+    assert load(path) == Config.preset().model_copy(update={"keep": 2.0})
+
+
+def test_overrides_have_the_last_word(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("keep: 2\nseed: 5\n")
+    settings = load(path, ["keep=3"])
+    assert (settings.keep, settings.seed) == (3.0, 5)
+
+
+def test_an_override_reaches_into_a_pass_and_leaves_the_rest() -> None:
+    before, after = Config.preset(), load("default", [f"passes.{FIRST}.rate=0.125"])
+    assert after.passes[FIRST] == before.passes[FIRST].model_copy(update={"rate": 0.125})
+    assert list(after.passes) == list(before.passes)
+
+
+def test_a_table_is_replaced_whole() -> None:
+    settings = load("default", [f"passes.{FIRST}.steps={{2: 7}}"])
+    settings = restore(settings.model_dump(), [f"passes.{FIRST}.steps={{3: 8}}"])
+    assert settings.passes[FIRST].steps == {3.0: 8.0}
+
+
+def test_null_removes_a_pass_and_switches_off_a_term() -> None:
+    assert FIRST not in load("default", [f"passes.{FIRST}=null"]).passes
+    assert load("default", [f"passes.{FIRST}.terms.style=null"]).passes[FIRST].terms.style is None
+
+
+def test_base_null_takes_nothing_over() -> None:
+    with pytest.raises(ConfigError, match="missing"):
+        loads("base: null\nsize: 700\n")
+
+
+def test_an_unknown_base_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"base.*did you mean default"):
+        loads("base: defaultt\n")
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def test_numbers_may_be_written_as_people_write_them() -> None:
+    assert load("default", ["keep=1e-3"]).keep == 0.001
+    assert load("default", ["keep=.5"]).keep == 0.5
+    assert load("default", ["keep=2"]).keep == 2.0
+    assert loads("keep: 1E+2").keep == 100.0
+
+
+def test_no_is_a_word() -> None:
+    assert load("default", ["weights=no"]).weights == "no"
+    path = f"passes.{FIRST}.terms.histogram"
+    full = "{weight: 1, taps: [relu1_1], bins: 8, range: input, exact: %s}"
+    assert load("default", [f"{path}={full % 'true'}"]).passes[FIRST].terms.histogram is not None
+    assert "expected true or false; got 'no'" in message(f"{path}={full % 'no'}")
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"), [(1, 2.0), (3, 3.0), (5, 4.0), (9, 0.0), (7, 2.0), (10, 0.0)]
+)
+def test_tables_are_interpolated_and_flat_outside(level: float, expected: float) -> None:
+    assert at_level({5.0: 4.0, 1.0: 2.0, 9.0: 0.0}, level) == pytest.approx(expected)
+    assert at_level({5.0: expected}, level) == expected
+    assert at_level(1.5, level) == 1.5
+
+
+@given(
+    st.dictionaries(st.floats(1, 10), st.floats(0, 100), min_size=1, max_size=5),
+    st.floats(1, 10),
+)
+def test_a_table_never_leaves_its_own_range(table: dict[float, float], level: float) -> None:
+    slack = 1e-9
+    assert min(table.values()) - slack <= at_level(table, level) <= max(table.values()) + slack
+
+
+@given(st.dictionaries(st.floats(1, 10), st.floats(0, 100), min_size=1, max_size=5))
+def test_a_table_goes_through_its_entries(table: dict[float, float]) -> None:
+    for level, value in table.items():
+        assert at_level(table, level) == pytest.approx(value)
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key_is_named_with_the_nearest_valid_one() -> None:
+    assert message("siez=3") == "override: siez: unknown key; did you mean size?"
+    path = f"passes.{FIRST}.field.knid"
+    assert message(f"{path}=x") == f"override: {path}: unknown key; did you mean kind?"
+
+
+def test_an_unknown_key_far_from_all_lists_the_valid_ones() -> None:
+    assert "valid: radius, eps" in message("finish.chroma={radius: 2, eps: 0.1, xyzzy: 1}")
+
+
+def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
+    assert f"did you mean {FIRST}?" in message(f"passes.{FIRST}x.rate=1")
+    assert f"did you mean {FIRST}?" in message(f"passes.{FIRST}x=null")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("size=12", "size: expected a whole number of pixels from 32 up, or native; got 12"),
+        ("size=huge", "or native; got 'huge'"),
+        ("size=700.5", "got 700.5"),
+        ("size=true", "got True"),
+        ("strength=11", "strength: expected auto, weak, medium, strong, or a number from 1 to 10"),
+        ("strength=mild", "got 'mild'"),
+        ("keep=0", "keep: expected a number above 0; got 0"),
+        ("keep=.inf", "expected a number above 0; got inf"),
+        ("keep=.nan", "expected a number above 0; got nan"),
+        ("seed=-1", "seed: expected a whole number from 0 up; got -1"),
+        ("seed=null", "got None"),
+        ("device=3", "device: expected a name"),
+        ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
+        ("region=all", "expected one of patch, canvas; got 'all'"),
+        ("passes=3", "passes: expected settings like `key: value`; got 3"),
+        ("finish=[]", "finish: expected settings like `key: value`; got []"),
+        ("finish.vote.size=4", "finish.vote.size: expected an odd whole number from 3 up; got 4"),
+        (f"passes.{FIRST}.scale=1.5", "expected a number above 0, at most 1; got 1.5"),
+        (f"passes.{FIRST}.steps=-1", "or a table of style level (1 to 10): number; got -1"),
+        (f"passes.{FIRST}.steps={{11: 1}}", "got {11: 1}"),
+        (f"passes.{FIRST}.steps={{}}", "got {}"),
+        (f"passes.{FIRST}.field.taps=[relu9_1]", "got ['relu9_1']"),
+        (f"passes.{FIRST}.field.taps=[]", "expected a list of taps"),
+        (f"passes.{FIRST}.field.taps=relu4_1", "got 'relu4_1'"),
+        (f"passes.{FIRST}.terms.tv={{weight: no}}", "expected auto, a number from 0 up"),
+    ],
+)
+def test_a_wrong_value_says_what_was_expected_and_what_it_got(override: str, said: str) -> None:
+    assert message(override).startswith(f"override: {override.split('=')[0]}")
+    assert said in message(override)
+
+
+@pytest.mark.parametrize("override", ["size", "=3", "a..b=3", ".=1", "size=[1"])
+def test_an_override_that_is_none(override: str) -> None:
+    assert f"override {override!r}" in message(override)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size: 3\n", "size: expected a whole number"),
+        ("siez: 300\n", "siez: unknown key; did you mean size?"),
+        ("size: 300\nseed: 1\nsize: 400\n", "line 3: key 'size' is repeated"),
+        ("finish:\n  vote:\n    size: 3\n    size: 5\n", "line 4: key 'size' is repeated"),
+        ("size: [1\n", "line 2"),
+        ("? [1]\n: 2\n", "line 1: [1] cannot be a key"),
+        ("- 1\n", "expected settings like `size: 700`"),
+        ("size: !!python/name:os.system\n", "line 1: could not determine a constructor"),
+        ("1: 2\n", "expected settings"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_is_blamed_and_not_the_override(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("size: 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: size"):
+        load(path, ["seed=1"])
+
+
+def test_a_binary_file_is_no_config(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not a text file"):
+        load(path)
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing\n")
+    assert load(path) == Config.preset()
+
+
+def test_named_levels_are_on_the_scale() -> None:
+    assert config.LEVELS == {"weak": 1.0, "medium": 5.0, "strong": 10.0}

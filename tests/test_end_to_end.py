@@ -1,0 +1,241 @@
+"""The installed command on tiny pictures, with the real bundled network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import Outcome, disc, strokes
+from PIL import Image
+
+import harmonize
+from harmonize import Config
+from harmonize.config import load
+from harmonize.weights import BUNDLED_SHA256
+
+HARMONIZE = Path(sysconfig.get_path("scripts")) / "harmonize"
+WIDTH, HEIGHT = 96, 80
+
+
+class Run(NamedTuple):
+    folder: Path
+    record: dict
+    err: str
+
+
+def few_steps() -> list[str]:
+    return [f"passes.{name}.steps=2" for name in Config.preset().passes]
+
+
+def set_few_steps() -> list[str]:
+    return [f"--set={item}" for item in few_steps()]
+
+
+def execute(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    words = [str(HARMONIZE), "run", *map(str, args)]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def loose_mask() -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:-10, 12:-12] = 255
+    return mask
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(strokes(WIDTH, HEIGHT)).save(path / "painting.png")
+    patch = np.full((HEIGHT, WIDTH, 3), (200, 60, 40), np.uint8)
+    Image.fromarray(patch).save(path / "patch.png")
+    Image.fromarray(disc(WIDTH, HEIGHT)).save(path / "mask.png")
+    Image.fromarray(loose_mask()).save(path / "loose.png")
+    cutout = np.dstack([strokes(48, 40, seed=2), disc(48, 40)])
+    Image.fromarray(cutout).save(path / "cutout.png")
+    Image.fromarray(strokes(2 * WIDTH, 2 * HEIGHT)).save(path / "large.png")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Run:
+    pictures = "--style painting.png --patch patch.png --mask mask.png --loose-mask loose.png"
+    done = execute(folder, *pictures.split(), *set_few_steps(), "--seed=3", "--output=out.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("out.png (")
+    return Run(folder, json.loads((folder / "out.json").read_text()), done.stderr)
+
+
+def test_the_result_is_the_painting_outside_the_loose_mask_and_new_inside(run: Run) -> None:
+    result, painting = pixels(run.folder / "out.png"), pixels(run.folder / "painting.png")
+    outside = loose_mask() == 0
+    assert (result[outside] == painting[outside]).all()
+    inside = disc(WIDTH, HEIGHT) > 0
+    assert (result[inside] != painting[inside]).any(-1).mean() > 0.9
+    assert (result[inside] != pixels(run.folder / "patch.png")[inside]).any(-1).mean() > 0.9
+
+
+def test_device_and_weights_are_named_and_every_pass_has_its_bar(run: Run) -> None:
+    assert "device " in run.err
+    assert "weights oxford" in run.err
+    for name in Config.preset().passes:
+        assert f"{name}: 100%" in run.err
+
+
+def test_the_record_says_what_was_done(run: Run) -> None:
+    record = run.record
+    assert record["version"] == record["versions"]["harmonize"] == harmonize.__version__
+    assert record["weights"] == {"name": "oxford", "sha256": BUNDLED_SHA256}
+    assert set(record["inputs"]) == {"painting", "patch", "mask", "loose_mask"}
+    assert record["placement"] == {"at": None, "width": None, "scale": None}
+    assert (record["seed"], record["interrupted"]) == (3, False)
+    assert 1 <= record["strength"]["level"] <= 10
+    assert record["strength"]["estimated"] is True
+    assert [item["name"] for item in record["passes"]] == list(Config.preset().passes)
+    assert {item["steps"] for item in record["passes"]} == {2}
+    assert all(item["losses"] for item in record["passes"])
+    assert all(item["seconds"] >= 0 for item in [record, *record["passes"]])
+
+
+def test_the_record_makes_the_same_picture_again(run: Run) -> None:
+    done = execute(run.folder, "--record", "out.json", "--output", "again.png")
+    assert done.returncode == 0, done.stderr
+    assert (run.folder / "again.png").read_bytes() == (run.folder / "out.png").read_bytes()
+    again = json.loads((run.folder / "again.json").read_text())
+    for key in ("config", "inputs", "placement", "weights", "strength"):
+        assert again[key] == run.record[key]
+    losses = [[item["losses"] for item in record["passes"]] for record in (again, run.record)]
+    assert losses[0] == losses[1]
+
+
+def test_a_small_working_size_gives_the_paintings_own_size_back(folder: Path) -> None:
+    arguments = "--style large.png --patch cutout.png --at 60,50 --width 90 --size 96"
+    outputs = ("--output", "small.png", "--sheet", "sheet.png")
+    done = execute(folder, *arguments.split(), *set_few_steps(), *outputs)
+    assert done.returncode == 0, done.stderr
+    result, painting = pixels(folder / "small.png"), pixels(folder / "large.png")
+    assert result.shape == painting.shape
+    changed = Image.fromarray((result != painting).any(-1)).getbbox()
+    assert changed is not None
+    assert changed[0] > 40
+    assert changed[1] > 30
+    assert changed[2] < 170
+    assert changed[3] < 145
+    assert pixels(folder / "sheet.png").shape[1] > 2 * painting.shape[1]
+
+
+def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, *_, last = Config.preset().passes
+    seen: list[harmonize.Step] = []
+
+    def stop_in_the_last_pass(step: harmonize.Step) -> None:
+        seen.append(step)
+        if step.pass_name == last:
+            raise harmonize.StopRun
+
+    with Image.open(folder / "painting.png") as painting, Image.open(folder / "cutout.png") as cut:
+        result = harmonize.harmonize(
+            painting,
+            np.asarray(cut),
+            at=(20, 20),
+            config=load("default", few_steps()),
+            on_step=stop_in_the_last_pass,
+        )
+    assert capfd.readouterr() == ("", "")
+    assert (seen[0].pass_name, seen[0].index, seen[0].total) == (first, 1, 2)
+    assert (seen[-1].pass_name, seen[-1].index, seen[-1].total) == (last, 1, 2)
+    assert all(step.terms for step in seen)
+    assert result.image.size == (WIDTH, HEIGHT)
+    assert result.record["interrupted"] is True
+    assert result.record["inputs"]["patch"]["path"] is None
+    assert json.dumps(result.record)
+    box = Image.fromarray((np.asarray(result.image) != pixels(folder / "painting.png")).any(-1))
+    assert box.getbbox() is not None
+
+
+def test_ctrl_c_saves_the_picture_so_far(folder: Path) -> None:
+    endless = [f"--set=passes.{name}.steps=1000000" for name in Config.preset().passes]
+    endless += [f"--set=passes.{name}.plateau=0" for name in Config.preset().passes]
+    pictures = "--style painting.png --patch patch.png --mask mask.png --output stopped.png"
+    words = [str(HARMONIZE), "run", *pictures.split(), *endless]
+    process = subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    try:
+        said = ""
+        while "step" not in said:  # the first bar: the passes have begun
+            said += (letter := process.stderr.read(1))
+            assert letter, said
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted: the picture so far" in out
+    assert json.loads((folder / "stopped.json").read_text())["interrupted"] is True
+    assert pixels(folder / "stopped.png").shape == (HEIGHT, WIDTH, 3)
+
+
+PICTURES = "--style painting.png --patch patch.png --mask mask.png --output refused.png"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--mask nowhere.png", "mask nowhere.png: No such file"),
+        ("--set siez=3", "siez: unknown key; did you mean size?"),
+    ],
+)
+def test_the_installed_command_refuses_in_one_line(folder: Path, arguments: str, said: str) -> None:
+    done = execute(folder, *PICTURES.split(), *arguments.split())
+    assert_refused(folder, Outcome(done.returncode, done.stdout, done.stderr), said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--style mask.txt", "painting mask.txt: not an image"),
+        ("--mask black.png", "the mask is empty"),
+        ("--at 500,0", "lies outside the painting"),
+        ("--weights nowhere.pth", "weights nowhere.pth: No such file"),
+        ("--weights mask.pth", "not a file of plain PyTorch tensors"),
+        ("--device cuda:99", "device 'cuda:99'"),
+        ("--device gpu", "expected auto, cpu, cuda, cuda:N or mps"),
+    ],
+)
+def test_the_library_behind_the_command_refuses_in_one_line(
+    folder: Path,
+    command: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
+    said: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    Image.new("L", (WIDTH, HEIGHT)).save("black.png")
+    for name in ("mask.txt", "mask.pth"):
+        (folder / name).write_text("neither picture nor weights")
+    assert_refused(folder, command("run", *PICTURES.split(), *arguments.split()), said)
+
+
+def assert_refused(folder: Path, done: Outcome, said: str) -> None:
+    assert done.code == 2
+    assert done.err.startswith("harmonize: error: ")
+    assert done.err.count("\n") == 1
+    assert said in done.err
+    assert not (folder / "refused.png").exists()
+    assert not (folder / "refused.json").exists()

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.errors import StopRun
+from harmonize.filters import to_opponent
+from harmonize.optimize import Pixels, Pyramid, Step, minimize, unit_gradient
+
+Terms = dict[str, Tensor]
+
+
+def picture(h: int = 16, w: int = 16, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(3, h, w, generator=generator, dtype=torch.float64)
+
+
+class Bowl:
+    """The squared distance from a target, in two terms: the left half's and the right half's."""
+
+    def __init__(self, target: Tensor) -> None:
+        self.target = target
+        self.seen: list[Tensor] = []
+
+    def __call__(self, image: Tensor) -> Terms:
+        self.seen.append(image.detach().clone())
+        apart = (image - self.target).square()
+        half = image.shape[2] // 2
+        return {"left": apart[..., :half].mean(), "right": 3 * apart[..., half:].mean()}
+
+
+def total(terms: Terms | dict[str, float]) -> float:
+    return sum(float(value) for value in terms.values())
+
+
+# --- variables ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (33, 47), (5, 64), (1, 1), (3, 9)])
+@pytest.mark.parametrize("levels", [1, 2, 5])
+def test_a_pyramid_is_its_image(shape: tuple[int, int], levels: int) -> None:
+    image = picture(*shape)
+    torch.testing.assert_close(Pyramid(image, levels=levels).image().detach(), image)
+    assert torch.equal(Pixels(image).image().detach(), image)
+
+
+@pytest.mark.parametrize("kind", [Pixels, Pyramid])
+def test_variables_leave_the_given_image_alone(kind: type[Pixels] | type[Pyramid]) -> None:
+    image = picture()
+    before = image.clone()
+    variables = kind(image)
+    with torch.no_grad():
+        for parameter in variables.parameters:
+            parameter += 1
+    assert torch.equal(image, before)
+    assert not torch.allclose(variables.image(), image)
+
+
+def coarse_space(side: int, steps: int) -> Tensor:
+    """Return all side × side images that a coarser one, halved `steps` times, enlarges to."""
+    coarse = side >> steps
+    basis = torch.eye(coarse * coarse, dtype=torch.float64).view(-1, 1, coarse, coarse)
+    for step in reversed(range(steps)):
+        basis = F.interpolate(basis, size=(side >> step,) * 2, mode="bilinear")
+    return basis.flatten(1).T
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_frozen_levels_of_chroma_do_not_move(frozen: int) -> None:
+    start, target = picture(), picture(seed=1)
+    state = Pyramid(start, frozen=frozen)
+    optimizer = torch.optim.SGD(state.parameters, lr=5.0)
+    for _ in range(10):
+        optimizer.zero_grad()
+        (state.image() - target).square().mean().backward()
+        optimizer.step()
+    change = (to_opponent(state.image().detach()) - to_opponent(start)).flatten(1)
+
+    def rest(channel: int, steps: int) -> float:
+        """Return how much of a channel's change no coarser image makes."""
+        space = coarse_space(16, steps)
+        best = torch.linalg.lstsq(space, change[channel][:, None]).solution
+        return float((space @ best - change[channel][:, None]).norm() / change[channel].norm())
+
+    for channel in (1, 2):
+        assert rest(channel, frozen) < 1e-9
+        assert rest(channel, frozen + 1) > 1e-3
+    assert rest(0, 1) > 1e-3  # luma is free at every level
+
+
+def test_at_least_one_level_of_chroma_is_free() -> None:
+    start = picture()
+    result, _ = minimize(start, Bowl(1 - start), steps=3)
+    assert len(Pyramid(start, levels=2, frozen=9).parameters) == 3
+    assert to_opponent(result - start)[1:].abs().max() > 1e-3
+
+
+# --- the loop -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables", ["pixels", "pyramid"])
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.05), ("lbfgs", 1.0)])
+def test_a_quadratic_is_minimized(variables: str, optimizer: str, rate: float) -> None:
+    start = picture()
+    # A change in reach of both: coarse enough for the pyramid's chroma, which is frozen finer.
+    bowl = Bowl(start + F.interpolate(picture(2, 2, seed=1)[None], 16, mode="bilinear")[0])
+    result, history = minimize(
+        start, bowl, steps=60, variables=variables, optimizer=optimizer, rate=rate
+    )
+    assert len(history) == len(bowl.seen) == 60
+    assert set(history[0]) == {"left", "right"}
+    assert total(bowl(result)) < 0.01 * total(history[0])
+    assert result.shape == start.shape
+    assert not result.requires_grad
+
+
+def test_lbfgs_solves_a_quadratic_that_adam_is_far_from() -> None:
+    found = {}
+    for optimizer in ("adam", "lbfgs"):
+        bowl = Bowl(picture(seed=1))
+        result, _ = minimize(
+            picture(), bowl, steps=25, variables="pixels", optimizer=optimizer,
+            rate=1.0 if optimizer == "lbfgs" else 0.02,
+        )  # fmt: skip
+        found[optimizer] = total(bowl(result))
+    assert found["lbfgs"] < 1e-6 < found["adam"]
+
+
+def test_history_is_the_terms_of_the_image_before_each_step() -> None:
+    bowl = Bowl(picture(seed=1))
+    calls: list[tuple[int, dict[str, float]]] = []
+    _, history = minimize(picture(), bowl, steps=5, on_step=lambda *call: calls.append(call))
+    seen = list(bowl.seen)
+    for index, image in enumerate(seen):
+        terms = {name: float(value) for name, value in bowl(image).items()}
+        assert history[index] == pytest.approx(terms)
+    torch.testing.assert_close(seen[0], picture())
+    assert calls == [(index + 1, terms) for index, terms in enumerate(history)]
+
+
+def test_reports_come_every_so_many_steps_and_at_the_end() -> None:
+    calls: list[int] = []
+    _, history = minimize(
+        picture(),
+        Bowl(picture(seed=1)),
+        steps=10,
+        report_every=4,
+        on_step=lambda index, _: calls.append(index),
+    )
+    assert calls == [4, 8, 10]
+    assert len(history) == 3
+
+
+def test_no_steps_give_the_image_back() -> None:
+    result, history = minimize(picture(), Bowl(picture(seed=1)), steps=0)
+    torch.testing.assert_close(result, picture())
+    assert history == []
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_stop_run_gives_the_image_so_far(optimizer: str) -> None:
+    def stop(index: int, _: dict[str, float]) -> None:
+        if index == 4:
+            raise StopRun
+
+    # Every step of a shorter schedule is not a prefix of a longer one: compare with what was seen.
+    bowl = Bowl(picture(seed=1))
+    result, history = minimize(picture(), bowl, steps=50, optimizer=optimizer, on_step=stop)
+    assert len(history) == len(bowl.seen) == 4
+    longer = Bowl(picture(seed=1))
+    minimize(picture(), longer, steps=50, optimizer=optimizer)
+    assert torch.equal(result, longer.seen[4])
+
+
+def test_other_errors_of_the_caller_pass() -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        minimize(picture(), Bowl(picture(seed=1)), steps=3, on_step=fail)
+
+
+def falling(shares: list[float]) -> object:
+    """Return an objective whose value follows `shares`, whatever the image."""
+    values = iter(shares)
+    return lambda image: {"term": image.sum() * 0 + next(values)}
+
+
+def test_a_plateau_ends_the_run() -> None:
+    values = [10.0, 9, 8, 7, 6.999, 6.998, 6.997, 6.996, 6.995, 6.994]
+    _, history = minimize(picture(), falling(values), steps=10, plateau=0.01, window=3)
+    # At the seventh report: 7 → 6.997 over three.
+    assert [terms["term"] for terms in history] == pytest.approx(values[:7])
+
+
+@pytest.mark.parametrize(("plateau", "steps"), [(0.0, 10), (0.5, 3), (0.05, 10)])
+def test_a_plateau_is_a_share_over_a_window(plateau: float, steps: int) -> None:
+    values = [100 * 0.9**index for index in range(10)]
+    _, history = minimize(picture(), falling(values), steps=10, plateau=plateau, window=2)
+    assert len(history) == steps
+
+
+@pytest.mark.parametrize("variables", ["pixels", "pyramid"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_the_same_start_gives_the_same_bytes(variables: str, optimizer: str) -> None:
+    first, second = (
+        minimize(
+            picture(24, 20).float(),
+            Bowl(picture(24, 20, seed=1).float()),
+            steps=8,
+            variables=variables,
+            optimizer=optimizer,
+        )
+        for _ in range(2)
+    )
+    assert torch.equal(first[0], second[0])
+    assert first[1] == second[1]
+
+
+def test_the_rate_falls_to_a_tenth() -> None:
+    # Adam on a constant slope moves by the rate: the steps' lengths are the schedule.
+    images: list[Tensor] = []
+
+    def slope(image: Tensor) -> Terms:
+        images.append(image.detach().clone())
+        return {"term": image.sum()}
+
+    result, _ = minimize(picture(), slope, steps=40, variables="pixels", rate=0.02)
+    moves = [float((a - b).max()) for a, b in zip(images, [*images[1:], result], strict=True)]
+    assert moves[0] == pytest.approx(0.02, rel=1e-3)
+    assert moves[-1] == pytest.approx(0.002, rel=0.1)
+    assert all(a >= b - 1e-12 for a, b in zip(moves, moves[1:], strict=False))
+
+
+def test_a_step_is_a_value() -> None:
+    assert Step("refine", 1, 30, {"style": 1.0}) == Step("refine", 1, 30, {"style": 1.0})
+
+
+# --- unit gradients -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0, 30.0])
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_a_unit_gradients_norm_is_the_weight(weight: float, scale: float) -> None:
+    x = picture().requires_grad_()
+    value = scale * (unit_gradient(x, weight) - 0.3).square().sum()
+    assert value == scale * (x - 0.3).square().sum()
+    (found,) = torch.autograd.grad(value, x)
+    (plain,) = torch.autograd.grad((x - 0.3).square().sum(), x)
+    assert float(found.norm()) == pytest.approx(weight, rel=1e-12)
+    torch.testing.assert_close(found / weight, plain / plain.norm())
+
+
+def test_a_unit_gradient_of_nothing_is_zero() -> None:
+    x = picture().requires_grad_()
+    (found,) = torch.autograd.grad((0 * unit_gradient(x, 3.0)).sum(), x)
+    assert (found == 0).all()
+
+
+def test_unit_gradients_add_up() -> None:
+    x = picture().requires_grad_()
+    value = 1e6 * unit_gradient(x, 2.0)[0].sum() + 1e-6 * unit_gradient(x, 1.0)[1].sum()
+    (found,) = torch.autograd.grad(value, x)
+    norms = [float(channel.norm()) for channel in found]
+    assert norms == pytest.approx([2.0, 1.0, 0.0])
