@@ -22,7 +22,6 @@ from harmonize.errors import ConfigError
 from harmonize.schema import (
     Field,
     Finish,
-    Fraction,
     Histogram,
     Level,
     Natural,
@@ -31,6 +30,7 @@ from harmonize.schema import (
     Positive,
     Settings,
     Text,
+    Weight,
     at_level,
     expects,
     is_number,
@@ -79,7 +79,7 @@ class Config(Settings):
     loose_sigma: Positive
     region: Annotated[Literal["patch", "canvas"], one_of("patch", "canvas")]
     margin: Natural
-    palette: Fraction
+    palette: Weight
     passes: Annotated[dict[PassName, Pass], Limit(min_length=1)]
     finish: Finish
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from harmonize import matching
 from harmonize.features import STRIDE, carry_mask
 from harmonize.filters import resize, to_opponent
-from harmonize.schema import Field
+from harmonize.schema import Field, at_level
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def match(
     painting: Painting,
     where: Mapping[str, Site],
     taps: Sequence[str],
+    level: float,
 ) -> dict[str, Tensor]:
     """A field for each of `taps`: tap → flat indices into the painting's grid, one a position.
 
@@ -71,10 +72,12 @@ def match(
     for tap in roots:
         site, reference = where[tap], painting.features[tap]
         guides = None
-        if settings.guide_luma or settings.guide_chroma:
+        luma = at_level(settings.guide_luma, level)
+        chroma = at_level(settings.guide_chroma, level)
+        if luma or chroma:
             guides = (
-                _guide(image, site.shape, settings),
-                _guide(painting.image, reference.shape[1:], settings),
+                _guide(image, site.shape, luma, chroma),
+                _guide(painting.image, reference.shape[1:], luma, chroma),
             )
         field = matching.nearest(features[tap], reference, site.positions, guides=guides)
         if settings.kind == "coherent":
@@ -87,9 +90,9 @@ def match(
     return fields
 
 
-def _guide(image: Tensor, shape: Sequence[int], settings: Field) -> Tensor:
+def _guide(image: Tensor, shape: Sequence[int], luma: float, chroma: float) -> Tensor:
     opponent = to_opponent(resize(image, shape))
-    scale = [settings.guide_luma / 3] + [settings.guide_chroma / 2] * 2
+    scale = [luma / 3] + [chroma / 2] * 2
     return opponent * opponent.new_tensor(scale).sqrt().view(3, 1, 1)
 
 

@@ -97,14 +97,16 @@ def paint(
             window = region.canvas(here.loose)
         painting = _study(here.painting, network, passes.taps_of(settings))
         composite = window.crop(here.composite)
-        toned = tone.toned(composite, window.crop(here.loose), colors, share=config.palette)
+        toned = tone.toned(
+            composite, window.crop(here.loose), colors, share=at_level(config.palette, level)
+        )
         start = _start(settings.start, composite, toned, window, picture, here.tight.shape)
         if settings.strokes:
-            share = window.crop(here.loose)
+            mask = window.crop(here.loose)
             with torch.no_grad():
-                rough = passes.rough_strokes(settings.field, start, painting, share, network)
+                rough = passes.rough_strokes(settings.field, start, painting, mask, network, level)
             amount = at_level(settings.strokes.amount, level)
-            start = tone.stroked(start, rough, share, amount=amount, sigma=settings.strokes.sigma)
+            start = tone.stroked(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
         query = start
         if settings.match == "previous" and picture is not None:
             query = window.crop(filters.resize(picture, here.tight.shape)).clamp(0, 1)

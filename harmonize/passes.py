@@ -41,7 +41,12 @@ def taps_of(settings: Pass) -> tuple[str, ...]:
 
 
 def rough_strokes(
-    settings: Field, image: Tensor, painting: Painting, mask: Tensor, network: VGG19
+    settings: Field,
+    image: Tensor,
+    painting: Painting,
+    mask: Tensor,
+    network: VGG19,
+    level: float,
 ) -> Tensor:
     """The painting's own patches at the places matched to `image` [3, H, W], overlaps averaged.
 
@@ -49,7 +54,7 @@ def rough_strokes(
     """
     tap = settings.taps[0]
     where = sites(mask, [tap])
-    field = match(settings, image, network(image[None], [tap]), painting, where, [tap])[tap]
+    field = match(settings, image, network(image[None], [tap]), painting, where, [tap], level)[tap]
     picture, mass = matching.vote(
         painting.image,
         field,
@@ -94,7 +99,7 @@ def build(
             for tap in part.taps
         }
         wanted = [tap for tap in taps if tap in styled]
-        fields = match(settings.field, query, asked, painting, where, wanted)
+        fields = match(settings.field, query, asked, painting, where, wanted, balance.level)
         if terms.content:
             target = composite if terms.content.target == "composite" else start
             found += objective.content_terms(

@@ -41,7 +41,8 @@ def canvas(mask: Tensor) -> Window:
 def around(mask: Tensor, margin: int) -> Window:
     """The box of what is above 0 in `mask` [H, W], plus `margin` pixels, aligned, inside.
 
-    Sides are grown to a multiple of 16 where the canvas allows. `margin` is what the deepest tap
+    It begins and ends on multiples of 16 (or the canvas's end), so that its features are in
+    phase with the painting's. `margin` is what the deepest tap
     should see of the painting around the patch. Raises ValueError for a mask that is 0 everywhere.
     """
     ys, xs = torch.nonzero(mask > 0, as_tuple=True)
@@ -53,10 +54,9 @@ def around(mask: Tensor, margin: int) -> Window:
 
 
 def _span(first: int, last: int, margin: int, limit: int) -> tuple[int, int]:
-    low, high = max(first - margin, 0), min(last + margin, limit)
-    wanted = min(-(-(high - low) // ALIGN) * ALIGN, limit)
-    low = max(0, min(low, limit - wanted))
-    return low, low + wanted
+    low = max(first - margin, 0) // ALIGN * ALIGN
+    high = -(-min(last + margin, limit) // ALIGN) * ALIGN
+    return low, min(high, limit)
 
 
 def loose(tight: Tensor, sigma: float) -> Tensor:
@@ -64,7 +64,7 @@ def loose(tight: Tensor, sigma: float) -> Tensor:
 
     `sigma` in pixels; the authors' kernel is 35 × 35 with σ = 35/3 at 700 pixels.
     """
-    half = max(1, round(1.5 * sigma))
+    half = max(1, int(1.5 * sigma))
     return (filters.gaussian(tight[None], sigma, 2 * half + 1)[0] > 0.1).to(tight.dtype)
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     ValidationError,
     WrapValidator,
+    model_validator,
 )
 from pydantic import Field as Limit
 from pydantic_core import PydanticCustomError
@@ -103,8 +104,8 @@ class Field(Settings):
 
     kind: Annotated[Literal["nearest", "coherent"], one_of("nearest", "coherent")]
     taps: Taps
-    guide_luma: NonNegative
-    guide_chroma: NonNegative
+    guide_luma: Weight
+    guide_chroma: Weight
 
 
 class Content(Settings):
@@ -205,6 +206,24 @@ class Pass(Settings):
     field: Field
     strokes: Strokes | None = None
     terms: Terms
+
+    @model_validator(mode="after")
+    def _every_tap_has_a_field(self) -> "Pass":
+        """A field is carried to finer taps only."""
+        roots = self.field.taps if self.field.kind == "nearest" else self.field.taps[:1]
+        coarsest = max(block(tap) for tap in roots)
+        for term in (self.terms.style, self.terms.histogram, self.terms.matched):
+            for tap in term.taps if term else ():
+                if block(tap) > coarsest:
+                    raise PydanticCustomError(
+                        "expected", f"a field tap at least as deep as {tap}, which a term looks at"
+                    )
+        return self
+
+
+def block(tap: str) -> int:
+    """The block of the network that a tap lies in: 4 for `relu4_1`."""
+    return int(tap[4])
 
 
 class Chroma(Settings):

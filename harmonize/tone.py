@@ -69,11 +69,10 @@ def toned(
 
 
 def stroked(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:
-    """`image` [3, H, W] with the luma detail of `strokes` [3, H, W] over it, under `mask` [H, W].
+    """`image` [3, H, W] with the detail of `strokes` [3, H, W] over it, under `mask` [H, W].
 
-    `amount` times what a Gaussian of `sigma` pixels takes off the strokes; the image keeps its
-    hues and its tones at large.
+    `amount` times what a Gaussian of `sigma` pixels takes off the strokes: light and color vary
+    together as in the painting; the image keeps its tones and hues at large.
     """
-    detail = filters.to_opponent(strokes - filters.gaussian(strokes, sigma))
-    detail[1:] = 0
-    return (image + amount * mask * filters.from_opponent(detail)).clamp(0, 1)
+    detail = strokes - filters.gaussian(strokes, sigma)
+    return (image + amount * mask * detail).clamp(0, 1)

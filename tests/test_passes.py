@@ -325,7 +325,13 @@ def test_the_painting_is_matched_to_itself(network: VGG19, name: str) -> None:
     painting = study(network, picture(0), taps_of(chosen))
     where = sites(box(), taps_of(chosen))
     fields = match(
-        chosen.field, painting.image, painting.features, painting, where, taps_of(chosen)
+        chosen.field,
+        painting.image,
+        painting.features,
+        painting,
+        where,
+        taps_of(chosen),
+        5.0,
     )
     assert set(fields) == set(taps_of(chosen))
     for tap, field in fields.items():
@@ -338,7 +344,9 @@ def test_a_coherent_field_is_one_field_on_all_grids(network: VGG19) -> None:
     painting = study(network, picture(0, 48, 64), taps)
     image = picture(1)
     where = sites(box(), taps)
-    fields = match(chosen.field, image, study(network, image, taps).features, painting, where, taps)
+    fields = match(
+        chosen.field, image, study(network, image, taps).features, painting, where, taps, 5.0
+    )
     width, wide = SHAPE[1], 64
     coarse = dict(zip(where["relu4_1"].positions.tolist(), fields["relu4_1"].tolist(), strict=True))
     checked = 0
@@ -363,7 +371,7 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
     taps = (tap, "relu4_1")
     painting = study(network, picture(0), taps)
     where = sites(box(), taps)
-    fields = match(chosen.field, painting.image, painting.features, painting, where, taps)
+    fields = match(chosen.field, painting.image, painting.features, painting, where, taps, 5.0)
     assert torch.equal(fields[tap], where[tap].positions)
 
 

@@ -1,0 +1,115 @@
+"""Our remap against the article's broadcasting formula, on the same tensors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import probe, report
+from benchmarks.cases import Options
+from harmonize.histogram import RankTable, channel_histogram, remap
+
+SHAPE = {"channels": 64, "n": 30_000, "bins": 256}
+NOTE = """Seconds a call (least of several) and memory on top of the tensors that both are given, each
+in a process of its own. `ours` is a step's share: a sort and a scatter with the table built before
+the loop; `table` is built once a pass. `loss and gradient` adds the mean squared error and its
+gradient to both. The article's listing is computed as printed, less its two slips (the flattened
+index that looks up one channel's bins for all, the squeeze). Difference: the largest between the
+two results, bins over the input's span as in the article."""
+
+
+def article(x: Tensor, histogram: Tensor) -> Tensor:
+    """`x` [C, n] remapped to `histogram` [C, B] by the article's listing."""
+    n, bins = x.shape[1], histogram.shape[1]
+    sorted_x, order = x.sort(1)
+    scaled = histogram * n / histogram.sum(1, keepdim=True)
+    cumulative = scaled.cumsum(1)
+    before = torch.cat((torch.zeros_like(cumulative[:, :1]), cumulative[:, :-1]), 1)
+    ranks = torch.arange(1, n + 1)[None]
+    index = (cumulative[:, None] - ranks[..., None] < 0).sum(2).clamp_max(bins - 1)
+    low, high = sorted_x[:, :1], sorted_x[:, -1:]
+    ratio = (ranks - before.gather(1, index)) / (1e-8 + scaled.gather(1, index))
+    remapped = low + (ratio.clamp(0, 1) + index) * (high - low) / bins
+    return remapped.gather(1, order.argsort(1))
+
+
+def tensors(channels: int, n: int) -> tuple[Tensor, Tensor]:
+    """Activations and a reference as after a ReLU: about half of them 0."""
+    generator = torch.Generator().manual_seed(0)
+    x, reference = (torch.randn(channels, n, generator=generator).relu_() for _ in range(2))
+    return x, reference
+
+
+def measure(kind: str, channels: int, n: int, bins: int, repeats: int) -> dict[str, Any]:
+    """Seconds and extra MiB of one kind of call; runs in a process of its own."""
+    x, reference = tensors(channels, n)
+    histogram = channel_histogram(reference, bins)
+    table = RankTable(reference, n, bins=bins, span="input")
+    calls: dict[str, Callable[[], Any]] = {
+        "ours": lambda: remap(x, table),
+        "table": lambda: RankTable(reference, n, bins=bins, span="input"),
+        "article": lambda: article(x, histogram),
+        "ours, loss and gradient": lambda: _step(x, lambda y: remap(y, table)),
+        "article, loss and gradient": lambda: _step(x, lambda y: article(y, histogram)),
+    }
+    before = probe.forget_peak()
+    seconds = [_seconds(calls[kind]) for _ in range(repeats)]
+    return {"seconds": min(seconds), "MiB": max(probe.peak_mib() - before, 0.0)}
+
+
+def _step(x: Tensor, remapped: Callable[[Tensor], Tensor]) -> Tensor:
+    variable = x.clone().requires_grad_()
+    loss = (variable - remapped(variable.detach())).square().mean()
+    return torch.autograd.grad(loss, variable)[0]
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def difference(channels: int, n: int, bins: int) -> float:
+    """The largest absolute difference between our result and the article's."""
+    x, reference = tensors(channels, n)
+    ours = remap(x, RankTable(reference, n, bins=bins, span="input"))
+    return float((ours - article(x, channel_histogram(reference, bins))).abs().max())
+
+
+def run(options: Options) -> bool:
+    """Both, and their ratios; returns True."""
+    shape = dict(SHAPE)
+    if options.size:  # fewer activations, for a quick look
+        shape["n"] = min(SHAPE["n"], options.size**2)
+    repeats = {"ours": 10, "table": 5, "article": 2}
+    rows = []
+    for kind in (
+        "ours",
+        "table",
+        "article",
+        "ours, loss and gradient",
+        "article, loss and gradient",
+    ):
+        times = repeats[kind.split(",")[0]]
+        found = probe.call("benchmarks.histogram:measure", kind=kind, repeats=times, **shape)
+        rows.append({"what": kind, **found})
+    named = {row["what"]: row for row in rows}
+    ratios = [
+        {
+            "what": f"article over ours{suffix}",
+            **{
+                unit: named[f"article{suffix}"][unit] / max(named[f"ours{suffix}"][unit], 1e-9)
+                for unit in ("seconds", "MiB")
+            },
+        }
+        for suffix in ("", ", loss and gradient")
+    ]
+    apart = {"what": "largest difference", "value": difference(**shape)}
+    title = "{channels} channels x {n} activations, {bins} bins".format(**shape)
+    tables = {title: rows, "Ratios": ratios, "Results": [apart]}
+    report.publish(options.out, "histogram", options.config(), tables, NOTE)
+    return True

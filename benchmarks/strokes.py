@@ -1,0 +1,141 @@
+"""A number for strokes that agrees with the eye: does the patch look worked like the painting?
+
+Maps are made of a picture: how strong its detail is in four bands from fine to broad, how the bands
+compare, how sparse each is (an edge here and there, or grain everywhere), how far gradients run in
+one direction at three scales, and how far each spot is lighter or darker than around it. For each
+map, the distribution of its values under the mask is compared with that over the whole painting
+(earth mover's distance), and divided by what the painting's own places, seen through the same mask,
+differ from the whole. What is alike all over a painting, its handling, so counts most. The mean
+over the maps: 1 is as typical as any place of the painting, 2 twice as far off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import gradient, luma
+from harmonize import filters
+
+BANDS = (1.0, 2.0, 4.0, 8.0)  # sigmas between which detail is taken, in pixels
+FLOOR = 0.004  # one gray level of 256: fainter detail cannot be seen
+DIRECTIONS = (1.0, 2.0, 4.0)
+SURROUNDINGS = 12.0
+QUANTILES = 33
+WINDOWS = 5  # along each side: how many places of the painting are looked at
+
+
+def stroke_maps(image: Tensor) -> Tensor:
+    """The maps of `image` [3, H, W]: [15, H, W]."""
+    plane = luma(image)
+    energies, sparseness = [], []
+    finer = plane
+    for sigma in BANDS:
+        coarser = filters.gaussian(plane, sigma)
+        detail = torch.cat(((finer - coarser).square(), (finer - coarser).abs()))
+        power, size = filters.gaussian(detail, 2.5 * sigma).clamp_min(0)
+        energies.append((power.sqrt() + FLOOR).log())
+        sparseness.append((size + FLOOR) / (power.sqrt() + FLOOR))
+        finer = coarser
+    slopes = [a - b for a, b in pairwise(energies)]
+    runs = [coherence(gradient(plane, sigma), 3 * sigma) for sigma in DIRECTIONS]
+    tones = filters.gaussian(plane, 1.5) - filters.gaussian(plane, SURROUNDINGS)
+    return torch.stack((*energies, *slopes, *sparseness, *runs, tones[0]))
+
+
+def coherence(field: Tensor, reach: float) -> Tensor:
+    """How far gradients [2, H, W] within `reach` pixels share one direction: [H, W], 0 to 1."""
+    down, across = field
+    tensor = filters.gaussian(torch.stack((down**2, across**2, down * across)), reach)
+    yy, xx, xy = tensor
+    return ((yy - xx) ** 2 + 4 * xy**2).sqrt() / (yy + xx + (FLOOR / 4) ** 2)
+
+
+def distribution(maps: Tensor, mask: Tensor) -> Tensor:
+    """Quantiles [K, 33] of `maps` [K, H, W] where `mask` [H, W] is above one half."""
+    values = maps[:, mask > 0.5].sort(1).values
+    shares = (torch.arange(QUANTILES) + 0.5) / QUANTILES
+    return values[:, (shares * values.shape[1]).long()]
+
+
+@dataclass(frozen=True)
+class StrokeScale:
+    """The painting's distributions [K, 33], and how far its own places are from them [K]."""
+
+    quantiles: Tensor
+    own: Tensor
+    unit: float = 1.0
+
+    def apart(self, maps: Tensor, mask: Tensor) -> Tensor:
+        """Earth mover's distance of each map [K, H, W] under the mask from the painting's: [K]."""
+        return (distribution(maps, mask) - self.quantiles).abs().mean(1)
+
+    def __call__(self, image: Tensor, mask: Tensor) -> float:
+        """How far from the painting's handling the image is under the mask: about 1 is its own."""
+        return self._number(stroke_maps(image), mask)
+
+    def typical(self, image: Tensor, mask: Tensor) -> float:
+        """The median over places all over the image, seen through the same mask."""
+        maps = stroke_maps(image)
+        return float(torch.tensor([self._number(maps, moved) for moved in windows(mask)]).median())
+
+    def _number(self, maps: Tensor, mask: Tensor) -> float:
+        return float((self.apart(maps, mask) / self.own).mean()) / self.unit
+
+
+def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
+    """The scale for patches of this `mask` [H, W] in this `painting` [3, H, W]."""
+    maps = stroke_maps(painting)
+    quantiles = distribution(maps, torch.ones_like(mask))
+    bare = StrokeScale(quantiles, torch.ones(len(maps)))
+    places = torch.stack([bare.apart(maps, moved) for moved in windows(mask)])
+    scale = StrokeScale(quantiles, places.median(0).values.clamp_min(1e-3))
+    return replace(scale, unit=scale.typical(painting, mask))
+
+
+def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
+    """`mask` [H, W] moved to `count` × `count` places that cover the picture, all of it inside."""
+    ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
+    h, w = mask.shape
+    top, bottom, left, right = int(ys.min()), int(ys.max()), int(xs.min()), int(xs.max())
+    downs = torch.linspace(-top, h - 1 - bottom, count).round().int().tolist()
+    rights = torch.linspace(-left, w - 1 - right, count).round().int().tolist()
+    places = sorted({(dy, dx) for dy in downs for dx in rights})
+    return [torch.roll((mask > 0.5).float(), place, (0, 1)) for place in places]
+
+
+# --- pictures of known difference -----------------------------------------------------------------
+
+
+def known_differences(painting: Tensor, seed: int = 0) -> dict[str, list[tuple[str, Tensor]]]:
+    """Series of pictures, each from the painting itself ever further away from it.
+
+    `blurred`: strokes melt. `noise`: grain instead of strokes. `no strokes`: the painting's own
+    spectrum and colors, but random phases: mottle where strokes were. `pale`: no lights, no darks.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    grain = torch.randn(painting.shape, generator=generator)
+    mottle = random_phases(painting, generator)
+    mean = painting.mean((1, 2), keepdim=True)
+
+    def series(make: Callable[[float], Tensor], *amounts: float) -> list[tuple[str, Tensor]]:
+        return [("0", painting), *((f"{a:g}", make(a).clamp(0, 1)) for a in amounts)]
+
+    return {
+        "blurred": series(lambda a: filters.gaussian(painting, a), 1.0, 2.0, 4.0),
+        "noise": series(lambda a: painting + a * grain, 0.05, 0.1, 0.2),
+        "no strokes": series(lambda a: torch.lerp(painting, mottle, a), 0.5, 1.0),
+        "pale": series(lambda a: torch.lerp(painting, mean.expand_as(painting), a), 0.4, 0.6, 0.8),
+    }
+
+
+def random_phases(image: Tensor, generator: torch.Generator) -> Tensor:
+    """`image` [3, H, W] with every frequency moved to a random place, the same for all channels."""
+    noise = torch.fft.rfft2(torch.randn(image.shape[1:], generator=generator))
+    turn = noise / noise.abs().clamp_min(1e-12)
+    turn[0, 0] = 1
+    return torch.fft.irfft2(torch.fft.rfft2(image) * turn, s=image.shape[1:])
