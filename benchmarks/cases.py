@@ -132,7 +132,7 @@ def canvas(case: Case, config: Config) -> Canvas:
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:
-    """Everything at the long side `size` (700 if None), never enlarged; `others` that are None go."""
+    """All at the long side `size` (700 if None), never enlarged; `others` that are None are not."""
     scene = load_scene(**case.inputs)
     h, w = scene.tight.shape
     scale = min(1.0, (size or LONG) / max(h, w))

@@ -14,12 +14,12 @@ from benchmarks.cases import Options
 from harmonize.histogram import RankTable, channel_histogram, remap
 
 SHAPE = {"channels": 64, "n": 30_000, "bins": 256}
-NOTE = """Seconds a call (least of several) and memory on top of the tensors that both are given, each
-in a process of its own. `ours` is a step's share: a sort and a scatter with the table built before
-the loop; `table` is built once a pass. `loss and gradient` adds the mean squared error and its
-gradient to both. The article's listing is computed as printed, less its two slips (the flattened
-index that looks up one channel's bins for all, the squeeze). Difference: the largest between the
-two results, bins over the input's span as in the article."""
+NOTE = """Seconds a call (least of several) and memory on top of the tensors that both are given,
+each in a process of its own. `ours` is a step's share: a sort and a scatter with the table built
+before the loop; `table` is built once a pass. `loss and gradient` adds the mean squared error and
+its gradient to both. The article's listing is computed as printed, less its two slips (the
+flattened index that looks up one channel's bins for all, the squeeze). Difference: the largest
+between the two results, bins over the input's span as in the article."""
 
 
 def article(x: Tensor, histogram: Tensor) -> Tensor:

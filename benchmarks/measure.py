@@ -1,7 +1,8 @@
 """What is measured of a picture: pure functions of tensors.
 
-Pictures are [3, H, W], sRGB 0 to 1; masks [H, W], 0 to 1, white where the pasted element is. Lengths
-are in pixels of the picture as given: compare numbers only between pictures of one size.
+Pictures are [3, H, W], sRGB 0 to 1; masks [H, W], 0 to 1, white where the pasted element
+is. Lengths are in pixels of the picture as given: compare numbers only between pictures of one
+size.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def gradient(plane: Tensor, sigma: float) -> Tensor:
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of `values` [..., H, W] under `mask` [H, W]."""
-    return (values * mask).sum((-2, -1)) / mask.sum().clamp_min(1e-12)
+    mean: Tensor = (values * mask).sum((-2, -1)) / mask.sum().clamp_min(1e-12)
+    return mean
 
 
 # --- content, speckle, seam -----------------------------------------------------------------------
@@ -60,7 +62,8 @@ def content_kept(image: Tensor, composite: Tensor, mask: Tensor) -> float:
 
 
 def _compressed(field: Tensor) -> Tensor:
-    return field / (field.norm(dim=0, keepdim=True) + SOFT).sqrt()
+    length: Tensor = torch.linalg.vector_norm(field, dim=0, keepdim=True)
+    return field / (length + SOFT).sqrt()
 
 
 def speckle(image: Tensor, painting: Tensor, mask: Tensor) -> float:
@@ -72,7 +75,8 @@ def speckle(image: Tensor, painting: Tensor, mask: Tensor) -> float:
 def chroma_detail(image: Tensor) -> Tensor:
     """Distance of each pixel's chroma from its surroundings' (sigma 1.5): [H, W]."""
     chroma = filters.to_opponent(image)[1:]
-    return (chroma - filters.gaussian(chroma, 1.5)).norm(dim=0)
+    detail: Tensor = torch.linalg.vector_norm(chroma - filters.gaussian(chroma, 1.5), dim=0)
+    return detail
 
 
 def chroma_peak(image: Tensor, mask: Tensor) -> float:
@@ -82,7 +86,7 @@ def chroma_peak(image: Tensor, mask: Tensor) -> float:
 
 
 def ring(mask: Tensor, inner: int, outer: int) -> Tensor:
-    """1 between `inner` and `outer` pixels from the mask's contour; below 0 is inside it: [H, W]."""
+    """1 from `inner` to `outer` pixels beyond the mask's contour, below 0 within it: [H, W]."""
     return _grown(mask, outer) - _grown(mask, inner)
 
 
@@ -189,9 +193,8 @@ def moments_of(features: Tensor, mask: Tensor) -> Moments:
 
 def moment_distance(found: Moments, wanted: Moments) -> float:
     """Length of the difference over the length of `wanted`, means and deviations together."""
-    apart = sum((a - b).square().sum() for a, b in zip(found, wanted, strict=True))
-    size = sum(b.square().sum() for b in wanted)
-    return float((apart / size).sqrt())
+    a, b = torch.cat(found), torch.cat(wanted)
+    return float(torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b).clamp_min(1e-12))
 
 
 # --- order ----------------------------------------------------------------------------------------

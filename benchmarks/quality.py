@@ -14,14 +14,14 @@ from benchmarks.strokes import known_differences, stroke_scale
 from harmonize import harmonize, weights
 from harmonize.features import VGG19
 
-NOTE = """style: distance of channel statistics, at taps that are not optimized, from the painting's
-places nearest to the patch (0: the same). stroke: how far the handling is from the painting's (1:
-as any place of it). content: the composite's edges kept (1: all). speckle: fine color detail (1:
-the painting's own). seam: fine detail along the contour (1: as beside it). halo: contour lighter
-or darker than both sides, in the painting's contrast (0: none). Style, stroke, seam and halo: less
-is better. Pictures of known difference: the whole painting is changed ever more and seen through
-the case's mask at places all over it; monotone: each is further from the painting than the one
-before."""
+NOTE = """style: distance of channel statistics, at taps that are not optimized, from the
+painting's places nearest to the patch (0: the same). stroke: how far the handling is from the
+painting's (1: as any place of it). content: the composite's edges kept (1: all). speckle: fine
+color detail (1: the painting's own). seam: fine detail along the contour (1: as beside it). halo:
+contour lighter or darker than both sides, in the painting's contrast (0: none). Style, stroke,
+seam and halo: less is better. Pictures of known difference: the whole painting is changed ever
+more and seen through the case's mask at places all over it; monotone: each is further from the
+painting than the one before."""
 
 
 def network() -> VGG19:
@@ -100,7 +100,8 @@ def run(options: Options) -> bool:
     tables = {
         "Medians": medians(rows),
         "Cases": rows,
-        "The stroke number on pictures of known difference": [*agreement(checks), *checks],
+        "The stroke number on pictures of known difference": agreement(checks),
+        "The same, by case": checks,
     }
     report.publish(options.out, "quality", config, tables, NOTE)
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,25 @@ def _amx(model: Mapping[str, str]) -> bool:
 
 
 def publish(
-    out: Path, name: str, config: Config, tables: Mapping[str, Sequence[Row]], note: str
+    out: Path,
+    name: str,
+    config: Config,
+    tables: Mapping[str, Sequence[Row]],
+    note: str,
+    **more: Any,
 ) -> None:
     """Write OUT/NAME.json and OUT/NAME.md, print the latter.
 
-    `tables` are title → rows; `note` says what the columns mean.
+    `tables` are title → rows; `note` says what the columns mean; `more` goes into the JSON only.
     """
     out.mkdir(parents=True, exist_ok=True)
     about = machine(config)
-    data = {"benchmark": name, "machine": about, "tables": tables, "note": note}
+    data = {"benchmark": name, "machine": about, "tables": tables, "note": note, **more}
     (out / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     parts = [f"## {name}", ", ".join(f"{key}: {value}" for key, value in about.items())]
     for title, rows in tables.items():
         parts += [f"**{title}**", table(rows)]
-    text = "\n\n".join([*parts, note]) + "\n"
+    text = "\n\n".join([*parts, textwrap.fill(" ".join(note.split()), 98)]) + "\n"
     (out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text, flush=True)
 

@@ -16,9 +16,9 @@ from benchmarks.report import Row
 TILES = {1: (1, 1), 2: (2, 1), 4: (2, 2), 9: (3, 3)}  # area: columns and rows of mirrored copies
 PATCHES = (0.02, 0.05, 0.1, 0.2, 0.4)  # the element's share of the painting
 BINS = (16, 64, 256, 1024, 4096)
-NOTE = """Each run in a process of its own, at the painting's native size, style level 5. seconds: the
-library call; MiB: the process's peak; base MiB: after loading program and weights. The painting
-grows by mirrored copies of itself around the same patch, with the same loose mask."""
+NOTE = """Each run in a process of its own, at the painting's native size, style level 5. seconds:
+the library call; MiB: the process's peak; base MiB: after loading program and weights. The
+painting grows by mirrored copies of itself around the same patch, with the same loose mask."""
 
 
 def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import gradient, luma
@@ -26,6 +27,7 @@ FLOOR = 0.004  # one gray level of 256: fainter detail cannot be seen
 DIRECTIONS = (1.0, 2.0, 4.0)
 SURROUNDINGS = 12.0
 QUANTILES = 33
+REACH = 0.6  # share of a side beyond which a mask has too little room to be moved
 WINDOWS = 5  # along each side: how many places of the painting are looked at
 
 
@@ -52,7 +54,8 @@ def coherence(field: Tensor, reach: float) -> Tensor:
     down, across = field
     tensor = filters.gaussian(torch.stack((down**2, across**2, down * across)), reach)
     yy, xx, xy = tensor
-    return ((yy - xx) ** 2 + 4 * xy**2).sqrt() / (yy + xx + (FLOOR / 4) ** 2)
+    shared: Tensor = ((yy - xx) ** 2 + 4 * xy**2).sqrt() / (yy + xx + (FLOOR / 4) ** 2)
+    return shared
 
 
 def distribution(maps: Tensor, mask: Tensor) -> Tensor:
@@ -98,7 +101,11 @@ def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
 
 
 def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
-    """`mask` [H, W] moved to `count` × `count` places that cover the picture, all of it inside."""
+    """`mask` [H, W] moved to `count` × `count` places that cover the picture, all of it inside.
+
+    One too large to be moved is made smaller first.
+    """
+    mask = movable(mask)
     ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
     h, w = mask.shape
     top, bottom, left, right = int(ys.min()), int(ys.max()), int(xs.min()), int(xs.max())
@@ -106,6 +113,18 @@ def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
     rights = torch.linspace(-left, w - 1 - right, count).round().int().tolist()
     places = sorted({(dy, dx) for dy in downs for dx in rights})
     return [torch.roll((mask > 0.5).float(), place, (0, 1)) for place in places]
+
+
+def movable(mask: Tensor) -> Tensor:
+    """`mask` [H, W], shrunk so that it reaches over at most `REACH` of either side."""
+    h, w = mask.shape
+    ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
+    high, wide = int(ys.max() - ys.min()) + 1, int(xs.max() - xs.min()) + 1
+    factor = min(REACH * h / high, REACH * w / wide)
+    if factor >= 1:
+        return mask
+    small = F.interpolate(mask[None, None], scale_factor=factor, mode="nearest")[0, 0]
+    return F.pad(small, (0, w - small.shape[1], 0, h - small.shape[0]))
 
 
 # --- pictures of known difference -----------------------------------------------------------------
@@ -128,7 +147,7 @@ def known_differences(painting: Tensor, seed: int = 0) -> dict[str, list[tuple[s
     return {
         "blurred": series(lambda a: filters.gaussian(painting, a), 1.0, 2.0, 4.0),
         "noise": series(lambda a: painting + a * grain, 0.05, 0.1, 0.2),
-        "no strokes": series(lambda a: torch.lerp(painting, mottle, a), 0.5, 1.0),
+        "no strokes": series(lambda a: torch.lerp(painting, mottle, a), 1.0),
         "pale": series(lambda a: torch.lerp(painting, mean.expand_as(painting), a), 0.4, 0.6, 0.8),
     }
 
@@ -138,4 +157,5 @@ def random_phases(image: Tensor, generator: torch.Generator) -> Tensor:
     noise = torch.fft.rfft2(torch.randn(image.shape[1:], generator=generator))
     turn = noise / noise.abs().clamp_min(1e-12)
     turn[0, 0] = 1
-    return torch.fft.irfft2(torch.fft.rfft2(image) * turn, s=image.shape[1:])
+    turned: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * turn, s=image.shape[1:])
+    return turned

@@ -14,8 +14,9 @@ from harmonize import harmonize
 STRENGTHS = (1.0, 2.5, 5.0, 7.5, 10.0)
 KEEPS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SLACK = 0.005  # differences below this are not seen
-NOTE = f"""Content kept should fall with strength and rise with keep; style distance should fall with
-strength and rise with keep. Steps back of up to {SLACK} are let pass. Columns as in `quality`."""
+NOTE = f"""Content kept should fall with strength and rise with keep; style distance should fall
+with strength and rise with keep. Steps back of up to {SLACK} are let pass. Columns as in
+`quality`."""
 
 
 def verdict(strength: Sequence[Row], keep: Sequence[Row]) -> list[Row]:

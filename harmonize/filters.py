@@ -29,6 +29,22 @@ def from_opponent(image: Tensor) -> Tensor:
     return torch.einsum("ji,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
+def chroma_span(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest opponent chroma of `image` [3, H, W], two of [2, 1, 1] each.
+
+    The outermost thousandth at either end does not count.
+    """
+    chroma = to_opponent(image)[1:].flatten(1).sort(1).values
+    edge = chroma.shape[1] // 1000
+    return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
+
+
+def limit_chroma(image: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
+    """`image` [3, H, W] with its opponent chroma kept within `span`."""
+    luma, chroma = to_opponent(image).split((1, 2))
+    return from_opponent(torch.cat((luma, chroma.clamp(*span)))).clamp(0, 1)
+
+
 def to_lab(image: Tensor) -> Tensor:
     """sRGB [3, H, W] → CIE Lab (D65): L 0 to 100, a and b about ±100."""
     return rgb_to_lab(image[None])[0]

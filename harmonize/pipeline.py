@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from harmonize import __version__, device, finish, region, strength, weights
+from harmonize import __version__, device, filters, finish, region, strength, weights
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.inputs import Scene, load_scene
@@ -167,6 +167,8 @@ def _finish(
             amount=steps.detail.amount if steps.detail else 0.0,
             size=steps.detail.size if steps.detail else 7,
         )
+    # No hue beyond the painting's: an engraving stays without color.
+    part = filters.limit_chroma(part, filters.chroma_span(working.painting))
     sigma = steps.paste_sigma * max(full.tight.shape) / NOMINAL
     share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
     pasted = torch.lerp(window.crop(full.painting), part, share)

@@ -69,9 +69,11 @@ def loose(tight: Tensor, sigma: float) -> Tensor:
 
 
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
-    """How much of the result shows, [H, W], 0 to 1: `tight` blurred, 0 outside `loose_mask`.
+    """How much of the result shows, [H, W], 0 to 1: all of it inside `tight`, fading outside it.
 
-    `sigma` in pixels (authors: a 7 × 7 Gaussian with σ = 3 at 700 pixels).
+    Twice the Gaussian blur of `tight` (σ `sigma` pixels, 7 × 7 at σ = 3), at most 1, and 0 outside
+    `loose_mask`. The authors paste by the blur itself, which makes thin parts transparent.
     """
     half = max(1, round(sigma))
-    return filters.gaussian(tight[None], sigma, 2 * half + 1)[0] * loose_mask
+    blurred = filters.gaussian(tight[None], sigma, 2 * half + 1)[0]
+    return torch.maximum(tight, (2 * blurred).clamp_max(1)) * loose_mask

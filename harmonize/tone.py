@@ -29,8 +29,9 @@ def palette(painting: Tensor, seed: int = 0) -> Tensor:
 
 
 def nearest_colors(colors: Tensor, palette: Tensor, share: float) -> Tensor:
-    """Each of `colors` [3, n] as the mean of the nearest `share` of `palette` [3, m].
+    """Each of `colors` [3, n] as a mean of the nearest `share` of `palette` [3, m].
 
+    The nearer ones weigh more (1 − squared distance, the farthest's being 1).
     A color that the painting uses on at least that share of its surface stays nearly itself; one
     that it lacks becomes the nearest that it has.
     """
@@ -38,9 +39,11 @@ def nearest_colors(colors: Tensor, palette: Tensor, share: float) -> Tensor:
     count = max(1, round(share * palette.shape[1]))
     found = []
     for part in (colors * weight).split(4096, dim=1):
-        distance = torch.cdist(part.T, (palette * weight).T)
-        nearest = distance.topk(count, dim=1, largest=False).indices
-        found.append(palette[:, nearest].mean(2))
+        distance, nearest = torch.cdist(part.T, (palette * weight).T).topk(
+            count, dim=1, largest=False
+        )
+        near = 1 - (distance / distance[:, -1:].clamp_min(1e-6)).square() + 1e-3
+        found.append((palette[:, nearest] * near).sum(2) / near.sum(1))
     return torch.cat(found, dim=1)
 
 
