@@ -160,7 +160,7 @@ def run(
         str | None,
         _option(
             SETTINGS,
-            "Where to compute; auto takes the fastest that is there.",
+            "Where to compute; auto takes CUDA, MPS or the CPU, whichever is there first.",
             metavar="auto|cpu|cuda[:N]|mps",
         ),
     ] = None,

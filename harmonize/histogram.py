@@ -57,6 +57,9 @@ class RankTable:
         span: str = "reference",
         exact: bool = False,
     ) -> None:
+        # In float64 on the CPU: once a pass, and not every device has float64.
+        device = reference.device
+        reference = reference.detach().cpu()
         low, high = (edge.double() for edge in reference.aminmax(dim=1, keepdim=True))
         if exact:
             # The middle of rank i's share of the reference, on the axis of its sorted values.
@@ -71,7 +74,7 @@ class RankTable:
             unit = rank_positions(channel_histogram(reference, bins), n) / bins
         self._span = span
         values = unit if span == "input" else low + unit * (high - low)
-        self._values = values.to(reference.dtype)
+        self._values = values.to(reference.dtype).to(device)
 
     def values(self, x: Tensor) -> Tensor:
         """The table for `x` [C, n]: the value of each rank, ascending, [C, n]."""

@@ -160,10 +160,9 @@ def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
     Grown one ring (3×3) at a time; among a ring's neighbors the highest index wins.
     """
     h, w = shape
-    known = torch.full((1, 1, h, w), -1.0, dtype=torch.float64, device=positions.device)
-    known.view(-1)[positions] = torch.arange(
-        len(positions), dtype=torch.float64, device=positions.device
-    )
+    known = torch.full((1, 1, h, w), -1.0, device=positions.device)
+    # float32 holds whole numbers to 2²⁴ exactly: more cells than any grid has.
+    known.view(-1)[positions] = torch.arange(len(positions), device=positions.device).float()
     for _ in range(max(h, w)):
         if bool((known >= 0).all()):
             break

@@ -132,6 +132,8 @@ def paint(
             rate=settings.rate,
             plateau=settings.plateau,
             window=settings.plateau_window,
+            # Reading values back makes the host wait for the device.
+            report_every=1 if network.device.type == "cpu" else 10,
             on_step=report(name, steps),
         )
         painted = window.paste(here.painting, result.clamp(0, 1))

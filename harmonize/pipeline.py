@@ -63,7 +63,6 @@ def harmonize(
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
-        ConfigError: a setting cannot be used.
         WeightsError: the network's weights cannot be loaded.
         DeviceError: the device asked for is not on this machine.
     """
@@ -165,7 +164,7 @@ def _finish(
             working.loose,
             window,
             amount=steps.detail.amount if steps.detail else 0.0,
-            size=steps.detail.size if steps.detail else 7,
+            size=steps.detail.size if steps.detail else 3,
         )
     # No hue beyond the painting's: an engraving stays without color.
     part = filters.limit_chroma(part, filters.chroma_span(working.painting))

@@ -71,9 +71,11 @@ def loose(tight: Tensor, sigma: float) -> Tensor:
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
     """How much of the result shows, [H, W], 0 to 1: all of it inside `tight`, fading outside it.
 
-    Twice the Gaussian blur of `tight` (σ `sigma` pixels, 7 × 7 at σ = 3), at most 1, and 0 outside
+    Twice the Gaussian blur of `tight` (σ `sigma` pixels, 7 × 7 at σ = 3; 0: no blur), at most 1, and 0 outside
     `loose_mask`. The authors paste by the blur itself, which makes thin parts transparent.
     """
+    if sigma == 0:
+        return tight * loose_mask
     half = max(1, round(sigma))
     blurred = filters.gaussian(tight[None], sigma, 2 * half + 1)[0]
     return torch.maximum(tight, (2 * blurred).clamp_max(1)) * loose_mask

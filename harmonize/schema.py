@@ -252,7 +252,7 @@ class Finish(Settings):
     chroma: Chroma | None = None
     vote: Vote | None = None
     detail: Detail | None = None
-    paste_sigma: Positive
+    paste_sigma: NonNegative
 
 
 def at_level(weight: float | Mapping[float, float], level: float) -> float:
