@@ -160,7 +160,7 @@ def run(
         str | None,
         _option(
             SETTINGS,
-            "Where to compute; auto takes CUDA, MPS or the CPU, whichever is there first.",
+            "Where to compute; auto takes CUDA where it is there, else the CPU.",
             metavar="auto|cpu|cuda[:N]|mps",
         ),
     ] = None,

@@ -8,7 +8,7 @@ from harmonize.errors import DeviceError
 def resolve(name: str) -> torch.device:
     """Return the device called `name`: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    `auto` takes the first of CUDA, MPS and CPU that is there. A device asked for by name is
+    `auto` takes CUDA where it is there, else the CPU. A device asked for by name is
     never replaced by another.
 
     Raises:
@@ -52,9 +52,8 @@ def _has_amx() -> bool:
 
 
 def _best() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    # MPS has not been tried: it is used only when asked for by name.
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _require_cuda(name: str, index: int) -> None:

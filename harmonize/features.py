@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -132,8 +131,3 @@ def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
         if layer.tap in wanted:
             found[layer.tap] = m[0, 0]
     return {tap: found[tap] for tap in taps}
-
-
-def grids_nest(taps: Sequence[str]) -> bool:
-    """Whether each tap's grid is as coarse as, or coarser than, the one before it."""
-    return all(STRIDE[a] <= STRIDE[b] for a, b in pairwise(taps))

@@ -11,6 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Channels sorted at once.
+CHANNELS = 32
+
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
     """Where on the bins' axis each rank falls: [C, n], 0 to B, for `counts` [C, B] (whole numbers).
@@ -90,5 +93,10 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
     Treated as constant: no gradient flows through it.
     """
     with torch.no_grad():
-        order = x.argsort(1)
-        return torch.empty_like(x).scatter_(1, order, table.values(x))
+        values = table.values(x)
+        result = torch.empty_like(values)
+        # A few channels at a time: what sorting needs stays small, and in the cache.
+        for rows in torch.arange(len(x)).split(CHANNELS):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            result[part].scatter_(1, x[part].argsort(1), values[part])
+        return result

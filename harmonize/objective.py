@@ -158,9 +158,9 @@ class PassObjective:
     """The weighted terms of an image.
 
     Every term of activations is divided by its target's own mean square, so that weights mean the
-    same for any set of network weights and any painting. `frame` [3, H, W] shows where `mask` [H, W] is 0,
-    whatever the image. `unit_gradients` is the authors' balance: weights are ratios of gradient
-    norms, term by term and tap by tap, not of losses.
+    same for any set of network weights and any painting. `frame` [3, H, W] shows where `mask`
+    [H, W] is 0, whatever the image. `unit_gradients` is the authors' balance: weights
+    are ratios of gradient norms, term by term and tap by tap, not of losses.
     """
 
     network: VGG19

@@ -71,8 +71,9 @@ def loose(tight: Tensor, sigma: float) -> Tensor:
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
     """How much of the result shows, [H, W], 0 to 1: all of it inside `tight`, fading outside it.
 
-    Twice the Gaussian blur of `tight` (σ `sigma` pixels, 7 × 7 at σ = 3; 0: no blur), at most 1, and 0 outside
-    `loose_mask`. The authors paste by the blur itself, which makes thin parts transparent.
+    Twice the Gaussian blur of `tight` (σ `sigma` pixels, 7 × 7 at σ = 3; 0: no blur), at most 1,
+    and 0 outside `loose_mask`. The authors paste by the blur itself, which makes thin parts
+    transparent.
     """
     if sigma == 0:
         return tight * loose_mask

@@ -11,7 +11,7 @@ def test_cpu_is_always_there() -> None:
 
 @pytest.mark.parametrize(
     ("cuda", "mps", "best"),
-    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "cpu"), (False, False, "cpu")],
 )
 def test_auto_takes_the_best(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, best: str

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harmonize import optimize
 from harmonize.errors import StopRun
 from harmonize.filters import to_opponent
-from harmonize.optimize import Pixels, Pyramid, Step, minimize, unit_gradient
+from harmonize.optimize import Objective, Pixels, Pyramid, Step, unit_gradient
 
 Terms = dict[str, Tensor]
+
+
+def minimize(image: Tensor, objective: Objective, **options: Any) -> Any:
+    """`optimize.minimize` on a pyramid with Adam, unless told otherwise."""
+    usual = {"variables": "pyramid", "frozen": 2, "optimizer": "adam", "rate": 0.02}
+    return optimize.minimize(image, objective, **{**usual, **options})
 
 
 def picture(h: int = 16, w: int = 16, seed: int = 0) -> Tensor:

@@ -111,14 +111,20 @@ def test_the_loose_mask_of_everything_is_everything() -> None:
     assert (loose(torch.ones(40, 50), 11.667) == 1).all()
 
 
-def test_the_paste_mask_is_the_blurred_tight_mask_inside_the_loose_one() -> None:
+def test_the_paste_mask_is_full_inside_and_twice_the_blur_outside() -> None:
     tight = box(60, 70, 20, 20, 40, 50)
     found = paste_mask(tight, loose(tight, 4.0), 3.0)
     assert 0 <= found.min() <= found.max() <= 1 + 1e-6
     taps = kernel(7, 3.0)
     middle = [float(value) for value in found[30, 14:26]]
-    expected = [sum(t for d, t in enumerate(taps, -3) if x + d >= 20) for x in range(14, 26)]
+    blurred = [sum(t for d, t in enumerate(taps, -3) if x + d >= 20) for x in range(14, 26)]
+    expected = [1.0 if x >= 20 else min(2 * b, 1.0) for x, b in enumerate(blurred, 14)]
     assert middle == pytest.approx(expected, abs=1e-5)
     narrow = loose(tight, 4.0) * 0
     narrow[25:35, 25:45] = 1
     assert (paste_mask(tight, narrow, 3.0)[narrow == 0] == 0).all()
+
+
+def test_without_a_blur_the_paste_mask_is_the_tight_one() -> None:
+    tight = box(60, 70, 20, 20, 40, 50)
+    assert torch.equal(paste_mask(tight, loose(tight, 4.0), 0.0), tight)
