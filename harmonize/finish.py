@@ -37,8 +37,9 @@ def patch_field(
     positions = torch.nonzero(asked.flatten())[:, 0]
     big_h, big_w = painting.shape[1:]
     half = size // 2
-    ys = torch.arange(min(half, big_h - 1), max(big_h - half, 1), step, device=painting.device)
-    xs = torch.arange(min(half, big_w - 1), max(big_w - half, 1), step, device=painting.device)
+    first = -(-half // step) * step
+    ys = torch.arange(min(first, big_h - 1), max(big_h - half, 1), step, device=painting.device)
+    xs = torch.arange(min(first, big_w - 1), max(big_w - half, 1), step, device=painting.device)
     candidates = (ys[:, None] * big_w + xs).flatten()
     field = matching.nearest(
         image, painting, positions, size=size, metric="l2", candidates=candidates
@@ -111,7 +112,7 @@ def enlarge(
     move_y = (field // w - positions // w).float()
     move_x = (field % w - positions % w).float()
     total = torch.zeros_like(result)
-    power = torch.zeros_like(y)
+    corners: list[tuple[Tensor, Tensor]] = []
     base_y, base_x = (y / stride).floor(), (x / stride).floor()
     for dy in (0, 1):
         for dx in (0, 1):
@@ -130,9 +131,13 @@ def enlarge(
                 (native_x + 0.5) * w / big_w - 0.5,
             )
             total += weight * (sharp - soft)
-            power += weight.square()
-    # An average of four independent details is weaker than any of them: divided by the root of
-    # the summed squares it is as strong.
+            corners.append((weight, native_y * big_w + native_x))
+    # An average of unlike details is weaker than any of them: divided by the root of the summed
+    # products of the weights of corners that are the same place, it is as strong.
+    power = torch.zeros_like(y)
+    for one, here in corners:
+        for other, there in corners:
+            power += one * other * (here == there)
     inside = _sample(mask[None], y, x)[0]
     detail = total / power.sqrt().clamp_min(1e-6)
     return (result + amount * inside * detail).clamp(0, 1)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonize import filters, finish
+from harmonize.region import Window
+
+
+def picture(h: int = 40, w: int = 48, seed: int = 0) -> Tensor:
+    return torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
+
+
+def test_patches_of_the_painting_find_themselves() -> None:
+    painting = picture()
+    mask = torch.zeros(40, 48)
+    mask[8:30, 8:40] = 1
+    positions, field = finish.patch_field(painting, painting, mask, size=5, stride=3, step=1)
+    assert len(positions) > 20
+    assert torch.equal(positions, field)
+
+
+def test_voting_the_painting_for_itself_gives_it_back_softly() -> None:
+    painting = filters.gaussian(picture(), 1.0)
+    mask = torch.zeros(40, 48)
+    mask[8:30, 8:40] = 1
+    found = finish.patch_vote(painting, painting, mask, size=5, stride=1, step=1)
+    # base + (image − its Gaussian), where the base is the image itself.
+    expected = (2 * painting - filters.gaussian(painting, 1.0, 7)).clamp(0, 1)
+    assert torch.allclose(found[:, 12:26, 12:36], expected[:, 12:26, 12:36], atol=1e-4)
+    assert torch.equal(found[:, :2], painting[:, :2])
+
+
+def test_cleaning_chroma_keeps_lightness() -> None:
+    image = filters.gaussian(picture(), 2.0)
+    found = finish.clean_chroma(image, image, radius=2, eps=0.01)
+    assert torch.allclose(filters.to_lab(found)[0], filters.to_lab(image)[0], atol=0.5)
+
+
+def test_cleaning_chroma_takes_speckle() -> None:
+    speckle = 0.5 + 0.2 * (picture() - 0.5)
+    found = finish.clean_chroma(speckle, torch.full_like(speckle, 0.5), radius=2, eps=0.01)
+    before, after = (filters.to_lab(image)[1:].var() for image in (speckle, found))
+    assert after < 0.2 * before
+
+
+def halved(seed: int = 0) -> tuple[Tensor, Tensor]:
+    original = filters.gaussian(picture(64, 80, seed), 0.7)
+    return original, filters.resize(original, (32, 40)).clamp(0, 1)
+
+
+def test_the_paintings_own_detail_comes_back() -> None:
+    original, small = halved()
+    mask, window = torch.ones(32, 40), Window(0, 0, 64, 80)
+    errors = []
+    for amount in (0.0, 1.0):
+        found = finish.enlarge(small, small, original, mask, window, amount=amount)
+        assert found.shape == original.shape
+        errors.append(float((found - original)[:, 8:-8, 8:-8].square().mean()))
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_no_detail_is_added_outside_the_mask() -> None:
+    original, small = halved(1)
+    mask, window = torch.zeros(32, 40), Window(0, 0, 64, 80)
+    mask[8:16, 8:16] = 1
+    plain, full = (
+        finish.enlarge(small, small, original, mask, window, amount=a) for a in (0.0, 1.0)
+    )
+    assert torch.equal(plain[:, 40:], full[:, 40:])
+    assert not torch.equal(plain, full)
+
+
+def test_a_window_is_a_crop() -> None:
+    original, small = halved(2)
+    mask = torch.ones(32, 40)
+    whole = finish.enlarge(small, small, original, mask, Window(0, 0, 64, 80), amount=1.0)
+    part = finish.enlarge(small, small, original, mask, Window(16, 20, 48, 60), amount=1.0)
+    assert torch.allclose(part, whole[:, 16:48, 20:60], atol=1e-6)
