@@ -105,7 +105,7 @@ def paint(
             mask = window.crop(here.loose)
             with torch.no_grad():
                 rough = passes.rough_strokes(settings.field, start, painting, mask, network, level)
-            amount = at_level(settings.strokes.amount, level)
+            amount = at_level(settings.strokes.amount, level) / max(1.0, config.keep)
             start = tone.stroked(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
         query = start
         if settings.match == "previous" and picture is not None:

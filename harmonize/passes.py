@@ -21,7 +21,10 @@ from harmonize.schema import Field, Pass, at_level
 
 @dataclass(frozen=True)
 class Balance:
-    """What the weights depend on: style level (1 to 10), content factor, the painting's w_tv."""
+    """What the weights depend on: style level (1 to 10), `keep`, the painting's w_tv (0 to 10).
+
+    `keep` multiplies the content term and divides the terms that paint: style, histogram, matched.
+    """
 
     level: float
     keep: float
@@ -111,7 +114,7 @@ def build(
         if terms.style:
             found += objective.style_terms(
                 terms.style.taps,
-                balance.weight(terms.style.weight),
+                balance.weight(terms.style.weight) / balance.keep,
                 painting,
                 fields,
                 where,
@@ -121,14 +124,14 @@ def build(
             authors = balance.level * (10 - balance.tv)
             found += objective.histogram_terms(
                 terms.histogram,
-                balance.weight(terms.histogram.weight, authors),
+                balance.weight(terms.histogram.weight, authors) / balance.keep,
                 painting,
                 fields,
                 where,
                 settings.refresh,
             )
         if terms.matched:
-            weight = balance.weight(terms.matched.weight)
+            weight = balance.weight(terms.matched.weight) / balance.keep
             found += objective.matched_terms(terms.matched.taps, weight, painting, fields, where)
         if terms.tone:
             weight = balance.weight(terms.tone.weight)

@@ -129,12 +129,14 @@ def test_a_terms_weight_multiplies_it(network: VGG19, term: str) -> None:
     assert three == pytest.approx(one)
 
 
-def test_keep_multiplies_the_content(network: VGG19) -> None:
+def test_keep_multiplies_the_content_and_divides_the_paint(network: VGG19) -> None:
     chosen = settings("coarse")
     one = values(assemble(network, chosen)(picture(2)))
     four = values(assemble(network, chosen, keep=4.0)(picture(2)))
-    assert four.pop("content") == pytest.approx(4 * one.pop("content"))
-    assert four == pytest.approx(one)
+    assert four["content"] == pytest.approx(4 * one["content"])
+    for name in {"style", "histogram", "matched"} & set(one):
+        assert four[name] == pytest.approx(one[name] / 4)
+    assert set(one) - {"content"}
 
 
 @pytest.mark.parametrize("balance", ["loss", "gradient"])
