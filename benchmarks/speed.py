@@ -133,7 +133,6 @@ def common_objective(full: Canvas, vgg: VGG19) -> Callable[[Tensor], float]:
             start=composite,
             query=composite,
             composite=composite,
-            toned=composite,
             painting=Painting(full.painting, features),
             frame=window.crop(full.painting),
             mask=window.crop(full.loose),

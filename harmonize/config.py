@@ -30,7 +30,6 @@ from harmonize.schema import (
     Positive,
     Settings,
     Text,
-    Weight,
     at_level,
     expects,
     is_number,
@@ -79,7 +78,6 @@ class Config(Settings):
     loose_sigma: Positive
     region: Annotated[Literal["patch", "canvas"], one_of("patch", "canvas")]
     margin: Natural
-    palette: Weight
     passes: Annotated[dict[PassName, Pass], Limit(min_length=1)]
     finish: Finish
 

@@ -59,8 +59,9 @@ def patch_vote(
 ) -> Tensor:
     """`image` [3, h, w] rebuilt under `mask` from patches of `painting`, fine detail added back.
 
-    Overlapping nearest patches are averaged to a base; the result is base + (image − its
-    Gaussian): the palette is strictly the painting's, the finest detail the picture's own.
+    Overlapping nearest patches are averaged to a base; the result is base + (luma − its Gaussian):
+    the palette is the painting's, the finest lights and darks are the picture's own. The authors
+    add the detail of all three channels, and with it the color speckle of the optimization.
     """
     positions, field = patch_field(image, painting, mask, size=size, stride=stride, step=step)
     base, mass = matching.vote(
@@ -73,7 +74,8 @@ def patch_vote(
         stride=1,
         size=size,
     )
-    detail = image - filters.gaussian(image, detail_sigma, 7)
+    luma = image.mean(0, keepdim=True)
+    detail = luma - filters.gaussian(luma, detail_sigma, 7)
     return torch.where(mass > 0, (base + detail).clamp(0, 1), image)
 
 

@@ -6,16 +6,13 @@ divided by the mask's mass, so that it does not depend on the patch's size.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
 def masked_mse(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Σ mask · (x − target)² / (C · Σ mask): the content term (paper, equation 2).
 
-    Also the histogram term, where `target` is the remapped x held constant (article), and the
-    matched-feature term, where it is each position's own match in the painting.
+    Also the histogram term, where `target` is the remapped x held constant (article).
     """
     return ((x - target).square() * mask).sum() / (len(x) * mask.sum())
 
@@ -52,16 +49,3 @@ def total_variation_weight(eta: float) -> float:
     from math import exp
 
     return 10 / (1 + exp(min(1e4 * eta - 25, 700.0)))
-
-
-def tone_distance(image: Tensor, target: Tensor, mask: Tensor, size: int) -> Tensor:
-    """Masked mean squared difference of the tent-weighted means over `size` × `size` pixels.
-
-    `image` and `target` [3, H, W], `mask` [H, W]: lights, darks and hues at large, whatever the
-    strokes between them do. Not in the paper.
-    """
-    ramp = 1 - (torch.arange(size, device=image.device) - (size - 1) / 2).abs() / (size / 2 + 0.5)
-    tent = (ramp[:, None] * ramp / ramp.sum() ** 2).to(image.dtype).expand(4, 1, size, size)
-    both = torch.cat(((image - target) * mask, mask[None]))[None]
-    means = F.conv2d(both, tent, stride=max(1, size // 4), padding=size // 2, groups=4)[0]
-    return means[:3].square().sum() / (3 * means[3].sum())

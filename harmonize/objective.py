@@ -16,9 +16,6 @@ from harmonize.histogram import RankTable, remap
 from harmonize.optimize import unit_gradient
 from harmonize.schema import Histogram
 
-# What the tone term is divided by: a variance of colors that is ordinary for paintings.
-TONE_POWER = 0.05
-
 
 @dataclass(frozen=True)
 class Term:
@@ -37,32 +34,18 @@ def content_terms(
     taps: Sequence[str], weight: float, target: Mapping[str, Tensor], where: Mapping[str, Site]
 ) -> list[Term]:
     """Keep the activations that `target` has there (paper, equation 2)."""
-    return [
-        _regression("content", tap, weight / len(taps), gather(target[tap], where[tap]), where[tap])
-        for tap in taps
-    ]
 
+    def term(tap: str) -> Term:
+        wanted, mask = gather(target[tap], where[tap]), where[tap].mask
+        power = _power(wanted, mask)
+        return Term(
+            "content",
+            tap,
+            weight / len(taps),
+            lambda x: losses.masked_mse(x, wanted, mask) / power,
+        )
 
-def matched_terms(
-    taps: Sequence[str],
-    weight: float,
-    painting: Painting,
-    fields: Mapping[str, Tensor],
-    where: Mapping[str, Site],
-) -> list[Term]:
-    """Take, position by position, the activations of the painting's matched place.
-
-    Not in the paper: it makes for cleaner, broader dabs than statistics alone.
-    """
-    return [
-        _regression("matched", tap, weight / len(taps), painting.at(tap, fields[tap]), where[tap])
-        for tap in taps
-    ]
-
-
-def _regression(name: str, tap: str, weight: float, target: Tensor, site: Site) -> Term:
-    power = _power(target, site.mask)
-    return Term(name, tap, weight, lambda x: losses.masked_mse(x, target, site.mask) / power)
+    return [term(tap) for tap in taps]
 
 
 def style_terms(
@@ -132,19 +115,6 @@ def histogram_terms(
         return Term("histogram", tap, weight / len(settings.taps), loss)
 
     return [term(tap) for tap in settings.taps]
-
-
-def tone_term(weight: float, size: int, target: Tensor, mask: Tensor) -> Term:
-    """Keep the means over `size` pixels of `target` [3, H, W] under `mask` [H, W].
-
-    Not in the paper: statistics know no place, and a dark thing on light ground would fade.
-    """
-    return Term(
-        "tone",
-        None,
-        weight,
-        lambda x: losses.tone_distance(x, target, mask, size) / TONE_POWER,
-    )
 
 
 def variation_term(weight: float, painting: Tensor, mask: Tensor) -> Term:

@@ -57,7 +57,7 @@ class Pyramid:
     backpropagated convolutions, has nowhere to go.
     """
 
-    def __init__(self, image: Tensor, *, levels: int = 5, frozen: int = 2) -> None:
+    def __init__(self, image: Tensor, *, levels: int, frozen: int) -> None:
         luma, chroma = filters.to_opponent(image).split((1, 2))
         self._luma, self._chroma = _analyze(luma, levels), _analyze(chroma, levels)
         frozen = min(frozen, len(self._chroma) - 1)
@@ -98,6 +98,7 @@ def minimize(
     *,
     steps: int,
     variables: str,
+    levels: int,
     frozen: int,
     optimizer: str,
     rate: float,
@@ -108,13 +109,15 @@ def minimize(
 ) -> tuple[Tensor, list[dict[str, float]]]:
     """Up to `steps` steps from `image` [3, H, W]; the last image, and the terms of every report.
 
-    `variables` are `pixels` or a `pyramid` whose `frozen` finest chroma levels stay.
+    `variables` are `pixels` or a `pyramid` of `levels` whose `frozen` finest chroma levels stay.
     `optimizer` is `adam` (rate decayed to a tenth along a cosine) or `lbfgs` (step length `rate`,
     no line search, 10 pairs). Ends early when the sum of the terms fell by less than `plateau` (a
     share) over `window` reports. Values are read back from the device only every `report_every`
     steps. A `StopRun` raised by `on_step` ends the run with the image so far.
     """
-    state: Variables = Pixels(image) if variables == "pixels" else Pyramid(image, frozen=frozen)
+    state: Variables = (
+        Pixels(image) if variables == "pixels" else Pyramid(image, levels=levels, frozen=frozen)
+    )
     history: list[dict[str, float]] = []
     latest: dict[str, Tensor] = {}
 

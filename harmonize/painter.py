@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from harmonize import filters, losses, optimize, passes, region, tone
+from harmonize import filters, losses, optimize, passes, region, strokes
 from harmonize.config import Config
 from harmonize.errors import StopRun
 from harmonize.features import VGG19
@@ -70,7 +70,6 @@ def paint(
     picture: Tensor | None = None
     tv = losses.total_variation_weight(float(losses.noise(canvas.painting)))
     balance = passes.Balance(level, config.keep, tv)
-    colors = tone.palette(canvas.painting, config.seed)
     stopped = False
 
     def report(name: str, total: int) -> Callable[[int, dict[str, float]], None]:
@@ -97,16 +96,15 @@ def paint(
             window = region.canvas(here.loose)
         painting = _study(here.painting, network, passes.taps_of(settings))
         composite = window.crop(here.composite)
-        toned = tone.toned(
-            composite, window.crop(here.loose), colors, share=at_level(config.palette, level)
-        )
-        start = _start(settings.start, composite, toned, window, picture, here.tight.shape)
+        start = composite
+        if settings.start == "previous" and picture is not None:
+            start = window.crop(filters.resize(picture, here.tight.shape)).clamp(0, 1)
         if settings.strokes:
             mask = window.crop(here.loose)
             with torch.no_grad():
-                rough = passes.rough_strokes(settings.field, start, painting, mask, network, level)
+                rough = strokes.rough(settings.field, start, painting, mask, network, level)
             amount = at_level(settings.strokes.amount, level) / max(1.0, config.keep)
-            start = tone.stroked(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
+            start = strokes.overlay(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
         query = start
         if settings.match == "previous" and picture is not None:
             query = window.crop(filters.resize(picture, here.tight.shape)).clamp(0, 1)
@@ -116,7 +114,6 @@ def paint(
             start=start,
             query=query,
             composite=composite,
-            toned=toned,
             painting=painting,
             frame=window.crop(here.painting),
             mask=window.crop(here.loose),
@@ -127,6 +124,7 @@ def paint(
             objective,
             steps=steps,
             variables=settings.variables,
+            levels=settings.levels,
             frozen=settings.chroma_frozen,
             optimizer=settings.optimizer,
             rate=settings.rate,
@@ -148,19 +146,3 @@ def paint(
 def _study(image: Tensor, network: VGG19, taps: tuple[str, ...]) -> Painting:
     with torch.no_grad():
         return Painting(image, network(image[None], taps))
-
-
-def _start(
-    kind: str,
-    composite: Tensor,
-    toned: Tensor,
-    window: region.Window,
-    picture: Tensor | None,
-    shape: Sequence[int],
-) -> Tensor:
-    """Where a pass starts: the composite, the toned composite, or the pass before it."""
-    if kind == "composite":
-        return composite
-    if kind == "tone" or picture is None:
-        return toned
-    return window.crop(filters.resize(picture, shape)).clamp(0, 1)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonize import matching, objective
+from harmonize import objective
 from harmonize.features import STRIDE, VGG19
 from harmonize.fields import Painting, match, sites
 from harmonize.objective import PassObjective, Term
-from harmonize.schema import Field, Pass, at_level
+from harmonize.schema import Pass, at_level
 
 
 @dataclass(frozen=True)
 class Balance:
     """What the weights depend on: style level (1 to 10), `keep`, the painting's w_tv (0 to 10).
 
-    `keep` multiplies the content term and divides the terms that paint: style, histogram, matched.
+    `keep` multiplies the content term and divides those that paint, style and histogram.
     """
 
     level: float
@@ -38,37 +38,9 @@ class Balance:
 def taps_of(settings: Pass) -> tuple[str, ...]:
     """Every tap that the pass looks at, shallow first."""
     terms = settings.terms
-    users = (settings.field, terms.content, terms.style, terms.histogram, terms.matched)
+    users = (settings.field, terms.content, terms.style, terms.histogram)
     used = {tap for user in users if user is not None for tap in user.taps}
     return tuple(tap for tap in STRIDE if tap in used)
-
-
-def rough_strokes(
-    settings: Field,
-    image: Tensor,
-    painting: Painting,
-    mask: Tensor,
-    network: VGG19,
-    level: float,
-) -> Tensor:
-    """The painting's own patches at the places matched to `image` [3, H, W], overlaps averaged.
-
-    Matched at the field's first tap, under `mask` [H, W]; elsewhere the image stays.
-    """
-    tap = settings.taps[0]
-    where = sites(mask, [tap])
-    field = match(settings, image, network(image[None], [tap]), painting, where, [tap], level)[tap]
-    picture, mass = matching.vote(
-        painting.image,
-        field,
-        where[tap].positions,
-        mask.shape,
-        width=where[tap].shape[1],
-        reference_width=painting.features[tap].shape[2],
-        stride=STRIDE[tap],
-        size=2 * STRIDE[tap],
-    )
-    return torch.where(mass > 0, picture, image)
 
 
 def build(
@@ -78,7 +50,6 @@ def build(
     start: Tensor,
     query: Tensor,
     composite: Tensor,
-    toned: Tensor,
     painting: Painting,
     frame: Tensor,
     mask: Tensor,
@@ -87,20 +58,15 @@ def build(
     """The objective of one pass.
 
     Within the window, [3, H, W] each: `start` is where the pass begins, `query` what is matched
-    to the painting, `composite` the pasted picture, `toned` the one in the painting's palette,
-    `frame` the painting; `mask` [H, W] is where the picture may change.
+    to the painting, `composite` the pasted picture, `frame` the painting; `mask` [H, W] is where
+    the picture may change.
     """
     terms, taps = settings.terms, taps_of(settings)
     found: list[Term] = []
     with torch.no_grad():
         where = sites(mask, taps)
         asked = network(query[None], taps)
-        styled = {
-            tap
-            for part in (terms.style, terms.histogram, terms.matched)
-            if part
-            for tap in part.taps
-        }
+        styled = {tap for part in (terms.style, terms.histogram) if part for tap in part.taps}
         wanted = [tap for tap in taps if tap in styled]
         fields = match(settings.field, query, asked, painting, where, wanted, balance.level)
         if terms.content:
@@ -130,12 +96,6 @@ def build(
                 where,
                 settings.refresh,
             )
-        if terms.matched:
-            weight = balance.weight(terms.matched.weight) / balance.keep
-            found += objective.matched_terms(terms.matched.taps, weight, painting, fields, where)
-        if terms.tone:
-            weight = balance.weight(terms.tone.weight)
-            found.append(objective.tone_term(weight, terms.tone.size, toned, mask))
         if terms.tv:
             authors = terms.tv.factor * balance.level * balance.tv
             weight = balance.weight(terms.tv.weight, authors)

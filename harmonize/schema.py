@@ -136,13 +136,6 @@ class Histogram(Settings):
     exact: Flag
 
 
-class Matched(Settings):
-    """Each position's own matched style feature."""
-
-    weight: Weight
-    taps: Taps
-
-
 class Tv(Settings):
     """Total variation, relative to the painting's own.
 
@@ -152,13 +145,6 @@ class Tv(Settings):
 
     weight: AutoWeight
     factor: Positive
-
-
-class Tone(Settings):
-    """Means over `size` × `size` pixels of the pass's scale, as in the first start."""
-
-    weight: Weight
-    size: Annotated[int, Limit(ge=2), expects("a whole number of pixels from 2 up")]
 
 
 class Strokes(Settings):
@@ -177,8 +163,6 @@ class Terms(Settings):
     content: Content | None = None
     style: Style | None = None
     histogram: Histogram | None = None
-    matched: Matched | None = None
-    tone: Tone | None = None
     tv: Tv | None = None
 
 
@@ -187,15 +171,16 @@ class Pass(Settings):
 
     `steps` is rounded to a whole number; 0 skips the pass at that style level. The pass ends early
     when the objective improved by less than the share `plateau` over `plateau_window` steps.
+    `levels` are those of the pyramid: the coarsest that a step moves as a whole is 2^(levels − 1)
+    pixels wide.
     """
 
     scale: Fraction
     steps: Weight
-    start: Annotated[
-        Literal["composite", "previous", "tone"], one_of("composite", "previous", "tone")
-    ]
+    start: Annotated[Literal["composite", "previous"], one_of("composite", "previous")]
     match: Annotated[Literal["start", "previous"], one_of("start", "previous")]
     variables: Annotated[Literal["pixels", "pyramid"], one_of("pixels", "pyramid")]
+    levels: Count
     chroma_frozen: Natural
     optimizer: Annotated[Literal["adam", "lbfgs"], one_of("adam", "lbfgs")]
     rate: Positive
@@ -212,7 +197,7 @@ class Pass(Settings):
         """A field is carried to finer taps only."""
         roots = self.field.taps if self.field.kind == "nearest" else self.field.taps[:1]
         coarsest = max(block(tap) for tap in roots)
-        for term in (self.terms.style, self.terms.histogram, self.terms.matched):
+        for term in (self.terms.style, self.terms.histogram):
             for tap in term.taps if term else ():
                 if block(tap) > coarsest:
                     raise PydanticCustomError(

@@ -17,13 +17,14 @@ FACADE = {"__init__", "__main__"}
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
     "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
-    "region", "matching", "histogram", "losses", "optimize", "tone", "finish", "strength",
-    "fields", "objective", "passes", "painter", "outputs", "record", "pipeline", "progress", "cli",
+    "region", "matching", "histogram", "losses", "optimize", "finish", "strength",
+    "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
+    "progress", "cli",
 )  # fmt: skip
 
 SETTINGS = {"config", "schema"}
 TENSORS_ONLY = {
-    "filters", "features", "region", "matching", "histogram", "losses", "optimize", "tone",
+    "filters", "features", "region", "matching", "histogram", "losses", "optimize",
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = {

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from harmonize.filters import (
+    chroma_span,
     from_lab,
     from_opponent,
     gaussian,
     guided,
+    limit_chroma,
     resize,
     to_lab,
     to_opponent,
@@ -67,6 +69,20 @@ def test_lab_of_known_colors(color: tuple[float, ...], lab: tuple[float, ...]) -
 def test_from_lab_is_clipped_to_the_gamut() -> None:
     found = from_lab(constant(60.0, 120.0, -120.0))
     assert 0 <= found.min() <= found.max() <= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_beside_a_gray_painting_no_color_is_left(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    painting = torch.rand(1, 24, 20, generator=generator).expand(3, -1, -1)
+    found = limit_chroma(torch.rand(3, 24, 20, generator=generator), chroma_span(painting))
+    assert float(to_opponent(found)[1:].abs().max()) < 1e-5
+
+
+def test_a_painting_keeps_nearly_all_of_its_own_hues() -> None:
+    image = picture(60, 60)
+    kept = (limit_chroma(image, chroma_span(image)) - image).abs().amax(0) < 1e-5
+    assert float(kept.float().mean()) > 0.99
 
 
 # --- blurs ----------------------------------------------------------------------------------------

@@ -25,10 +25,21 @@ def test_voting_the_painting_for_itself_gives_it_back_softly() -> None:
     mask = torch.zeros(40, 48)
     mask[8:30, 8:40] = 1
     found = finish.patch_vote(painting, painting, mask, size=5, stride=1, step=1)
-    # base + (image − its Gaussian), where the base is the image itself.
-    expected = (2 * painting - filters.gaussian(painting, 1.0, 7)).clamp(0, 1)
+    # base + (luma − its Gaussian), where the base is the image itself.
+    luma = painting.mean(0, keepdim=True)
+    expected = (painting + luma - filters.gaussian(luma, 1.0, 7)).clamp(0, 1)
     assert torch.allclose(found[:, 12:26, 12:36], expected[:, 12:26, 12:36], atol=1e-4)
     assert torch.equal(found[:, :2], painting[:, :2])
+
+
+def test_voting_takes_the_pictures_own_color_speckle() -> None:
+    painting = torch.full((3, 40, 48), 0.5)
+    opponent = filters.to_opponent(painting + 0.2 * (picture() - 0.5))
+    opponent[0] = filters.to_opponent(painting)[0]
+    speckled = filters.from_opponent(opponent)
+    found = finish.patch_vote(speckled, painting, torch.ones(40, 48), size=5)
+    assert float((speckled - painting).abs().max()) > 0.05
+    assert float((found - painting).abs().max()) < 1e-5
 
 
 def test_cleaning_chroma_keeps_lightness() -> None:

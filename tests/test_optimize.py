@@ -17,7 +17,7 @@ Terms = dict[str, Tensor]
 
 def minimize(image: Tensor, objective: Objective, **options: Any) -> Any:
     """`optimize.minimize` on a pyramid with Adam, unless told otherwise."""
-    usual = {"variables": "pyramid", "frozen": 2, "optimizer": "adam", "rate": 0.02}
+    usual = {"variables": "pyramid", "levels": 5, "frozen": 2, "optimizer": "adam", "rate": 0.02}
     return optimize.minimize(image, objective, **{**usual, **options})
 
 
@@ -51,15 +51,15 @@ def total(terms: Terms | dict[str, float]) -> float:
 @pytest.mark.parametrize("levels", [1, 2, 5])
 def test_a_pyramid_is_its_image(shape: tuple[int, int], levels: int) -> None:
     image = picture(*shape)
-    torch.testing.assert_close(Pyramid(image, levels=levels).image().detach(), image)
+    torch.testing.assert_close(Pyramid(image, levels=levels, frozen=0).image().detach(), image)
     assert torch.equal(Pixels(image).image().detach(), image)
 
 
-@pytest.mark.parametrize("kind", [Pixels, Pyramid])
-def test_variables_leave_the_given_image_alone(kind: type[Pixels] | type[Pyramid]) -> None:
+@pytest.mark.parametrize("kind", ["pixels", "pyramid"])
+def test_variables_leave_the_given_image_alone(kind: str) -> None:
     image = picture()
     before = image.clone()
-    variables = kind(image)
+    variables = Pixels(image) if kind == "pixels" else Pyramid(image, levels=5, frozen=2)
     with torch.no_grad():
         for parameter in variables.parameters:
             parameter += 1
@@ -79,7 +79,7 @@ def coarse_space(side: int, steps: int) -> Tensor:
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_frozen_levels_of_chroma_do_not_move(frozen: int) -> None:
     start, target = picture(), picture(seed=1)
-    state = Pyramid(start, frozen=frozen)
+    state = Pyramid(start, levels=5, frozen=frozen)
     optimizer = torch.optim.SGD(state.parameters, lr=5.0)
     for _ in range(10):
         optimizer.zero_grad()

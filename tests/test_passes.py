@@ -25,8 +25,6 @@ TERMS = """
       content: {weight: 0.5, taps: [relu2_1], target: start}
       style: {weight: 1.0, taps: [relu1_1, relu2_1]}
       histogram: {weight: 5.0, taps: [relu1_1, relu2_1], bins: 256, range: reference, exact: false}
-      matched: {weight: 0.5, taps: [relu1_1]}
-      tone: {weight: 1.0, size: 8}
       tv: {weight: 1.0, factor: 1.0}
 """
 FIELDS = {
@@ -37,7 +35,7 @@ YAML = "passes:\n" + "".join(
     f"  {name}:\n    balance: loss\n    refresh: 1\n    field: {field}\n    terms:{TERMS}"
     for name, field in FIELDS.items()
 )
-ON = {"content", "style", "histogram", "matched", "tv", "tone"}
+ON = {"content", "style", "histogram", "tv"}
 by_pass = pytest.mark.parametrize("name", FIELDS)
 
 
@@ -89,7 +87,6 @@ def assemble(
         start=composite,
         query=composite,
         composite=composite,
-        toned=composite,
         painting=study(network, painting, taps_of(chosen)),
         frame=painting,
         mask=mask,
@@ -134,7 +131,7 @@ def test_keep_multiplies_the_content_and_divides_the_paint(network: VGG19) -> No
     one = values(assemble(network, chosen)(picture(2)))
     four = values(assemble(network, chosen, keep=4.0)(picture(2)))
     assert four["content"] == pytest.approx(4 * one["content"])
-    for name in {"style", "histogram", "matched"} & set(one):
+    for name in {"style", "histogram"} & set(one):
         assert four[name] == pytest.approx(one[name] / 4)
     assert set(one) - {"content"}
 
@@ -167,7 +164,6 @@ def test_content_is_zero_at_its_target(network: VGG19) -> None:
     start = torch.where(mask == 1, picture(1), painting)
     made = assemble(network, settings("coarse"), start=start)
     assert float(made(start)["content"]) < 1e-8
-    assert float(made(start)["tone"]) < 1e-8
     assert float(made(picture(2))["content"]) > 1e-2
 
 
@@ -181,7 +177,7 @@ def test_a_painting_pasted_on_itself_is_at_rest(network: VGG19, name: str) -> No
         mask=torch.ones(SHAPE),
     )
     found, elsewhere = values(made(painting)), values(made(picture(2)))
-    for term in ("content", "style", "histogram", "matched", "tone"):
+    for term in ("content", "style", "histogram"):
         assert found[term] < 1e-6 < 1e-2 < elsewhere[term], term
 
 
@@ -209,7 +205,6 @@ def test_taps_are_those_in_use_shallow_first() -> None:
         "coarse",
         "field.taps=[relu5_1]",
         "terms.content=null",
-        "terms.matched=null",
         "terms.style.taps=[relu3_1, relu1_1]",
         "terms.histogram.taps=[relu3_1, relu2_2]",
     )
@@ -272,7 +267,7 @@ def test_dedupe_counts_each_place_once() -> None:
     assert found[True] != pytest.approx(found[False])
 
 
-@pytest.mark.parametrize("kind", ["content", "style", "histogram", "matched"])
+@pytest.mark.parametrize("kind", ["content", "style", "histogram"])
 def test_a_terms_value_does_not_depend_on_the_networks_scale(kind: str) -> None:
     painting, site, field = small()
 
@@ -283,11 +278,9 @@ def test_a_terms_value_does_not_depend_on_the_networks_scale(kind: str) -> None:
             made = objective.content_terms(["relu1_1"], 1.0, scaled.features, where)
         elif kind == "style":
             made = objective.style_terms(["relu1_1"], 1.0, scaled, fields, where, True)
-        elif kind == "histogram":
+        else:
             chosen = settings("coarse", "terms.histogram.taps=[relu1_1]").terms.histogram
             made = objective.histogram_terms(chosen, 1.0, scaled, fields, where, 1)
-        else:
-            made = objective.matched_terms(["relu1_1"], 1.0, scaled, fields, where)
         return float(made[0].loss(scale * outputs(1)))
 
     assert value(37.0) == pytest.approx(value(1.0), rel=1e-6)
@@ -379,4 +372,4 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
 
 def test_a_field_finer_than_the_taps_that_need_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="relu4_1"):
-        settings("refine", "field.taps=[relu3_1]", "terms.matched.taps=[relu4_1]")
+        settings("refine", "field.taps=[relu3_1]", "terms.style.taps=[relu4_1]")
