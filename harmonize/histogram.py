@@ -8,11 +8,12 @@ with one sort per channel.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 # Channels sorted at once.
-CHANNELS = 32
+CHANNELS = 16
 
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
@@ -87,6 +88,25 @@ class RankTable:
         return low + self._values * (high - low)
 
 
+def ascending(x: Tensor) -> Tensor:
+    """The order of each row of `x` [C, n] from its smallest to its largest: indices [C, n].
+
+    Equal values stay in their places' order.
+    """
+    if x.device.type != "cpu" or x.dtype != torch.float32:
+        return x.argsort(dim=1, stable=True)
+    # Value and place in one whole number, so that a plain sort will do: NumPy's is vectorized, and
+    # several times faster than any that carries indices along. As bits, positive floats are in
+    # order, negative ones in reverse.
+    bits = x.detach().contiguous().numpy().view(np.int32).astype(np.int64)
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    bits <<= 32
+    bits |= np.arange(x.shape[1])
+    bits.sort(axis=1)
+    bits &= 0xFFFFFFFF
+    return torch.from_numpy(bits)
+
+
 def remap(x: Tensor, table: RankTable) -> Tensor:
     """`x` [C, n] with the i-th smallest activation of each channel replaced by rank i's value.
 
@@ -98,5 +118,5 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
         # A few channels at a time: what sorting needs stays small, and in the cache.
         for rows in torch.arange(len(x)).split(CHANNELS):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
-            result[part].scatter_(1, x[part].argsort(1), values[part])
+            result[part].scatter_(1, ascending(x[part]), values[part])
         return result

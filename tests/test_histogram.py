@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harmonize.histogram import RankTable, channel_histogram, rank_positions, remap
+from harmonize.histogram import RankTable, ascending, channel_histogram, rank_positions, remap
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -267,3 +267,16 @@ def test_order_is_kept() -> None:
 def test_no_gradient_flows_through() -> None:
     x = uniform(2, 10).requires_grad_()
     assert not remap(x, RankTable(uniform(2, 12), 10, span="input")).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ascending_is_a_stable_sort(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 301, generator=generator, dtype=dtype)
+    x[1] = x[1].relu()  # many equal values
+    x[2] = (x[2] * 3).round().abs() * x[2].sign()
+    x[2] += 0.0  # no negative zeros
+    x[4, :5] = torch.tensor([1e-42, -1e-42, 3e38, -3e38, torch.inf], dtype=dtype)
+    found = ascending(x)
+    assert torch.equal(found, x.argsort(dim=1, stable=True))
+    assert torch.equal(ascending(x.T[:, :3]), x.T[:, :3].argsort(dim=1, stable=True))

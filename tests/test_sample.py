@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from harmonize import harmonize
 from harmonize.config import load
@@ -16,7 +17,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 @pytest.mark.slow
-def test_every_pass_lowers_its_objective_and_the_duck_is_still_a_duck() -> None:
+def test_every_pass_paints_and_the_duck_is_still_a_duck() -> None:
     result = harmonize(
         SAMPLES / "paintings" / "the-garden-at-bougival-1884.jpg",
         SAMPLES / "cutouts" / "duck.png",
@@ -25,13 +26,21 @@ def test_every_pass_lowers_its_objective_and_the_duck_is_still_a_duck() -> None:
         config=load("default", ["size=350"]),
     )
     for one in result.record["passes"]:
-        first, last = (sum(one["losses"][i].values()) for i in (0, -1))
-        assert last < 0.7 * first, one["name"]
+        first, last = (one["losses"][i] for i in (0, -1))
+        for name in ("style", "histogram"):
+            assert last[name] < 0.9 * first[name], (one["name"], name)
     found = np.asarray(result.image, dtype=np.float32)
-    tight = result.scene.tight > 0.5
-    kept = [np.gradient(p.mean(2))[1][tight] for p in (found, result.scene.composite)]
-    assert np.corrcoef(*kept)[0, 1] > 0.4
-    sigma = 11.667 * max(tight.shape) / 700
+    # Seen at the working size: finer detail is the painting's.
+    small = [
+        Image.fromarray(pixels.astype(np.uint8))
+        .convert("L")
+        .resize((350, 277), Image.Resampling.BOX)
+        for pixels in (found, result.scene.composite, 255 * result.scene.tight)
+    ]
+    seen, composite, tight = (np.asarray(image, dtype=np.float32) for image in small)
+    kept = [np.gradient(p)[1][tight > 127] for p in (seen, composite)]
+    assert np.corrcoef(*kept)[0, 1] > 0.5
+    sigma = 11.667 * max(result.scene.tight.shape) / 700
     outside = loose(torch.from_numpy(result.scene.tight), sigma).numpy() == 0
     assert (found[outside] == result.scene.painting[outside]).all()
 
