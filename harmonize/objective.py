@@ -141,7 +141,10 @@ class PassObjective:
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Terms by name, each the weighted sum over its taps, for `image` [3, H, W]."""
+        """Terms by name, each the sum over its taps, for `image` [3, H, W].
+
+        Weighted; with `unit_gradients` it is the gradients that are, and the values are the losses.
+        """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
         found: dict[str | None, Tensor] = {None: shown}
