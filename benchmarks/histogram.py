@@ -25,7 +25,7 @@ between the two results, bins over the input's span as in the article."""
 def article(x: Tensor, histogram: Tensor) -> Tensor:
     """`x` [C, n] remapped to `histogram` [C, B] by the article's listing."""
     n, bins = x.shape[1], histogram.shape[1]
-    sorted_x, order = x.sort(1)
+    sorted_x, order = x.sort(dim=1, stable=True)  # equal activations in one order, as in ours
     scaled = histogram * n / histogram.sum(1, keepdim=True)
     cumulative = scaled.cumsum(1)
     before = torch.cat((torch.zeros_like(cumulative[:, :1]), cumulative[:, :-1]), 1)
