@@ -5,12 +5,17 @@ Luan et al. (2018), section 5 and the authors' released post-processing.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize import filters, matching
 from harmonize.region import Window
+
+# Places of the painting that a patch is compared with.
+CANDIDATES = 1 << 15
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
@@ -24,12 +29,14 @@ def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Te
 
 
 def patch_field(
-    image: Tensor, painting: Tensor, mask: Tensor, *, size: int, stride: int, step: int
+    image: Tensor, painting: Tensor, mask: Tensor, *, size: int, stride: int
 ) -> tuple[Tensor, Tensor]:
     """Nearest `size` × `size` patches of `painting` [3, H, W] for `image` [3, h, w], by color.
 
-    Asked for on every `stride`-th row and column under `mask` [h, w], among every `step`-th of
-    the painting. Returns (positions, field), flat indices into the two pictures.
+    Asked for on every `stride`-th row and column under `mask` [h, w]. Looked for first on every
+    n-th of the painting's, about `CANDIDATES` in all, so that the wait is the patch's and not the
+    painting's; then around the best. Returns (positions, field), flat indices into the two
+    pictures.
     """
     h, w = mask.shape
     asked = torch.zeros_like(mask, dtype=torch.bool)
@@ -37,14 +44,12 @@ def patch_field(
     positions = torch.nonzero(asked.flatten())[:, 0]
     big_h, big_w = painting.shape[1:]
     half = size // 2
+    step = math.ceil((big_h * big_w / CANDIDATES) ** 0.5)
     first = -(-half // step) * step
     ys = torch.arange(min(first, big_h - 1), max(big_h - half, 1), step, device=painting.device)
     xs = torch.arange(min(first, big_w - 1), max(big_w - half, 1), step, device=painting.device)
     candidates = (ys[:, None] * big_w + xs).flatten()
-    field = matching.nearest(
-        image, painting, positions, size=size, metric="l2", candidates=candidates
-    )
-    return positions, field
+    return positions, matching.nearest_patches(image, painting, positions, candidates, size=size)
 
 
 def patch_vote(
@@ -54,7 +59,6 @@ def patch_vote(
     *,
     size: int,
     stride: int = 2,
-    step: int = 2,
     detail_sigma: float = 1.0,
 ) -> Tensor:
     """`image` [3, h, w] rebuilt under `mask` from patches of `painting`, fine detail added back.
@@ -63,7 +67,7 @@ def patch_vote(
     the palette is the painting's, the finest lights and darks are the picture's own. The authors
     add the detail of all three channels, and with it the color speckle of the optimization.
     """
-    positions, field = patch_field(image, painting, mask, size=size, stride=stride, step=step)
+    positions, field = patch_field(image, painting, mask, size=size, stride=stride)
     base, mass = matching.vote(
         painting,
         field,
@@ -107,7 +111,7 @@ def enlarge(
     result = _sample(picture, y, x)
     if amount == 0 or not bool((mask > 0).any()):
         return result.clamp(0, 1)
-    positions, field = patch_field(picture, painting, mask, size=size, stride=stride, step=2)
+    positions, field = patch_field(picture, painting, mask, size=size, stride=stride)
     cells = (-(-h // stride), -(-w // stride))
     cell = positions // w // stride * cells[1] + positions % w // stride
     parent = matching.nearest_known(cell, cells)

@@ -6,7 +6,7 @@ query position. Luan et al., "Deep Painterly Harmonization" (2018), sections 4.1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -36,40 +36,119 @@ def nearest(
     positions: Tensor,
     *,
     size: int = 3,
-    metric: str = "cosine",
-    candidates: Tensor | None = None,
     guides: tuple[Tensor, Tensor] | None = None,
     block: int = BLOCK,
 ) -> Tensor:
     """For each of `positions` [n] in `query` [C, h, w], the most similar place in `reference`.
 
-    Compared are `size` × `size` × C patches, by `cosine` or squared distance (`l2`), with every
-    place of `reference` [C, H, W] or with `candidates` [m] (flat). With `guides` (of the query and
-    the reference, [G, h, w] and [G, H, W]) the squared distance between them at the two places is
-    taken from the similarity: our departure from the paper, which keeps darks dark and hues near.
-    Returns a field [n] into the reference's grid. Only `positions` are matched, in blocks of at
-    most `block` similarities, so memory does not grow with the product of the two sizes.
+    Compared are `size` × `size` × C patches by cosine, with every place of `reference` [C, H, W].
+    With `guides` (of the query and the reference, [G, h, w] and [G, H, W]) the squared distance
+    between them at the two places is taken from the similarity: our departure from the paper, which
+    keeps darks dark and hues near. Returns a field [n] into the reference's grid.
+
+    The dot product of two patches is a sum of shifted dot products of cells: size² times fewer
+    multiplications than with unfolded patches. Only rows and columns that hold positions are
+    multiplied, in blocks of at most `block` products (at the least one row by one row), so memory
+    does not grow with the product of the two sizes.
     """
-    places = candidates
-    if places is None:
-        places = torch.arange(reference[0].numel(), device=reference.device)
-    keys = patches(reference, places, size)
+    span = size - 1
+    asked, known = (
+        F.pad(x[None], (span // 2,) * 4, mode="replicate")[0] for x in (query, reference)
+    )
+    width, (high, wide) = query.shape[2], reference.shape[1:]
+    lengths = _patch_lengths(known, size)
+    y, x = positions // width, positions % width
+    field = torch.empty_like(positions)
+    for top, bottom, left, right in _boxes(y, x, span, block // known[0].numel()):
+        inside = torch.nonzero((y >= top) & (y < bottom))[:, 0]
+        row, column = y[inside] - top, x[inside] - left
+        cells = asked[:, top : bottom + span, left : right + span]
+        length = _patch_lengths(cells, size)[row, column][:, None, None]
+        best = torch.full((len(inside),), -torch.inf, dtype=query.dtype, device=query.device)
+        slab = max(1, block // (cells[0].numel() * (wide + span)) - span)
+        for first in range(0, high, slab):
+            last = min(first + slab, high)
+            products = cells.flatten(1).T @ known[:, first : last + span].flatten(1)
+            products = products.view(*cells.shape[1:], last - first + span, wide + span)
+            likeness = torch.zeros(
+                len(inside), last - first, wide, dtype=query.dtype, device=query.device
+            )
+            for dy in range(size):
+                for dx in range(size):
+                    shifted = products[..., dy : dy + last - first, dx : dx + wide]
+                    likeness += shifted[row + dy, column + dx]
+            likeness /= length
+            likeness /= lengths[first:last]
+            if guides is not None:
+                here, there = guides[0].flatten(1)[:, positions[inside]], guides[1][:, first:last]
+                likeness += (2 * here.T @ there.flatten(1)).view_as(likeness)
+                likeness -= there.square().sum(0)
+            value, place = likeness.flatten(1).max(1)
+            field[inside] = torch.where(value > best, place + first * wide, field[inside])
+            best = torch.maximum(best, value)
+    return field
+
+
+def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes (top, bottom, left, right) around the positions (`y`, `x`), as many rows at a time
+    as make at most `cells` cells, with `span` more rows and columns, and at least one row."""
+    if len(y) == 0:
+        return
+    left, right = int(x.min()), int(x.max()) + 1
+    rows = max(1, cells // (right - left + span) - span)
+    for top in range(int(y.min()), int(y.max()) + 1, rows):
+        inside = x[(y >= top) & (y < top + rows)]
+        if len(inside):
+            bottom = min(top + rows, int(y.max()) + 1)
+            yield top, bottom, int(inside.min()), int(inside.max()) + 1
+
+
+def _patch_lengths(cells: Tensor, size: int) -> Tensor:
+    """Length of each `size` × `size` patch of padded `cells` [C, h + size − 1, w + size − 1]."""
+    power = cells.square().sum(0)[None, None]
+    return (F.avg_pool2d(power, size, stride=1)[0, 0] * size**2).sqrt().clamp_min(1e-12)
+
+
+def nearest_patches(
+    query: Tensor,
+    reference: Tensor,
+    positions: Tensor,
+    candidates: Tensor,
+    *,
+    size: int,
+    reach: Sequence[int] = (2, 1),
+    block: int = BLOCK,
+) -> Tensor:
+    """For each of `positions` [n] in `query` [C, h, w], a near patch of `reference` [C, H, W].
+
+    Compared are `size` × `size` × C patches by squared distance: first with `candidates` [m]
+    (flat), in blocks of at most `block` comparisons, then with the eight places `reach` cells
+    around the best so far, once for each number in it. Candidates may so be few, and far from one
+    another. Returns a field [n] into the reference's grid.
+    """
+    keys = patches(reference, candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
-    penalty = keys.square().sum(1) if metric == "l2" else torch.zeros_like(keys[:, 0])
-    keys = 2 * keys if metric == "l2" else F.normalize(keys, dim=1)
-    if guides is not None:
-        guide = guides[1].flatten(1)[:, places]
-        penalty = penalty + guide.square().sum(0)
-        keys = torch.cat((keys, 2 * guide.T), dim=1)
+    keys = torch.cat((2 * keys, -keys.square().sum(1, keepdim=True)), dim=1)
     found = []
     for part in positions.split(max(1, block // len(keys))):
         asked = patches(query, part, size)
-        if metric == "cosine":
-            asked = F.normalize(asked, dim=1)
-        if guides is not None:
-            asked = torch.cat((asked, guides[0].flatten(1)[:, part].T), dim=1)
-        found.append((asked @ keys.T).sub_(penalty).argmax(1))
-    return places[torch.cat(found)] if found else positions.clone()
+        likeness = torch.cat((asked, torch.ones_like(asked[:, :1])), dim=1) @ keys.T
+        best = candidates[likeness.argmax(1)]
+        for step in reach:
+            around = _around(best, reference.shape[1:], step)
+            apart = [(patches(reference, p, size) - asked).square().sum(1) for p in around.T]
+            best = around.gather(1, torch.stack(apart).argmin(0)[:, None])[:, 0]
+        found.append(best)
+    return torch.cat(found) if found else positions.clone()
+
+
+def _around(places: Tensor, shape: Sequence[int], step: int) -> Tensor:
+    """`places` [n] of a grid (h, w) and the eight `step` cells around them, kept inside: [n, 9]."""
+    h, w = shape
+    shift = torch.tensor([0, -step, step], device=places.device)
+    y = (places[:, None] // w + shift).clamp(0, h - 1)
+    x = (places[:, None] % w + shift).clamp(0, w - 1)
+    return (y[:, :, None] * w + x[:, None, :]).flatten(1)
 
 
 def coherent(

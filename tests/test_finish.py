@@ -15,7 +15,7 @@ def test_patches_of_the_painting_find_themselves() -> None:
     painting = picture()
     mask = torch.zeros(40, 48)
     mask[8:30, 8:40] = 1
-    positions, field = finish.patch_field(painting, painting, mask, size=5, stride=3, step=1)
+    positions, field = finish.patch_field(painting, painting, mask, size=5, stride=3)
     assert len(positions) > 20
     assert torch.equal(positions, field)
 
@@ -24,7 +24,7 @@ def test_voting_the_painting_for_itself_gives_it_back_softly() -> None:
     painting = filters.gaussian(picture(), 1.0)
     mask = torch.zeros(40, 48)
     mask[8:30, 8:40] = 1
-    found = finish.patch_vote(painting, painting, mask, size=5, stride=1, step=1)
+    found = finish.patch_vote(painting, painting, mask, size=5, stride=1)
     # base + (luma − its Gaussian), where the base is the image itself.
     luma = painting.mean(0, keepdim=True)
     expected = (painting + luma - filters.gaussian(luma, 1.0, 7)).clamp(0, 1)

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harmonize.matching import carry, coherent, nearest, nearest_known, patches, unique, vote
+from harmonize.matching import (
+    carry,
+    coherent,
+    nearest,
+    nearest_known,
+    nearest_patches,
+    patches,
+    unique,
+    vote,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -46,22 +55,33 @@ def naive_nearest(
     reference: Tensor,
     positions: Tensor,
     size: int,
-    metric: str,
-    candidates: Tensor,
     guides: tuple[Tensor, Tensor] | None,
 ) -> list[int]:
     found = []
     for q in positions.tolist():
         a = naive_patch(query, q, size)
         likeness = []
-        for p in candidates.tolist():
+        for p in everywhere(reference).tolist():
             b = naive_patch(reference, p, size)
-            near = -(a - b).square().sum() if metric == "l2" else a @ b / a.norm() / b.norm()
+            near = a @ b / a.norm() / b.norm()
             if guides is not None:
                 apart = guides[0].flatten(1)[:, q] - guides[1].flatten(1)[:, p]
                 near = near - apart.square().sum()
             likeness.append(float(near))
-        found.append(int(candidates[likeness.index(max(likeness))]))
+        found.append(likeness.index(max(likeness)))
+    return found
+
+
+def naive_nearest_patches(
+    query: Tensor, reference: Tensor, positions: Tensor, candidates: Tensor, size: int
+) -> list[int]:
+    found = []
+    for q in positions.tolist():
+        a = naive_patch(query, q, size)
+        apart = [
+            float((a - naive_patch(reference, p, size)).square().sum()) for p in candidates.tolist()
+        ]
+        found.append(int(candidates[apart.index(min(apart))]))
     return found
 
 
@@ -77,46 +97,32 @@ def test_patches_are_cut_with_the_border_repeated(size: int) -> None:
 
 
 @pytest.mark.parametrize("guided", [False, True])
-@pytest.mark.parametrize("metric", ["cosine", "l2"])
-@pytest.mark.parametrize("size", [1, 3])
-def test_nearest_is_the_naive_loop(size: int, metric: str, guided: bool) -> None:
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_nearest_is_the_naive_loop(size: int, guided: bool) -> None:
     query, reference = normal(5, 6, 4), normal(5, 5, 7, seed=1) + 0.3
     guides = (normal(2, 6, 4, seed=2), normal(2, 5, 7, seed=3)) if guided else None
-    for positions, candidates in (
-        (everywhere(query), None),
-        (some(query, 9), some(reference, 11)),
-    ):
-        found = nearest(
-            query,
-            reference,
-            positions,
-            size=size,
-            metric=metric,
-            candidates=candidates,
-            guides=guides,
-        )
-        among = everywhere(reference) if candidates is None else candidates
-        expected = naive_nearest(query, reference, positions, size, metric, among, guides)
-        assert found.tolist() == expected
+    for positions in (everywhere(query), some(query, 9)):
+        expected = naive_nearest(query, reference, positions, size, guides)
+        for block in (1, 300, 1 << 24):
+            found = nearest(query, reference, positions, size=size, guides=guides, block=block)
+            assert found.tolist() == expected
 
 
-def test_the_three_comparisons_differ() -> None:
-    query, reference = normal(5, 6, 4), 2 * normal(5, 5, 7, seed=1) + 0.5
+def test_guides_change_the_match() -> None:
+    query, reference = normal(5, 6, 4), normal(5, 5, 7, seed=1)
     guides = (normal(2, 6, 4, seed=2), normal(2, 5, 7, seed=3))
     positions = everywhere(query)
-    cosine = nearest(query, reference, positions)
-    assert not torch.equal(cosine, nearest(query, reference, positions, metric="l2"))
-    assert not torch.equal(cosine, nearest(query, reference, positions, guides=guides))
+    assert not torch.equal(
+        nearest(query, reference, positions), nearest(query, reference, positions, guides=guides)
+    )
 
 
-@pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("size", [1, 3])
-def test_matching_to_itself_is_the_identity(size: int, metric: str) -> None:
+def test_matching_to_itself_is_the_identity(size: int) -> None:
     features = normal(6, 9, 8)
     positions = some(features, 40)
-    guides = (features[:2], features[:2])
-    for with_guides in (None, guides):
-        found = nearest(features, features, positions, size=size, metric=metric, guides=with_guides)
+    for guides in (None, (features[:2], features[:2])):
+        found = nearest(features, features, positions, size=size, guides=guides)
         assert torch.equal(found, positions)
 
 
@@ -130,7 +136,10 @@ def test_chunked_is_unchunked(block: int, count: int) -> None:
     assert torch.equal(nearest(query, reference, positions, block=block), whole)
 
 
-def test_no_block_of_similarities_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [500, 2000])
+def test_no_block_of_similarities_is_larger_than_allowed(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
     query, reference = normal(4, 10, 10), normal(4, 5, 6)
     sizes = []
     matmul = Tensor.__matmul__
@@ -141,16 +150,68 @@ def test_no_block_of_similarities_is_larger_than_allowed(monkeypatch: pytest.Mon
         return result
 
     monkeypatch.setattr(Tensor, "__matmul__", watched)
-    nearest(query, reference, everywhere(query), block=200)
-    assert max(sizes) <= 200
+    nearest(query, reference, everywhere(query), size=1, block=limit)
+    assert max(sizes) <= limit
     assert sum(sizes) == 100 * 30
+    sizes.clear()
+    nearest(query, reference, everywhere(query), block=4 * limit)
+    assert max(sizes) <= 4 * limit
+    sizes.clear()
+    nearest_patches(query, reference, everywhere(query), everywhere(reference), size=3, block=limit)
+    assert max(sizes) <= limit
 
 
-def test_cosine_ignores_brightness_and_l2_does_not() -> None:
+def test_only_rows_with_positions_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, reference = normal(4, 40, 40), normal(4, 5, 6)
+    sizes = []
+    matmul = Tensor.__matmul__
+
+    def watched(a: Tensor, b: Tensor) -> Tensor:
+        sizes.append(len(a))
+        return matmul(a, b)
+
+    monkeypatch.setattr(Tensor, "__matmul__", watched)
+    nearest(query, reference, torch.tensor([20 * 40 + 7, 21 * 40 + 9]))
+    assert sizes == [4 * 5]
+
+
+def test_nearest_ignores_brightness_and_nearest_patches_does_not() -> None:
     reference = torch.tensor([[[1.0, 10.0]], [[0.0, 1.0]]])
     query = torch.tensor([[[10.0]], [[0.0]]])
-    assert nearest(query, reference, torch.tensor([0]), size=1).tolist() == [0]
-    assert nearest(query, reference, torch.tensor([0]), size=1, metric="l2").tolist() == [1]
+    first, both = torch.tensor([0]), torch.tensor([0, 1])
+    assert nearest(query, reference, first, size=1).tolist() == [0]
+    assert nearest_patches(query, reference, first, both, size=1).tolist() == [1]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_nearest_patches_without_reach_is_the_naive_loop(size: int) -> None:
+    query, reference = normal(5, 6, 4), normal(5, 5, 7, seed=1)
+    for positions, candidates in (
+        (everywhere(query), everywhere(reference)),
+        (some(query, 9), some(reference, 11)),
+    ):
+        found = nearest_patches(query, reference, positions, candidates, size=size, reach=())
+        assert found.tolist() == naive_nearest_patches(
+            query, reference, positions, candidates, size
+        )
+
+
+def test_nearest_patches_reaches_the_places_between_its_candidates() -> None:
+    smooth = torch.arange(12.0, dtype=torch.float64).view(12, 1) + torch.arange(10.0).view(1, 10)
+    grown = torch.stack((smooth, smooth.square() / 9, smooth.T.reshape(12, 10)))
+    every_fourth = torch.tensor([4 * 10 + 4, 8 * 10 + 4, 4 * 10 + 8, 8 * 10 + 8])
+    positions = torch.tensor([5 * 10 + 5, 9 * 10 + 3, 7 * 10 + 7])
+    found = nearest_patches(grown, grown, positions, every_fourth, size=3)
+    assert torch.equal(found, positions)
+    stuck = nearest_patches(grown, grown, positions, every_fourth, size=3, reach=())
+    assert not torch.equal(stuck, positions)
+    assert set(stuck.tolist()) <= set(every_fourth.tolist())
+
+
+def test_nearest_patches_of_nothing_is_nothing() -> None:
+    picture = normal(3, 5, 5)
+    nothing = torch.zeros(0, dtype=torch.long)
+    assert nearest_patches(picture, picture, nothing, everywhere(picture), size=3).shape == (0,)
 
 
 def test_a_position_of_zeros_finds_something() -> None:
