@@ -1,0 +1,261 @@
+"""`harmonize run`: one picture."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harmonize.config import Config, load, restore
+from harmonize.errors import InputError, OutputError
+from harmonize.outputs import (
+    check_output,
+    default_output,
+    picture_format,
+    write_picture,
+    write_record,
+    write_sheet,
+)
+from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
+from harmonize.record import Record, read_record
+
+if TYPE_CHECKING:
+    from harmonize.optimize import Step
+    from harmonize.pipeline import Result
+
+PICTURES, PLACEMENT, SETTINGS, RESULTS = "Pictures", "Placement", "Settings", "Results"
+
+
+def _option(panel: str, text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel)
+
+
+def run(
+    style: Annotated[Path | None, _option(PICTURES, "The painting.")] = None,
+    patch: Annotated[
+        Path | None,
+        _option(PICTURES, "The element: as large as the painting and aligned, or placed by --at."),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        _option(
+            PICTURES,
+            "White where the element is; of the patch's size. Not needed with an alpha channel.",
+        ),
+    ] = None,
+    loose_mask: Annotated[
+        Path | None,
+        _option(PICTURES, "White where the result may differ from the painting; else derived."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        _option(
+            PLACEMENT, "The patch's top left corner, in pixels of the painting.", metavar="X,Y"
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        _option(PLACEMENT, "Width of the pasted patch, in pixels of the painting.", metavar="PX"),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        _option(PLACEMENT, "Scale of the pasted patch, instead of --width.", metavar="S"),
+    ] = None,
+    config: Annotated[
+        str | None,
+        _option(
+            SETTINGS,
+            "A preset (see `harmonize config list`) or a YAML file; if left out, default.",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        _option(
+            SETTINGS,
+            "One setting, such as passes.refine.steps=40; may be repeated.",
+            "--set",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        _option(
+            SETTINGS,
+            "Working size: the painting's long side; never enlarged.",
+            metavar="PX|native",
+        ),
+    ] = None,
+    strength: Annotated[
+        str | None,
+        _option(
+            SETTINGS,
+            "How freely to paint: 1 (smooth) to 10 (bold); auto asks the painting.",
+            metavar="auto|weak|medium|strong|NUMBER",
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        _option(
+            SETTINGS,
+            "How much of the element to keep: 1 as the preset has it, 2 twice that.",
+            metavar="NUMBER",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        _option(
+            SETTINGS,
+            "Network weights; oxford comes with the package.",
+            metavar="oxford|torchvision|FILE",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        _option(
+            SETTINGS,
+            "Where to compute; auto takes CUDA where it is there, else the CPU.",
+            metavar="auto|cpu|cuda[:N]|mps",
+        ),
+    ] = None,
+    seed: Annotated[int | None, _option(SETTINGS, "Of the random numbers.", metavar="N")] = None,
+    output: Annotated[
+        Path | None,
+        _option(
+            RESULTS,
+            "Where the picture goes; its run record goes beside it, ending in .json. "
+            "If left out: PAINTING-harmonized.EXT in the current folder.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None, _option(RESULTS, "Also write composite and result side by side.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        _option(RESULTS, "Make the picture of this run record again; other options change it."),
+    ] = None,
+    overwrite: Annotated[
+        bool, _option(RESULTS, "Replace results that exist.", "--overwrite")
+    ] = False,
+) -> None:
+    """Make a pasted element look painted.
+
+    Writes the picture and, beside it, the run record. Ctrl-C keeps the picture so far (exit code
+    130); a second Ctrl-C gives up at once.
+    """
+    before = read_record(record) if record else None
+    pictures = _pictures(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
+    placement = _placement(before, at, width, scale)
+    flags = {
+        "size": size,
+        "strength": strength,
+        "keep": keep,
+        "seed": seed,
+        "weights": _quoted(weights),
+        "device": _quoted(device),
+    }
+    overrides = [*(set_ or []), *(f"{k}={v}" for k, v in flags.items() if v is not None)]
+    settings = _settings(before, config, overrides)
+    target = output or _default_target(before, pictures["painting"])
+    _check_targets(target, sheet, list(pictures.values()), overwrite)
+    started = time.monotonic()
+    result = _compute(pictures, placement, settings)
+    _write(result, target, sheet, overwrite)
+    interrupted = bool(result.record["interrupted"])
+    note = ", interrupted: the picture so far" if interrupted else ""
+    typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _pictures(before: Record | None, **given: Path | None) -> dict[str, Path]:
+    """Return role → file: from the record, replaced by what the command line names."""
+    named = {role: path for role, path in given.items() if path is not None}
+    if before and "patch" in named:  # another patch has other masks
+        kept = {"painting": before.inputs["painting"]}
+    else:
+        kept = dict(before.inputs) if before else {}
+    pictures = {**kept, **named}
+    for role, flag in (("painting", "--style"), ("patch", "--patch")):
+        if role not in pictures:
+            raise InputError(f"no {role} given; use {flag} FILE")
+    return pictures
+
+
+def _placement(
+    before: Record | None, at: str | None, width: int | None, scale: float | None
+) -> dict[str, Any]:
+    placement: dict[str, Any] = {"at": None, "width": None, "scale": None}
+    if before:
+        placement = {"at": before.at, "width": before.width, "scale": before.scale}
+    if at is not None:
+        placement["at"] = _corner(at)
+    if width is not None or scale is not None:
+        placement.update(width=width, scale=scale)
+    return placement
+
+
+def _corner(text: str) -> tuple[int, int]:
+    try:
+        x, y = map(int, text.split(","))
+    except ValueError:
+        raise InputError(f"--at {text}: expected X,Y in whole pixels, such as 120,40") from None
+    return x, y
+
+
+def _quoted(text: str | None) -> str | None:
+    """Make sure that YAML reads a name as a string, whatever is in it."""
+    return None if text is None else json.dumps(text)
+
+
+def _settings(before: Record | None, name: str | None, overrides: Sequence[str]) -> Config:
+    if before and name is None:
+        return restore(before.config, overrides, f"record {before.path}")
+    return load(name or "default", overrides)
+
+
+def _default_target(before: Record | None, painting: Path) -> Path:
+    if before and before.output:
+        return before.path.with_name(before.output)
+    return default_output(painting)
+
+
+def _record_path(target: Path) -> Path:
+    return target.with_suffix(".json")
+
+
+def _check_targets(
+    target: Path, board: Path | None, pictures: Sequence[Path], overwrite: bool
+) -> None:
+    """Find out before the long run whether its results can be written."""
+    targets = [target] if board is None else [target, board]
+    for path in targets:
+        picture_format(path)
+        if path.resolve() in [picture.resolve() for picture in pictures]:
+            raise OutputError(f"{path}: is one of the inputs, which are never replaced")
+    if board is not None and board.resolve() == target.resolve():
+        raise OutputError(f"{board}: --sheet and --output name the same file")
+    for path in (*targets, _record_path(target)):
+        check_output(path, overwrite)
+
+
+def _compute(pictures: dict[str, Path], placement: dict[str, Any], settings: Config) -> "Result":
+    asked: dict[str, Any] = {**pictures, **placement, "config": settings}
+    with Interrupt() as interrupt, Bars() as bars:
+        from harmonize.pipeline import harmonize
+
+        def on_step(step: "Step") -> None:
+            bars.show(step)
+            interrupt.check()
+
+        return harmonize(**asked, on_step=on_step, on_start=announce)
+
+
+def _write(result: "Result", target: Path, board: Path | None, overwrite: bool) -> None:
+    meta = result.scene.meta
+    write_picture(target, result.image, meta, overwrite)
+    write_record(_record_path(target), {**result.record, "output": target.name}, overwrite)
+    if board is not None:
+        write_sheet(board, [result.scene.composite, result.image], meta, overwrite)
