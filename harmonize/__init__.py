@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from harmonize.inputs import Scene
+    from harmonize.memory import Memory
     from harmonize.optimize import Step
     from harmonize.pipeline import Result, harmonize
 
@@ -33,6 +34,7 @@ __all__ = [
     "DeviceError",
     "HarmonizeError",
     "InputError",
+    "Memory",
     "OutputError",
     "Result",
     "Scene",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "Config": "config",
+    "Memory": "memory",
     "Result": "pipeline",
     "Scene": "inputs",
     "Step": "optimize",

@@ -105,7 +105,7 @@ def minimize(
     plateau: float = 0.0,
     window: int = 10,
     report_every: int = 1,
-    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    on_step: Callable[[int, dict[str, float], Callable[[], Tensor]], None] | None = None,
 ) -> tuple[Tensor, list[dict[str, float]]]:
     """Up to `steps` steps from `image` [3, H, W]; the last image, and the terms of every report.
 
@@ -113,7 +113,8 @@ def minimize(
     `optimizer` is `adam` (rate decayed to a tenth along a cosine) or `lbfgs` (step length `rate`,
     no line search, 10 pairs). Ends early when the sum of the terms fell by less than `plateau` (a
     share) over `window` reports. Values are read back from the device only every `report_every`
-    steps. A `StopRun` raised by `on_step` ends the run with the image so far.
+    steps. `on_step` receives the step's number from 1, its terms, and a function that returns the
+    image so far; a `StopRun` raised by it ends the run with that image.
     """
     state: Variables = (
         Pixels(image) if variables == "pixels" else Pyramid(image, levels=levels, frozen=frozen)
@@ -153,7 +154,7 @@ def minimize(
         history.append({name: float(value.detach()) for name, value in latest.items()})
         try:
             if on_step is not None:
-                on_step(index, history[-1])
+                on_step(index, history[-1], state.image)
         except StopRun:
             break
         if plateau > 0 and _flat(history, plateau, window):

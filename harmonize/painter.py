@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,15 @@ from harmonize.config import Config
 from harmonize.errors import StopRun
 from harmonize.features import VGG19
 from harmonize.fields import Painting
+from harmonize.memory import Memory
+from harmonize.objective import PassObjective
 from harmonize.optimize import Step
-from harmonize.schema import at_level
+from harmonize.passes import Balance
+from harmonize.region import Window
+from harmonize.schema import Pass, at_level
+
+# Receives each step, and a function that returns the picture so far, [3, H, W].
+Watcher = Callable[[Step, Callable[[], Tensor]], None]
 
 
 @dataclass(frozen=True)
@@ -52,97 +59,123 @@ class PassLog:
     seconds: float
 
 
-def paint(
-    canvas: Canvas,
-    config: Config,
-    network: VGG19,
-    *,
-    level: float,
-    on_step: Callable[[Step], None] | None = None,
-) -> tuple[Tensor, list[PassLog], bool]:
-    """All passes of `config` at style level `level`: the picture [3, H, W], a log a pass,
-    and whether the run was stopped.
+@dataclass(frozen=True)
+class Painter:
+    """All that the passes of a run have in common.
 
-    Outside the loose mask the picture is the painting. A `StopRun` raised by `on_step`
-    ends the run with the picture so far.
+    `level` is the style level. What depends on the painting and the network alone is recalled
+    from `memory`, where `key` stands for the two. A `StopRun` raised by `on_step` ends the run
+    with the picture so far.
     """
-    logs: list[PassLog] = []
-    picture: Tensor | None = None
-    tv = losses.total_variation_weight(float(losses.noise(canvas.painting)))
-    balance = passes.Balance(level, config.keep, tv)
-    stopped = False
 
-    def report(name: str, total: int) -> Callable[[int, dict[str, float]], None]:
-        def forward(index: int, terms: dict[str, float]) -> None:
-            nonlocal stopped
-            if on_step is not None:
-                try:
-                    on_step(Step(name, index, total, terms))
-                except StopRun:
-                    stopped = True
-                    raise
+    config: Config
+    network: VGG19
+    level: float
+    memory: Memory
+    key: Hashable
+    on_step: Watcher | None = None
 
-        return forward
+    def paint(self, canvas: Canvas) -> tuple[Tensor, list[PassLog], bool]:
+        """All passes: the picture [3, H, W], a log a pass, and whether the run was stopped.
 
-    for name, settings in config.passes.items():
-        steps = round(at_level(settings.steps, level))
-        if steps == 0 or stopped:
-            continue
-        began = time.perf_counter()
-        here = canvas.at(settings.scale)
-        if config.region == "patch":
-            window = region.around(here.loose, config.margin)
-        else:
-            window = region.canvas(here.loose)
-        painting = _study(here.painting, network, passes.taps_of(settings))
-        composite = window.crop(here.composite)
-        start = composite
-        if settings.start == "previous" and picture is not None:
-            start = window.crop(filters.resize(picture, here.tight.shape)).clamp(0, 1)
+        Outside the loose mask the picture is the painting.
+        """
+        shape = canvas.tight.shape
+        tv = losses.total_variation_weight(float(losses.noise(canvas.painting)))
+        balance = passes.Balance(self.level, self.config.keep, tv)
+        picture = canvas.composite
+        logs: list[PassLog] = []
+        stopped = False
+        for name, settings in self.config.passes.items():
+            steps = round(at_level(settings.steps, self.level))
+            if steps == 0 or stopped:
+                continue
+            began = time.perf_counter()
+            here = canvas.at(settings.scale)
+            window = self._window(here)
+            start, objective = self._prepare(settings, here, window, picture, balance)
+
+            def whole(image: Tensor, here: Canvas = here, window: Window = window) -> Tensor:
+                painted = window.paste(here.painting, image.detach().clamp(0, 1))
+                painted = torch.lerp(here.painting, painted, here.loose)
+                return filters.resize(painted, shape).clamp(0, 1)
+
+            watch = _Watch(name, steps, whole, self.on_step)
+            image, history = optimize.minimize(
+                start,
+                objective,
+                steps=steps,
+                variables=settings.variables,
+                levels=settings.levels,
+                frozen=settings.chroma_frozen,
+                optimizer=settings.optimizer,
+                rate=settings.rate,
+                plateau=settings.plateau,
+                window=settings.plateau_window,
+                # Reading values back makes the host wait for the device.
+                report_every=1 if self.network.device.type == "cpu" else 10,
+                on_step=watch,
+            )
+            picture, stopped = whole(image), watch.stopped
+            logs.append(PassLog(name, len(history), history, time.perf_counter() - began))
+        return picture, logs, stopped
+
+    def _window(self, canvas: Canvas) -> Window:
+        if self.config.region == "patch":
+            return region.around(canvas.loose, self.config.margin)
+        return region.canvas(canvas.loose)
+
+    def _prepare(
+        self, settings: Pass, canvas: Canvas, window: Window, picture: Tensor, balance: Balance
+    ) -> tuple[Tensor, PassObjective]:
+        """Where a pass begins, within the window, and what it optimizes."""
+        painting = self._study(canvas.painting, passes.taps_of(settings))
+        composite, mask = window.crop(canvas.composite), window.crop(canvas.loose)
+        previous = window.crop(filters.resize(picture, canvas.tight.shape)).clamp(0, 1)
+        start = previous if settings.start == "previous" else composite
         if settings.strokes:
-            mask = window.crop(here.loose)
             with torch.no_grad():
-                rough = strokes.rough(settings.field, start, painting, mask, network, level)
-            amount = at_level(settings.strokes.amount, level) / max(1.0, config.keep)
+                rough = strokes.rough(
+                    settings.field, start, painting, mask, self.network, self.level
+                )
+            amount = at_level(settings.strokes.amount, self.level) / max(1.0, self.config.keep)
             start = strokes.overlay(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
-        query = start
-        if settings.match == "previous" and picture is not None:
-            query = window.crop(filters.resize(picture, here.tight.shape)).clamp(0, 1)
         objective = passes.build(
             settings,
-            network,
+            self.network,
             start=start,
-            query=query,
+            query=previous if settings.match == "previous" else start,
             composite=composite,
             painting=painting,
-            frame=window.crop(here.painting),
-            mask=window.crop(here.loose),
+            frame=window.crop(canvas.painting),
+            mask=mask,
             balance=balance,
         )
-        result, history = optimize.minimize(
-            start,
-            objective,
-            steps=steps,
-            variables=settings.variables,
-            levels=settings.levels,
-            frozen=settings.chroma_frozen,
-            optimizer=settings.optimizer,
-            rate=settings.rate,
-            plateau=settings.plateau,
-            window=settings.plateau_window,
-            # Reading values back makes the host wait for the device.
-            report_every=1 if network.device.type == "cpu" else 10,
-            on_step=report(name, steps),
-        )
-        painted = window.paste(here.painting, result.clamp(0, 1))
-        picture = torch.lerp(here.painting, painted, here.loose)
-        logs.append(PassLog(name, len(history), history, time.perf_counter() - began))
-    if picture is None:
-        picture = canvas.composite
-    shape = canvas.tight.shape
-    return filters.resize(picture, shape).clamp(0, 1), logs, stopped
+        return start, objective
+
+    def _study(self, image: Tensor, taps: tuple[str, ...]) -> Painting:
+        def study() -> Painting:
+            with torch.no_grad():
+                return Painting(image, self.network(image[None], taps))
+
+        return self.memory.recall((self.key, image.shape, taps), study)
 
 
-def _study(image: Tensor, network: VGG19, taps: tuple[str, ...]) -> Painting:
-    with torch.no_grad():
-        return Painting(image, network(image[None], taps))
+@dataclass
+class _Watch:
+    """Passes steps on to the run's watcher, and remembers if it stopped the run."""
+
+    name: str
+    total: int
+    whole: Callable[[Tensor], Tensor]
+    on_step: Watcher | None
+    stopped: bool = False
+
+    def __call__(self, index: int, terms: dict[str, float], image: Callable[[], Tensor]) -> None:
+        if self.on_step is None:
+            return
+        try:
+            self.on_step(Step(self.name, index, self.total, terms), lambda: self.whole(image()))
+        except StopRun:
+            self.stopped = True
+            raise

@@ -6,6 +6,8 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,10 @@ from harmonize import __version__, device, filters, finish, region, strength, we
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.inputs import Scene, load_scene
+from harmonize.memory import Memory
 from harmonize.optimize import Step
 from harmonize.outputs import with_meta
-from harmonize.painter import Canvas, paint
+from harmonize.painter import Canvas, Painter
 from harmonize.pictures import Picture
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
@@ -52,6 +55,9 @@ def harmonize(
     config: Config | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
+    on_picture: Callable[[Step, Image.Image], None] | None = None,
+    picture_every: int = 1,
+    memory: Memory | None = None,
 ) -> Result:
     """Paste `patch` into `painting` so that it looks painted there.
 
@@ -59,7 +65,9 @@ def harmonize(
     white where the element is, of the patch's size, and may be left out when the patch has an
     alpha channel. Placement is as in `inputs.load_scene`. `on_start` receives what the run
     computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
-    the picture so far. Neither prints nor exits.
+    the picture so far; `on_picture` every `picture_every`-th step of the run and the picture so
+    far, at the painting's size but without the finish. With a `memory`, what this run has in
+    common with the next, network and painting, is kept there. Neither prints nor exits.
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
@@ -72,17 +80,18 @@ def harmonize(
     scene = load_scene(
         painting, patch, mask, loose_mask=loose_mask, at=at, width=width, scale=scale
     )
-    weight_set = weights.load(config.weights)
+    memory = memory or Memory(0)
+    weight_set = memory.recall(config.weights, partial(weights.load, config.weights))
     torch.manual_seed(config.seed)
     full = _canvas(scene, config, place)
     working = full.at(_working_scale(full, config))
     level, estimated = _style_level(working.painting, config)
     precision = device.precision(config.precision, place)
-    network = VGG19(
-        weight_set.state,
-        device=place,
-        precision=precision,
-        padding="replicate" if config.region == "patch" else "zeros",
+    padding = "replicate" if config.region == "patch" else "zeros"
+    network_key = (weight_set.sha256, place, precision, padding)
+    network = memory.recall(
+        network_key,
+        lambda: VGG19(weight_set.state, device=place, precision=precision, padding=padding),
     )
     facts = {
         "device": str(place),
@@ -94,7 +103,18 @@ def harmonize(
     }
     if on_start is not None:
         on_start(facts)
-    picture, logs, interrupted = paint(working, config, network, level=level, on_step=on_step)
+    steps = count(1)
+
+    def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
+        if on_picture is not None and next(steps) % picture_every == 0:
+            pixels = _paste(so_far(), working, full, scene, config, detail=0.0)
+            on_picture(step, with_meta(pixels, scene.meta))
+        if on_step is not None:
+            on_step(step)
+
+    key = (network_key, scene.hashes["painting"])
+    painter = Painter(config, network, level, memory, key, watch)
+    picture, logs, interrupted = painter.paint(working)
     pixels = _finish(picture, working, full, scene, config)
     record = {
         **_versions(),
@@ -153,6 +173,14 @@ def _finish(
         )
     if steps.vote:
         picture = finish.patch_vote(picture, working.painting, working.loose, size=steps.vote.size)
+    detail = steps.detail.amount if steps.detail else 0.0
+    return _paste(picture, working, full, scene, config, detail=detail)
+
+
+def _paste(
+    picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config, *, detail: float
+) -> NDArray[np.uint8]:
+    """What changed of `picture` in the painting at its own size, with its `detail` there."""
     window = region.around(full.loose, config.margin)
     if working.tight.shape == full.tight.shape:
         part = window.crop(picture)
@@ -163,12 +191,12 @@ def _finish(
             full.painting,
             working.loose,
             window,
-            amount=steps.detail.amount if steps.detail else 0.0,
-            size=steps.detail.size if steps.detail else 3,
+            amount=detail,
+            size=config.finish.detail.size if config.finish.detail else 3,
         )
     # No hue beyond the painting's: an engraving stays without color.
     part = filters.limit_chroma(part, filters.chroma_span(working.painting))
-    sigma = steps.paste_sigma * max(full.tight.shape) / NOMINAL
+    sigma = config.finish.paste_sigma * max(full.tight.shape) / NOMINAL
     share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
     pasted = torch.lerp(window.crop(full.painting), part, share)
     pixels = scene.painting.copy()

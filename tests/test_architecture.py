@@ -17,7 +17,7 @@ FACADE = {"__init__", "__main__"}
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
     "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
-    "region", "matching", "histogram", "losses", "optimize", "finish", "strength",
+    "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
     "progress", "commands", "commands.config", "commands.run", "commands.weights", "cli",
 )  # fmt: skip

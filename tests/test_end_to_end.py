@@ -167,6 +167,39 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     assert box.getbbox() is not None
 
 
+def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
+    first, *_, last = Config.preset().passes
+    seen: list[tuple[str, int]] = []
+    pictures: list[np.ndarray] = []
+
+    def keep(step: harmonize.Step, picture: Image.Image) -> None:
+        seen.append((step.pass_name, step.index))
+        pictures.append(np.asarray(picture))
+
+    with Image.open(folder / "cutout.png") as cut:
+        result = harmonize.harmonize(
+            folder / "painting.png",
+            cut,
+            at=(20, 20),
+            config=load("default", few_steps()),
+            on_picture=keep,
+            picture_every=2,
+        )
+    assert seen == [(first, 2), (last, 2)]
+    painting = pixels(folder / "painting.png")
+    untouched = (np.asarray(result.image) == painting).all(-1)
+    for picture in pictures:
+        assert picture.shape == painting.shape
+        changed = (picture != painting).any(-1)
+        assert changed.any()
+        box = Image.fromarray(~untouched).getbbox()
+        assert box is not None
+        outside = changed.copy()
+        outside[box[1] - 3 : box[3] + 3, box[0] - 3 : box[2] + 3] = False
+        assert not outside.any()
+    assert (pictures[0] != pictures[1]).any()
+
+
 def test_ctrl_c_saves_the_picture_so_far(folder: Path) -> None:
     endless = [f"--set=passes.{name}.steps=1000000" for name in Config.preset().passes]
     endless += [f"--set=passes.{name}.plateau=0" for name in Config.preset().passes]

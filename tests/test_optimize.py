@@ -140,7 +140,7 @@ def test_lbfgs_solves_a_quadratic_that_adam_is_far_from() -> None:
 def test_history_is_the_terms_of_the_image_before_each_step() -> None:
     bowl = Bowl(picture(seed=1))
     calls: list[tuple[int, dict[str, float]]] = []
-    _, history = minimize(picture(), bowl, steps=5, on_step=lambda *call: calls.append(call))
+    _, history = minimize(picture(), bowl, steps=5, on_step=lambda *call: calls.append(call[:2]))
     seen = list(bowl.seen)
     for index, image in enumerate(seen):
         terms = {name: float(value) for name, value in bowl(image).items()}
@@ -156,10 +156,20 @@ def test_reports_come_every_so_many_steps_and_at_the_end() -> None:
         Bowl(picture(seed=1)),
         steps=10,
         report_every=4,
-        on_step=lambda index, _: calls.append(index),
+        on_step=lambda index, *_: calls.append(index),
     )
     assert calls == [4, 8, 10]
     assert len(history) == 3
+
+
+def test_each_step_can_ask_for_the_image_so_far() -> None:
+    bowl = Bowl(picture(seed=1))
+    images: list[Tensor] = []
+    result, _ = minimize(
+        picture(), bowl, steps=3, on_step=lambda _, __, image: images.append(image().detach())
+    )
+    assert torch.equal(images[0], bowl.seen[1])
+    assert torch.equal(images[2], result)
 
 
 def test_no_steps_give_the_image_back() -> None:
@@ -170,7 +180,7 @@ def test_no_steps_give_the_image_back() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_stop_run_gives_the_image_so_far(optimizer: str) -> None:
-    def stop(index: int, _: dict[str, float]) -> None:
+    def stop(index: int, *_: object) -> None:
         if index == 4:
             raise StopRun
 

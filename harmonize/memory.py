@@ -1,0 +1,51 @@
+"""What runs have in common, kept from one to the next: the network, and studies of paintings."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from torch import Tensor
+
+Value = TypeVar("Value")
+
+
+class Memory:
+    """Values by key, the least recently used forgotten when their tensors exceed `limit` bytes.
+
+    A value larger than the limit is never kept. Not to be shared by threads.
+    """
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors that are kept."""
+        return sum(size for _, size in self._kept.values())
+
+    def recall(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of `key`; made, and kept if it fits, when it is not there."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return cast(Value, self._kept[key][0])
+        value = make()
+        size = _bytes(value)
+        if size <= self.limit:
+            while self.size + size > self.limit:
+                self._kept.popitem(last=False)
+            self._kept[key] = (value, size)
+        return value
+
+
+def _bytes(value: object) -> int:
+    """Size of the tensors in `value`, its fields and its items."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        return sum(map(_bytes, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_bytes, value))
+    return _bytes(vars(value)) if hasattr(value, "__dict__") else 0
