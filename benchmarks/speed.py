@@ -127,15 +127,19 @@ def common_objective(full: Canvas, vgg: VGG19) -> Callable[[Tensor], float]:
     tv = losses.total_variation_weight(float(losses.noise(full.painting)))
     with torch.no_grad():
         features = vgg(full.painting[None], passes.taps_of(settings))
+        painting, mask = Painting(full.painting, features), window.crop(full.loose)
+        matched = passes.match(
+            settings, vgg, image=composite, painting=painting, mask=mask, level=5.0
+        )
         objective = passes.build(
             settings,
             vgg,
             start=composite,
-            query=composite,
+            matched=matched,
             composite=composite,
-            painting=Painting(full.painting, features),
+            painting=painting,
             frame=window.crop(full.painting),
-            mask=window.crop(full.loose),
+            mask=mask,
             balance=passes.Balance(5.0, 1.0, tv),
         )
     return lambda picture: float(

@@ -35,6 +35,19 @@ class Site:
     shape: Sequence[int]
 
 
+@dataclass(frozen=True)
+class Match:
+    """An image [3, H, W] matched to the painting: its activations, where the terms count, fields.
+
+    Each by tap; a field holds flat indices into the painting's grid, one a position.
+    """
+
+    image: Tensor
+    features: Mapping[str, Tensor]
+    where: Mapping[str, Site]
+    fields: Mapping[str, Tensor]
+
+
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
     """The masked positions of each tap's grid, for a mask [H, W] on pixels."""
     found = {}
@@ -59,13 +72,13 @@ def match(
     where: Mapping[str, Site],
     taps: Sequence[str],
     level: float,
-) -> dict[str, Tensor]:
-    """A field for each of `taps`: tap → flat indices into the painting's grid, one a position.
+) -> Match:
+    """`image` [3, H, W] with its `features` matched, at the positions of `where`.
 
-    `image` [3, H, W] and its `features` are what is matched, at the positions of `where`.
-    `nearest` matches the field's own taps one by one; `coherent` matches its first tap, makes it
-    coherent by the painting's colors (the authors' choice) and carries it to the others. A tap
-    without a field of its own takes the nearest one's as coarse or coarser, carried.
+    There is a field for each of `taps` and for the taps that are matched themselves. `nearest`
+    matches the field's own taps one by one; `coherent` matches its first tap, makes it coherent by
+    the painting's colors (the authors' choice) and carries it to the others. A tap without a field
+    of its own takes the nearest one's as coarse or coarser, carried.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
     fields: dict[str, Tensor] = {}
@@ -87,7 +100,7 @@ def match(
     for tap in taps:
         if tap not in fields:
             fields[tap] = _carried(tap, roots, fields, where, painting)
-    return fields
+    return Match(image, features, where, fields)
 
 
 def _guide(image: Tensor, shape: Sequence[int], luma: float, chroma: float) -> Tensor:

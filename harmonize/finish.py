@@ -15,7 +15,7 @@ from harmonize import filters, matching
 from harmonize.region import Window
 
 # Places of the painting that a patch is compared with.
-CANDIDATES = 1 << 15
+CANDIDATES = 1 << 16
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:

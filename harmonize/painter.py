@@ -133,18 +133,23 @@ class Painter:
         composite, mask = window.crop(canvas.composite), window.crop(canvas.loose)
         previous = window.crop(filters.resize(picture, canvas.tight.shape)).clamp(0, 1)
         start = previous if settings.start == "previous" else composite
+        matched = passes.match(
+            settings,
+            self.network,
+            image=previous if settings.match == "previous" else start,
+            painting=painting,
+            mask=mask,
+            level=self.level,
+        )
         if settings.strokes:
-            with torch.no_grad():
-                rough = strokes.rough(
-                    settings.field, start, painting, mask, self.network, self.level
-                )
+            rough = strokes.rough(matched, painting, settings.field.taps[0])
             amount = at_level(settings.strokes.amount, self.level) / max(1.0, self.config.keep)
             start = strokes.overlay(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
         objective = passes.build(
             settings,
             self.network,
             start=start,
-            query=previous if settings.match == "previous" else start,
+            matched=matched,
             composite=composite,
             painting=painting,
             frame=window.crop(canvas.painting),

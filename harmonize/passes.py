@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonize import objective
+from harmonize import fields, objective
 from harmonize.features import STRIDE, VGG19
-from harmonize.fields import Painting, match, sites
+from harmonize.fields import Match, Painting
 from harmonize.objective import PassObjective, Term
 from harmonize.schema import Pass, at_level
 
@@ -43,12 +43,32 @@ def taps_of(settings: Pass) -> tuple[str, ...]:
     return tuple(tap for tap in STRIDE if tap in used)
 
 
+def match(
+    settings: Pass,
+    network: VGG19,
+    *,
+    image: Tensor,
+    painting: Painting,
+    mask: Tensor,
+    level: float,
+) -> Match:
+    """`image` [3, H, W] of the window matched to the painting, under `mask` [H, W]."""
+    taps, terms = taps_of(settings), settings.terms
+    styled = {tap for part in (terms.style, terms.histogram) if part for tap in part.taps}
+    wanted = [tap for tap in taps if tap in styled]
+    with torch.no_grad():
+        features = network(image[None], taps)
+        return fields.match(
+            settings.field, image, features, painting, fields.sites(mask, taps), wanted, level
+        )
+
+
 def build(
     settings: Pass,
     network: VGG19,
     *,
     start: Tensor,
-    query: Tensor,
+    matched: Match,
     composite: Tensor,
     painting: Painting,
     frame: Tensor,
@@ -57,24 +77,21 @@ def build(
 ) -> PassObjective:
     """The objective of one pass.
 
-    Within the window, [3, H, W] each: `start` is where the pass begins, `query` what is matched
-    to the painting, `composite` the pasted picture, `frame` the painting; `mask` [H, W] is where
-    the picture may change.
+    Within the window, [3, H, W] each: `start` is where the pass begins, `composite` the pasted
+    picture, `frame` the painting; `mask` [H, W] is where the picture may change. `matched` comes
+    from `match`.
     """
-    terms, taps = settings.terms, taps_of(settings)
+    terms, where = settings.terms, matched.where
     found: list[Term] = []
     with torch.no_grad():
-        where = sites(mask, taps)
-        asked = network(query[None], taps)
-        styled = {tap for part in (terms.style, terms.histogram) if part for tap in part.taps}
-        wanted = [tap for tap in taps if tap in styled]
-        fields = match(settings.field, query, asked, painting, where, wanted, balance.level)
         if terms.content:
             target = composite if terms.content.target == "composite" else start
             found += objective.content_terms(
                 terms.content.taps,
                 balance.keep * balance.weight(terms.content.weight),
-                asked if target is query else network(target[None], terms.content.taps),
+                matched.features
+                if target is matched.image
+                else network(target[None], terms.content.taps),
                 where,
             )
         if terms.style:
@@ -82,7 +99,7 @@ def build(
                 terms.style.taps,
                 balance.weight(terms.style.weight) / balance.keep,
                 painting,
-                fields,
+                matched.fields,
                 where,
                 dedupe=settings.field.kind == "coherent",
             )
@@ -92,7 +109,7 @@ def build(
                 terms.histogram,
                 balance.weight(terms.histogram.weight, authors) / balance.keep,
                 painting,
-                fields,
+                matched.fields,
                 where,
                 settings.refresh,
             )

@@ -168,9 +168,14 @@ def _finish(
     """The picture at the painting's own size, as stored: uint8 [H, W, 3]."""
     steps = config.finish
     if steps.chroma:
-        picture = finish.clean_chroma(
-            picture, working.composite, radius=steps.chroma.radius, eps=steps.chroma.eps
+        window = region.around(working.loose, config.margin)
+        cleaned = finish.clean_chroma(
+            window.crop(picture),
+            window.crop(working.composite),
+            radius=steps.chroma.radius,
+            eps=steps.chroma.eps,
         )
+        picture = window.paste(picture, cleaned)
     if steps.vote:
         picture = finish.patch_vote(picture, working.painting, working.loose, size=steps.vote.size)
     detail = steps.detail.amount if steps.detail else 0.0

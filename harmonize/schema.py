@@ -171,8 +171,9 @@ class Pass(Settings):
 
     `steps` is rounded to a whole number; 0 skips the pass at that style level. The pass ends early
     when the objective improved by less than the share `plateau` over `plateau_window` steps.
-    `levels` are those of the pyramid: the coarsest that a step moves as a whole is 2^(levels − 1)
-    pixels wide.
+    `match` says what is matched to the painting: the start, before strokes are laid over it, or
+    the previous pass's picture. `levels` are those of the pyramid: the coarsest that a step moves
+    as a whole is 2^(levels − 1) pixels wide.
     """
 
     scale: Fraction

@@ -10,37 +10,27 @@ import torch
 from torch import Tensor
 
 from harmonize import filters, matching
-from harmonize.features import STRIDE, VGG19
-from harmonize.fields import Painting, match, sites
-from harmonize.schema import Field
+from harmonize.features import STRIDE
+from harmonize.fields import Match, Painting
 
 
-def rough(
-    settings: Field,
-    image: Tensor,
-    painting: Painting,
-    mask: Tensor,
-    network: VGG19,
-    level: float,
-) -> Tensor:
-    """The painting's own patches at the places matched to `image` [3, H, W], overlaps averaged.
+def rough(matched: Match, painting: Painting, tap: str) -> Tensor:
+    """The painting's own patches at the places that an image is matched to, overlaps averaged.
 
-    Matched at the field's first tap, under `mask` [H, W]; elsewhere the image stays.
+    [3, H, W], by the field of `tap`; where nothing is matched the image stays.
     """
-    tap = settings.taps[0]
-    where = sites(mask, [tap])
-    field = match(settings, image, network(image[None], [tap]), painting, where, [tap], level)[tap]
+    site = matched.where[tap]
     picture, mass = matching.vote(
         painting.image,
-        field,
-        where[tap].positions,
-        mask.shape,
-        width=where[tap].shape[1],
+        matched.fields[tap],
+        site.positions,
+        matched.image.shape[1:],
+        width=site.shape[1],
         reference_width=painting.features[tap].shape[2],
         stride=STRIDE[tap],
         size=2 * STRIDE[tap],
     )
-    return torch.where(mass > 0, picture, image)
+    return torch.where(mass > 0, picture, matched.image)
 
 
 def overlay(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:

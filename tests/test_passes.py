@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize import config, objective, weights
+from harmonize import config, objective, passes, weights
 from harmonize.errors import ConfigError
 from harmonize.features import STRIDE, VGG19, carry_mask
 from harmonize.fields import Painting, Site, gather, match, sites
@@ -81,13 +81,16 @@ def assemble(
     painting = picture(0) if painting is None else painting
     mask = box() if mask is None else mask
     composite = torch.lerp(painting, picture(1), mask) if start is None else start
+    studied = study(network, painting, taps_of(chosen))
     return build(
         chosen,
         network,
         start=composite,
-        query=composite,
+        matched=passes.match(
+            chosen, network, image=composite, painting=studied, mask=mask, level=level
+        ),
         composite=composite,
-        painting=study(network, painting, taps_of(chosen)),
+        painting=studied,
         frame=painting,
         mask=mask,
         balance=Balance(level, keep, 2.0),
@@ -327,7 +330,7 @@ def test_the_painting_is_matched_to_itself(network: VGG19, name: str) -> None:
         where,
         taps_of(chosen),
         5.0,
-    )
+    ).fields
     assert set(fields) == set(taps_of(chosen))
     for tap, field in fields.items():
         assert torch.equal(field, where[tap].positions), tap
@@ -341,7 +344,7 @@ def test_a_coherent_field_is_one_field_on_all_grids(network: VGG19) -> None:
     where = sites(box(), taps)
     fields = match(
         chosen.field, image, study(network, image, taps).features, painting, where, taps, 5.0
-    )
+    ).fields
     width, wide = SHAPE[1], 64
     coarse = dict(zip(where["relu4_1"].positions.tolist(), fields["relu4_1"].tolist(), strict=True))
     checked = 0
@@ -366,7 +369,8 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
     taps = (tap, "relu4_1")
     painting = study(network, picture(0), taps)
     where = sites(box(), taps)
-    fields = match(chosen.field, painting.image, painting.features, painting, where, taps, 5.0)
+    matched = match(chosen.field, painting.image, painting.features, painting, where, taps, 5.0)
+    fields = matched.fields
     assert torch.equal(fields[tap], where[tap].positions)
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from harmonize import strokes, weights
 from harmonize.features import STRIDE, VGG19
-from harmonize.fields import Painting
+from harmonize.fields import Painting, match, sites
 from harmonize.filters import gaussian
 from harmonize.schema import Field
 
@@ -21,17 +21,23 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     mask = torch.zeros(64, 80)
     mask[16:40, 24:56] = 1
     settings = Field(kind="coherent", taps=(tap,), guide_luma=8.0, guide_chroma=8.0)
-    with torch.no_grad():
-        studied = Painting(painting, network(painting[None], [tap]))
-        found = strokes.rough(settings, painting, studied, mask, network, 5.0)
-        other = strokes.rough(settings, picture(64, 80, seed=1), studied, mask, network, 5.0)
-    torch.testing.assert_close(found, painting)
+    where = sites(mask, [tap])
+    studied = Painting(painting, network(painting[None], [tap]))
+
+    def rough(image: Tensor) -> Tensor:
+        features = network(image[None], [tap])
+        matched = match(settings, image, features, studied, where, [tap], 5.0)
+        return strokes.rough(matched, studied, tap)
+
+    torch.testing.assert_close(rough(painting), painting)
     # Of another picture: the painting's pixels under the mask, its own far from it.
+    image = picture(64, 80, seed=1)
+    other = rough(image)
     reach = 2 * STRIDE[tap] + 2 * STRIDE[tap]
     far = torch.ones_like(mask, dtype=torch.bool)
     far[16 - reach : 40 + reach, 24 - reach : 56 + reach] = False
-    assert torch.equal(other[:, far], picture(64, 80, seed=1)[:, far])
-    assert not torch.equal(other, picture(64, 80, seed=1))
+    assert torch.equal(other[:, far], image[:, far])
+    assert not torch.equal(other, image)
 
 
 def test_outside_the_mask_nothing_is_laid_over() -> None:
