@@ -110,7 +110,7 @@ def load(
     """Return a preset, or the settings in a YAML file, with single settings on top.
 
     Overrides are like `passes.refine.steps=9`. Options, name → value, have the last word, and None
-    says nothing; messages call them `--name`. The values of both are read as YAML.
+    says nothing; messages call them `--name`. Text is read as YAML.
 
     Raises:
         ConfigError: no such preset or file, or settings are unknown, mistyped or out of range;
@@ -249,8 +249,10 @@ def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> I
         else:
             yield read_setting(key, value, "--set")
     for key, option in (options or {}).items():
-        if option is not None:
-            yield read_setting(key, str(option), f"--{key}")
+        if isinstance(option, str):
+            yield read_setting(key, option, f"--{key}")
+        elif option is not None:
+            yield Layer(f"--{key}", {key: option})
 
 
 def _build(layers: Sequence[Layer]) -> Config:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-LONGEST = 200_000  # characters of a text
+LONGEST = 50_000  # characters of a text
 DEEPEST = 40  # mappings and lists within one another
 MOST_ALIASES = 20
 

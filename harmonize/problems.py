@@ -82,6 +82,8 @@ def _explain(item: Mapping[str, Any], path: Path, model: type[Settings]) -> str:
     if item["type"] == "extra_forbidden":
         valid = _fields(path[:-1], model)
         return f"unknown key{nearest(path[-1], valid if path[:-1] else [*valid, 'extends'])}"
+    if item["type"] == "too_short":
+        return "expected at least one pass; got none"
     expected = item["msg"] if item["type"] == "expected" else "settings like `key: value`"
     return f"expected {expected}; got {show(item['input'])}"
 

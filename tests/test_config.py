@@ -217,6 +217,7 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
         ("region=all", "expected one of patch, canvas; got 'all'"),
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
+        ("passes={coarse: null, refine: null}", "passes: expected at least one pass; got none"),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),
         ("finish.vote.size=4", "finish.vote.size: expected an odd whole number from 3 up; got 4"),
         (f"passes.{FIRST}.scale=1.5", "expected a number above 0, at most 1; got 1.5"),
