@@ -38,6 +38,10 @@ def _of_files(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     rest = {k: _of_files(v) for k, v in node.items() if k not in ("required", "title", "default")}
+    if len(rest.get("allOf", ())) == 1:  # older releases of pydantic say the same in more words
+        rest |= rest.pop("allOf")[0]
+    if "const" in rest:
+        rest.pop("enum", None)
     words = rest.pop("expected", None)
     if "description" in rest:
         told = " ".join(rest["description"].split())

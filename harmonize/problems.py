@@ -73,8 +73,9 @@ def _explained(
         else:
             yield path, _explain(item, path, model)
     for path, names in missing.items():
-        others = sorted(set(tree["passes"]) - {path[1]}) if len(path) == 2 else []
-        near = _close(path[-1], others) if path[:-1] == ("passes",) else ""
+        near = ""
+        if path[:-1] == ("passes",):  # perhaps a pass's name is misspelled
+            near = _close(path[-1], [str(name) for name in tree["passes"] if name != path[-1]])
         yield path, f"missing {', '.join(names)}{near}"
 
 

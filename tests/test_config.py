@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -316,6 +320,49 @@ def test_any_text_is_settings_or_has_its_problems_listed(text: str) -> None:
         settings = loads(text)
     except ConfigError as error:
         assert all(line.startswith("settings: ") for line in error.lines)
+        assert all(line.isprintable() for line in error.lines)
+    else:
+        assert loads(dump(settings)) == settings
+
+
+def holes(tree: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from holes(value, (*path, key))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 40) | st.floats() | st.sampled_from(["no", "auto"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["size", "coarse", "rate", "a.b\n"]), inner, max_size=2)
+        | st.dictionaries(st.integers(0, 11) | st.booleans(), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.data(), st.booleans())
+def test_whatever_stands_anywhere_is_settings_or_a_list_of_problems(
+    data: st.DataObject, complete: bool
+) -> None:
+    tree = yaml.safe_load(dump(Config.preset()))
+    if not complete:
+        del tree["extends"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        *above, last = data.draw(st.sampled_from(list(holes(tree))))
+        part = tree
+        for key in above:
+            part = part[key]
+        if data.draw(st.booleans()):
+            part[last] = data.draw(ANYTHING)
+        else:
+            del part[last]
+    try:
+        settings = loads(yaml.safe_dump(tree, sort_keys=False))
+    except ConfigError as error:
+        assert all(re.match(r"settings: (line \d+: )?", line) for line in error.lines)
         assert all(line.isprintable() for line in error.lines)
     else:
         assert loads(dump(settings)) == settings
