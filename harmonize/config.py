@@ -18,8 +18,17 @@ from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
 from harmonize.kinds import Natural, PassName, Positive, Size, Strength, Text, is_number, one_of
-from harmonize.layers import FLOAT, LONGEST, Layer, Tree, printable, read_layer, read_setting, show
-from harmonize.layers import Path as Keys
+from harmonize.layers import (
+    FLOAT,
+    LONGEST,
+    Keys,
+    Layer,
+    Tree,
+    printable,
+    read_layer,
+    read_setting,
+    show,
+)
 from harmonize.problems import blamed, describe, last_word, nearest
 from harmonize.schema import Field, Finish, Histogram, Pass, Settings, at_level
 

@@ -14,11 +14,11 @@ import yaml
 
 LONGEST = 50_000  # characters of a text
 DEEPEST = 40  # mappings and lists within one another
-MOST_ALIASES = 20
+MOST_ALIASES = 10
 
 Tree = dict[Any, Any]
-Path = tuple[Any, ...]  # keys, from the outermost one
-Problem = tuple[Path, int, str]  # where, on which line (0: of no text), what is wrong
+Keys = tuple[Any, ...]  # keys, from the outermost one
+Problem = tuple[Keys, int, str]  # where, on which line (0: of no text), what is wrong
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Layer:
 
     source: str
     tree: Tree
-    lines: Mapping[Path, int] = field(default_factory=dict)
+    lines: Mapping[Keys, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def says(self, path: Path) -> bool:
+    def says(self, path: Keys) -> bool:
         """Return whether the layer has something at `path` itself."""
         tree: Any = self.tree
         for key in path:
@@ -46,12 +46,12 @@ class Layer:
             tree = tree[key]
         return True
 
-    def line(self, path: Path) -> int:
+    def line(self, path: Keys) -> int:
         """Return the line of `path`, or of the nearest key above it; 0 if there is none."""
         above = (self.lines.get(path[:depth]) for depth in range(len(path), 0, -1))
         return next(filter(None, above), 0)
 
-    def with_problem(self, path: Path, problem: str) -> "Layer":
+    def with_problem(self, path: Keys, problem: str) -> "Layer":
         """Return the layer with one more problem, at `path`."""
         return replace(self, problems=(*self.problems, (path, self.line(path), problem)))
 
@@ -81,7 +81,7 @@ def read_setting(key: str, text: str, source: str) -> Layer:
     return Layer(source, value)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Keys) -> str:
     """Return a path as `--set` has it."""
     return ".".join(map(printable, path))
 
@@ -104,7 +104,7 @@ class _Reader:
     """Goes through the nodes of a text once: values out, lines and problems noted."""
 
     def __init__(self) -> None:
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
 
     def read(self, text: str) -> Any:
@@ -121,7 +121,7 @@ class _Reader:
             return self._note((), line, f"the character {error.character:#x} is not for YAML")
         return None if node is None else self._value(node, ())
 
-    def _value(self, node: yaml.Node, path: Path) -> Any:
+    def _value(self, node: yaml.Node, path: Keys) -> Any:
         if isinstance(node, yaml.MappingNode) and node.tag == _Loader.DEFAULT_MAPPING_TAG:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _Loader.DEFAULT_SEQUENCE_TAG:
@@ -134,7 +134,7 @@ class _Reader:
                 return self._note(path, _line(node), f"{show(node.value)} cannot be read")
         return self._note(path, _line(node), f"the tag {node.tag} is not for settings")
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> Tree:
+    def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
         tree: Tree = {}
         for key_node, value_node in node.value:
             key, line = self._value(key_node, path), _line(key_node)
@@ -151,7 +151,7 @@ class _Reader:
                 tree[key] = value
         return tree
 
-    def _note(self, path: Path, line: int, problem: str) -> object:
+    def _note(self, path: Keys, line: int, problem: str) -> object:
         self.problems.append((path, line, problem))
         return _UNREAD
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from harmonize.layers import Layer, Path, Tree, dotted, show
+from harmonize.layers import Keys, Layer, Tree, dotted, show
 from harmonize.schema import Settings
 
 
@@ -33,7 +33,7 @@ def blamed(
     return found
 
 
-def last_word(layers: Sequence[Layer], path: Path) -> int:
+def last_word(layers: Sequence[Layer], path: Keys) -> int:
     """Return the index of the layer that had the last word on `path`, or the nearest above it."""
     for depth in range(len(path), 0, -1):
         for index in reversed(range(len(layers))):
@@ -53,7 +53,7 @@ def _close(word: object, names: Sequence[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _said(source: str, path: Path, line: int, problem: str) -> str:
+def _said(source: str, path: Keys, line: int, problem: str) -> str:
     place = [source]
     if line:
         place.append(f"line {line}")
@@ -64,8 +64,8 @@ def _said(source: str, path: Path, line: int, problem: str) -> str:
 
 def _explained(
     error: ValidationError, tree: Tree, model: type[Settings]
-) -> Iterable[tuple[Path, str]]:
-    missing: dict[Path, list[str]] = {}
+) -> Iterable[tuple[Keys, str]]:
+    missing: dict[Keys, list[str]] = {}
     for item in error.errors():
         path = tuple(part for part in item["loc"] if part != "[key]")
         if item["type"] == "missing":
@@ -79,7 +79,7 @@ def _explained(
         yield path, f"missing {', '.join(names)}{near}"
 
 
-def _explain(item: Mapping[str, Any], path: Path, model: type[Settings]) -> str:
+def _explain(item: Mapping[str, Any], path: Keys, model: type[Settings]) -> str:
     if item["type"] == "extra_forbidden":
         valid = _fields(path[:-1], model)
         return f"unknown key{nearest(path[-1], valid if path[:-1] else [*valid, 'extends'])}"
@@ -89,7 +89,7 @@ def _explain(item: Mapping[str, Any], path: Path, model: type[Settings]) -> str:
     return f"expected {expected}; got {show(item['input'])}"
 
 
-def _fields(path: Path, model: type[Settings]) -> list[str]:
+def _fields(path: Keys, model: type[Settings]) -> list[str]:
     """Return the valid keys of the settings at `path`."""
     here = model
     for depth, key in enumerate(path):
