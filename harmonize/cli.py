@@ -24,12 +24,12 @@ app.add_typer(weights.app, name="weights")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command `harmonize`; every error that the user can mend ends here in one line."""
+    """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
     try:
         app(args=args, prog_name="harmonize")
     except HarmonizeError as error:
-        message = " ".join(str(error).split())
-        typer.echo(f"harmonize: error: {message}", err=True)
+        for line in error.lines:
+            typer.echo(f"harmonize: error: {line}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -1,40 +1,36 @@
 """Settings: typed, frozen, and read from YAML.
 
 Every value lives in the presets (`configs/*.yaml`), none in this module. A preset or a user's file
-carries `base: NAME` (left out: `default`) and only what differs from that preset; `base: null` says
-that it is complete. Mappings are merged key by key, except tables by style level, which are
-replaced whole; `null` in place of a pass removes it, in place of a term switches it off.
-
-YAML is read as version 1.2 has it: `1e-3` is a number, `no` a string, a repeated key an error.
+carries `extends: NAME` (left out: `default`) and only what differs from that preset; `extends:
+null` says that it is complete. On top come single settings and, last, options of the command.
+Mappings are merged key by key, except tables by style level, which are replaced whole; `null` in
+place of a pass removes it, in place of a term switches it off.
 """
 
-import difflib
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field as Limit
 from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
-from harmonize.schema import (
-    Field,
-    Finish,
-    Histogram,
-    Level,
-    Natural,
-    Pass,
-    PassName,
-    Positive,
-    Settings,
-    Text,
-    at_level,
-    expects,
-    is_number,
-    one_of,
+from harmonize.kinds import Natural, PassName, Positive, Size, Strength, Text, is_number, one_of
+from harmonize.layers import (
+    FLOAT,
+    LONGEST,
+    Keys,
+    Layer,
+    Tree,
+    printable,
+    read_layer,
+    read_setting,
+    show,
 )
+from harmonize.problems import blamed, describe, last_word, nearest
+from harmonize.schema import Field, Finish, Histogram, Pass, Settings, at_level
 
 __all__ = [
     "LEVELS",
@@ -43,6 +39,8 @@ __all__ = [
     "Finish",
     "Histogram",
     "Pass",
+    "about",
+    "annotated",
     "at_level",
     "dump",
     "load",
@@ -53,33 +51,36 @@ __all__ = [
 
 LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 
-Tree = dict[Any, Any]
-Layer = tuple[str, Tree]  # where it comes from, what it says
-
 
 class Config(Settings):
-    """All settings of a run; see the comments in `configs/default.yaml` for what each does."""
+    """All settings of a run."""
 
-    size: Annotated[
-        Annotated[int, Limit(ge=32)] | Literal["native"],
-        expects("a whole number of pixels from 32 up, or native"),
-    ]
-    strength: Annotated[
-        Literal["auto", "weak", "medium", "strong"] | Level,
-        expects("auto, weak, medium, strong, or a number from 1 to 10"),
-    ]
+    size: Size
+    """Long side of the painting at work, in pixels; native: its own. Never enlarged."""
+    strength: Strength
+    """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: Positive
+    """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
     seed: Natural
+    """Seeds the random numbers."""
     device: Text
+    """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     weights: Text
+    """The network's weights: oxford, torchvision or a file."""
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], one_of("auto", "float32", "bfloat16")
     ]
+    """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
     loose_sigma: Positive
+    """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
     region: Annotated[Literal["patch", "canvas"], one_of("patch", "canvas")]
+    """Work around the patch only, or on the whole canvas."""
     margin: Natural
+    """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
     passes: Annotated[dict[PassName, Pass], Limit(min_length=1)]
+    """The optimizations by name, in their order; null removes one."""
     finish: Finish
+    """What happens after the last pass."""
 
     @classmethod
     def preset(cls, name: str = "default") -> "Config":
@@ -88,7 +89,9 @@ class Config(Settings):
         Raises:
             ConfigError: there is no such preset.
         """
-        return _build(_chain({"base": name}, f"preset {name}"))
+        if name not in presets():
+            raise ConfigError(f"there is no preset {name!r}{nearest(name, presets())}")
+        return load(name)
 
 
 # --- YAML in, YAML out ----------------------------------------------------------------------------
@@ -100,20 +103,29 @@ def presets() -> list[str]:
     return sorted(names, key=lambda name: (name != "default", name))
 
 
-def load(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> Config:
-    """Return a preset, or the settings in a YAML file, with overrides like `passes.refine.steps=9`.
+def about(preset: str) -> str:
+    """Return what a preset is for: the first comment of its file."""
+    lines = _read(_preset_folder() / f"{preset}.yaml").splitlines()
+    return next(
+        (line[2:] for line in lines if line.startswith("# ") and "$schema=" not in line), ""
+    )
 
-    Values of overrides are read as YAML.
+
+def load(
+    name_or_path: str | Path = "default",
+    overrides: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+) -> Config:
+    """Return a preset, or the settings in a YAML file, with single settings on top.
+
+    Overrides are like `passes.refine.steps=9`. Options, name → value, have the last word, and None
+    says nothing; messages call them `--name`. Text is read as YAML.
 
     Raises:
-        ConfigError: no such preset or file, or a setting is unknown, mistyped or out of range.
+        ConfigError: no such preset or file, or settings are unknown, mistyped or out of range;
+            it has a line for each problem.
     """
-    if str(name_or_path) in presets():
-        layers = _chain({"base": str(name_or_path)}, f"preset {name_or_path}")
-    else:
-        path = Path(name_or_path)
-        layers = _chain(_parse(_read(path), str(path)), str(path))
-    return _build([*layers, *map(_override, overrides)])
+    return _build(_layers(name_or_path, overrides, options))
 
 
 def loads(text: str, source: str = "settings") -> Config:
@@ -122,63 +134,63 @@ def loads(text: str, source: str = "settings") -> Config:
     Raises:
         ConfigError: as for `load`.
     """
-    return _build(_chain(_parse(text, source), source))
+    return _build(_chain(read_layer(text, source)))
 
 
-def restore(tree: Tree, overrides: Sequence[str] = (), source: str = "record") -> Config:
+def restore(
+    tree: Tree,
+    overrides: Sequence[str] = (),
+    source: str = "record",
+    options: Mapping[str, object] | None = None,
+) -> Config:
     """Return complete settings from a tree such as `config.model_dump(mode="json")`.
 
     Raises:
         ConfigError: as for `load`.
     """
-    return _build([(source, tree), *map(_override, overrides)])
+    return _build([Layer(printable(source), tree), *_single(overrides, options)])
 
 
 def dump(config: Config) -> str:
-    """Return YAML such that `loads(dump(config)) == config`."""
-    tree = {"base": None, **_plain(config.model_dump())}
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
+    tree = {"extends": None, **config.model_dump()}
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
+    """Return the YAML of `load`'s settings, with a comment on each value: where it came from.
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers, Booleans and nulls; no repeated keys."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, (str, int, float)):
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} cannot be a key", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} is repeated", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    Raises:
+        ConfigError: as for `load`.
+    """
+    layers = _layers(name_or_path, overrides)
+    text = dump(_build(layers))
+    written = read_layer(text, "dump")
+    lines = text.split("\n")
+    for path in _leaves(written.tree):
+        index = written.lines[path] - 1
+        lines[index] = f"{lines[index]:<46}  # {_origin(layers, path)}"
+    return "\n".join(lines)
 
 
 class _Dumper(yaml.SafeDumper):
     """Quotes every string that a reader of YAML 1.1 or 1.2 would take for something else."""
 
+    def represent_list(self, data: Any) -> yaml.SequenceNode:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.inf$|\.nan$")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|Null|NULL|)$"), None)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), None
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), None)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, None)
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, None)
+    def represent_dict(self, data: Any) -> yaml.MappingNode:
+        return self.represent_mapping("tag:yaml.org,2002:map", data, flow_style=not _by_name(data))
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(tuple, _Dumper.represent_list)
+_Dumper.add_representer(dict, _Dumper.represent_dict)
+_Dumper.add_representer(str, _Dumper.represent_str)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 
 
 def _preset_folder() -> Path:
@@ -188,90 +200,106 @@ def _preset_folder() -> Path:
 
 
 def _read(path: Path) -> str:
+    source = printable(path)
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(LONGEST + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8") from error
+        raise ConfigError(f"{source}: not a text file in UTF-8") from error
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; expected a YAML file or one of the presets "
+            f"{source}: {error.strerror}; expected a YAML file or one of the presets "
             + ", ".join(presets())
         ) from error
 
 
-def _parse(text: str, source: str) -> Tree:
-    try:
-        tree = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: {_where(error)}") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: expected settings like `size: 700`, got {_show(tree)}")
-    return tree
+# --- layers and merging ---------------------------------------------------------------------------
 
 
-def _where(error: yaml.YAMLError) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return "not YAML"
-    problem = (error.problem or "not YAML").replace("\n", " ")
-    return f"line {error.problem_mark.line + 1}: {problem}"
+def _layers(
+    name_or_path: str | Path,
+    overrides: Sequence[str],
+    options: Mapping[str, object] | None = None,
+) -> list[Layer]:
+    if str(name_or_path) in presets():
+        first = _preset(str(name_or_path))
+    else:
+        path = Path(name_or_path)
+        first = read_layer(_read(path), printable(path))
+    return [*_chain(first), *_single(overrides, options)]
 
 
-def _override(text: str) -> Layer:
-    path, equals, value = text.partition("=")
-    if not equals or not all(path.split(".")):
-        raise ConfigError(f"override {text!r}: expected key=value, such as size=400")
-    try:
-        tree = yaml.load(value, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {text!r}: the value is not YAML") from error
-    for key in reversed(path.split(".")):
-        tree = {key: tree}
-    return "override", tree
+def _preset(name: str) -> Layer:
+    return read_layer(_read(_preset_folder() / f"{name}.yaml"), f"preset {name}")
 
 
-# --- merging and checking -------------------------------------------------------------------------
-
-
-def _chain(tree: Tree, source: str, seen: tuple[str, ...] = ()) -> list[Layer]:
-    """Return the layers from the outermost base to `tree`."""
-    rest = {key: value for key, value in tree.items() if key != "base"}
-    base = tree.get("base", "default")
+def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
+    """Return the layers from the outermost preset to `layer`."""
+    base = layer.tree.get("extends", "default")
+    layer = replace(layer, tree={k: v for k, v in layer.tree.items() if k != "extends"})
     if base is None:
-        return [(source, rest)]
-    if base not in presets() or base in seen:
-        near = _nearest(base, presets())
-        raise ConfigError(f"{source}: base: there is no preset {base!r}{near}")
-    text = _read(_preset_folder() / f"{base}.yaml")
-    name = f"preset {base}"
-    return [*_chain(_parse(text, name), name, (*seen, base)), (source, rest)]
+        return [layer]
+    if base not in presets() or base in above:
+        wrong = f"there is no preset {show(base)} to extend{nearest(base, presets())}"
+        layer, base = layer.with_problem(("extends",), wrong), "default"
+    return [*_chain(_preset(base), (*above, base)), layer]
+
+
+def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> Iterator[Layer]:
+    """Return a layer for each single setting, options last."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            wrong = f"{show(text)}: expected key=value, such as size=400"
+            yield Layer("--set", {}).with_problem((), wrong)
+        elif key == "extends":
+            wrong = "only a file can extend a preset; choose one with --config NAME"
+            yield Layer("--set", {}).with_problem((key,), wrong)
+        else:
+            yield read_setting(key, value, "--set")
+    for key, option in (options or {}).items():
+        if isinstance(option, str):
+            yield read_setting(key, option, f"--{key}")
+        elif option is not None:
+            yield Layer(f"--{key}", {key: option})
 
 
 def _build(layers: Sequence[Layer]) -> Config:
     tree: Tree = {}
-    for source, layer in layers:
-        tree = _merge(tree, layer, source)
+    checked = []
+    for layer in layers:
+        tree, layer = _over(tree, layer)
+        checked.append(layer)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = tuple(part for part in first["loc"] if part != "[key]")
-        raise ConfigError(f"{_blame(layers, path)}: {_explain(first, path, tree)}") from None
+        checked = blamed(checked, tree, error, Config)
+    wrong = describe(checked)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return config
 
 
-def _merge(base: Tree, over: Tree, source: str, path: tuple[str, ...] = ()) -> Tree:
+def _over(tree: Tree, layer: Layer) -> tuple[Tree, Layer]:
+    """Return `tree` with what the layer says, and the layer with what it cannot say."""
+    merged = _merge(tree, layer.tree)
+    before, now = tree.get("passes"), merged.get("passes")
+    if isinstance(now, dict):
+        merged["passes"] = {
+            name: settings for name, settings in now.items() if settings is not None
+        }
+        known = before if isinstance(before, dict) else {}
+        for name in now.keys() - merged["passes"].keys() - known.keys():
+            layer = layer.with_problem(("passes", name), f"no such pass{nearest(name, known)}")
+    return merged, layer
+
+
+def _merge(base: Tree, over: Tree) -> Tree:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if path == ("passes",) and value is None:
-            if key not in merged:
-                raise ConfigError(f"{source}: passes.{key}: no such pass{_nearest(key, merged)}")
-            del merged[key]
-        elif _by_name(old) and _by_name(value):
-            merged[key] = _merge(old, value, source, (*path, key))  # type: ignore[arg-type]
-        else:
-            merged[key] = value
+        both = _by_name(old) and _by_name(value)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
     return merged
 
 
@@ -281,54 +309,22 @@ def _by_name(value: object) -> bool:
     )
 
 
-def _blame(layers: Sequence[Layer], path: Sequence[int | str]) -> str:
-    """Return which layer said the last word on `path`."""
-    for depth in range(len(path), 0, -1):
-        for source, tree in reversed(layers):
-            if _has(tree, path[:depth]):
-                return source
-    return layers[-1][0]
+# --- where values came from -----------------------------------------------------------------------
 
 
-def _has(tree: Any, path: Sequence[int | str]) -> bool:
-    for key in path:
-        if not isinstance(tree, dict) or key not in tree:
-            return False
-        tree = tree[key]
-    return True
+def _leaves(tree: Tree, path: Keys = ()) -> Iterator[Keys]:
+    """Return the paths of single values and of tables by style level."""
+    for key, value in tree.items():
+        here = (*path, key)
+        if _by_name(value):
+            yield from _leaves(value, here)
+        elif here != ("extends",):
+            yield here
 
 
-def _explain(error: Any, path: Sequence[int | str], tree: Tree) -> str:
-    dotted = ".".join(map(str, path))
-    if error["type"] == "extra_forbidden":
-        return f"{dotted}: unknown key{_nearest(path[-1], _fields(path[:-1]))}"
-    if error["type"] == "missing":
-        near = _nearest(path[1], set(tree["passes"]) - {path[1]}) if path[0] == "passes" else ""
-        return f"{dotted}: missing{near}"
-    expected = error["msg"] if error["type"] == "expected" else "settings like `key: value`"
-    return f"{dotted}: expected {expected}; got {_show(error['input'])}"
-
-
-def _fields(path: Sequence[int | str]) -> list[str]:
-    """Return the valid keys of the settings at `path`."""
-    model: type[Settings] = Config
-    for depth, key in enumerate(path):
-        if (depth, path[0]) != (1, "passes"):  # there the key is a pass's name
-            model = _model_in(model.model_fields[str(key)].annotation) or model
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[Settings] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation
-    return next(filter(None, map(_model_in, reversed(get_args(annotation)))), None)
-
-
-def _nearest(word: object, valid: Any) -> str:
-    found = difflib.get_close_matches(str(word), [str(name) for name in valid], n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else f"; valid: {', '.join(map(str, valid))}"
-
-
-def _show(value: object) -> str:
-    text = repr(value).replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
+def _origin(layers: Sequence[Layer], path: Keys) -> str:
+    layer = layers[last_word(layers, path)]
+    if not layer.says(path):
+        return "left out"
+    line = layer.line(path)
+    return f"{layer.source}, line {line}" if line else layer.source

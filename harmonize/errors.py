@@ -7,7 +7,8 @@
     ├── WeightsError      network weights that are missing, damaged or of the wrong shape
     └── DeviceError       a device that this machine does not have
 
-Every message is one line: what is wrong, where, and what to do about it.
+Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
+a line for each of the settings' problems.
 """
 
 
@@ -16,9 +17,19 @@ class HarmonizeError(Exception):
 
     exit_code = 2
 
+    @property
+    def lines(self) -> list[str]:
+        """The message, a line for each problem."""
+        return [" ".join(str(self).split())]
+
 
 class ConfigError(HarmonizeError):
-    """A setting is unknown, of the wrong type or out of range."""
+    """Settings are unknown, of the wrong type or out of range; a line for each."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, a line for each problem."""
+        return str(self).split("\n")
 
 
 class InputError(HarmonizeError):

@@ -1,197 +1,163 @@
-"""The parts that settings are made of: each with its type, its range and what it expects, in words.
+"""The parts that settings are made of: every field with its type, range, unit and meaning.
 
-No value is set here: those live in the presets (`configs/*.yaml`).
+No value is set here: those live in the presets (`configs/*.yaml`). A field's docstring is all there
+is about it; the JSON Schema takes it from here (`file_schema`).
 """
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    ValidationError,
-    WrapValidator,
-    model_validator,
-)
-from pydantic import Field as Limit
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-
-def expects(text: str) -> WrapValidator:
-    """Replace pydantic's message (or several, for a union) by one: what was expected."""
-
-    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
-        try:
-            return handler(value)
-        except ValidationError:
-            raise PydanticCustomError("expected", text) from None
-
-    return WrapValidator(check)
-
-
-def number_keys(value: Any) -> Any:
-    """Turn a table's keys back into numbers: JSON, and so the run record, has them as strings."""
-    if not isinstance(value, dict):
-        return value
-    return {float(key) if is_number(key) else key: item for key, item in value.items()}
-
-
-def is_number(key: object) -> bool:
-    """Return whether a key is a number written as a string."""
-    return isinstance(key, str) and re.fullmatch(r"\d+(\.\d+)?", key) is not None
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("even")
-    return value
-
-
-def one_of(*names: str) -> WrapValidator:
-    """Say which names are valid when none of them was given."""
-    return expects("one of " + ", ".join(names))
-
-
-Positive = Annotated[float, Limit(gt=0), expects("a number above 0")]
-NonNegative = Annotated[float, Limit(ge=0), expects("a number from 0 up")]
-Fraction = Annotated[float, Limit(gt=0, le=1), expects("a number above 0, at most 1")]
-Natural = Annotated[int, Limit(ge=0), expects("a whole number from 0 up")]
-Count = Annotated[int, Limit(ge=1), expects("a whole number from 1 up")]
-Odd = Annotated[int, Limit(ge=3), AfterValidator(_odd), expects("an odd whole number from 3 up")]
-Flag = Annotated[bool, expects("true or false")]
-Text = Annotated[str, Limit(min_length=1), expects("a name (quote it if it looks like a number)")]
-Tap = Annotated[str, Limit(pattern=r"^relu([12]_[12]|[34]_[1-4]|5_1)$")]
-Taps = Annotated[
-    tuple[Tap, ...],
-    Limit(min_length=1, strict=False),
-    expects("a list of taps, such as relu1_1 or relu4_1, up to relu5_1"),
-]
-PassName = Annotated[
-    str,
-    Limit(pattern=r"^[a-z][a-z0-9_-]*$"),
-    expects("a pass's name of lowercase letters, digits, - and _"),
-]
-Level = Annotated[float, Limit(ge=1, le=10)]
-Amount = Annotated[float, Limit(ge=0)]
-Table = Annotated[dict[Level, Amount], Limit(min_length=1)]
-Weight = Annotated[
-    Amount | Table,
-    BeforeValidator(number_keys),
-    expects("a number from 0 up, or a table of style level (1 to 10): number"),
-]
-AutoWeight = Annotated[
-    Literal["auto"] | Amount | Table,
-    BeforeValidator(number_keys),
-    expects("auto, a number from 0 up, or a table of style level (1 to 10): number"),
-]
+from harmonize.kinds import (
+    AutoWeight,
+    Bins,
+    Count,
+    Flag,
+    Fraction,
+    Natural,
+    NonNegative,
+    Odd,
+    Positive,
+    Taps,
+    Weight,
+    one_of,
+)
 
 
 class Settings(BaseModel):
     """What all settings share: frozen, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class Field(Settings):
-    """How positions of the patch are matched to positions of the painting.
-
-    `nearest`: each tap on its own. `coherent`: at the first tap, refined with its neighbors and
-    carried to finer taps. The guides add squared differences of luma and chroma to the distance.
-    """
+    """How positions of the patch are matched to positions of the painting."""
 
     kind: Annotated[Literal["nearest", "coherent"], one_of("nearest", "coherent")]
+    """nearest: each tap on its own. coherent: at the first tap, refined with its neighbors and
+    carried to finer taps."""
     taps: Taps
+    """Layers of the network whose features are compared."""
     guide_luma: Weight
+    """Weight in the matching of the squared difference of luma; 0 is off."""
     guide_chroma: Weight
+    """Weight in the matching of the squared difference of chroma; 0 is off."""
 
 
 class Content(Settings):
-    """Keep the patch recognizable: features of the composite or of the pass's start."""
+    """Keep the patch recognizable."""
 
     weight: Weight
+    """Weight in the pass's objective, times `keep`; shared by the taps."""
     taps: Taps
+    """Layers of the network whose features are kept."""
     target: Annotated[Literal["composite", "start"], one_of("composite", "start")]
+    """Whose features are kept: the composite's, or those of the pass's start."""
 
 
 class Style(Settings):
     """Gram matrices of the matched style features."""
 
     weight: Weight
+    """Weight in the pass's objective, divided by `keep`; shared by the taps."""
     taps: Taps
+    """Layers of the network whose Gram matrices are compared."""
 
 
 class Histogram(Settings):
-    """Channel histograms of the matched style features; `exact` takes quantiles for bins.
-
-    The weight `auto` is the authors': style level · (10 − w_tv), see `Tv`.
-    """
+    """Channel histograms of the matched style features."""
 
     weight: AutoWeight
+    """Weight in the pass's objective, divided by `keep`; shared by the taps. auto is the authors':
+    style level · (10 − w_tv), see the factor of `tv`."""
     taps: Taps
-    bins: Annotated[int, Limit(ge=2), expects("a whole number from 2 up")]
+    """Layers of the network whose histograms are compared."""
+    bins: Bins
+    """Bins of a channel's histogram."""
     range: Annotated[Literal["reference", "input"], one_of("reference", "input")]
+    """Whose values the bins span: the painting's matched features', or the picture's own."""
     exact: Flag
+    """Take quantiles in place of bins."""
 
 
 class Tv(Settings):
-    """Total variation, relative to the painting's own.
-
-    The weight `auto` is `factor` times the authors': style level · w_tv, where w_tv goes from 10
-    for smooth paintings to 0 for grainy ones.
-    """
+    """Total variation, relative to the painting's own."""
 
     weight: AutoWeight
+    """Weight in the pass's objective. auto is `factor` times the authors'."""
     factor: Positive
+    """Times the authors' weight, style level · w_tv, where w_tv goes from 10 for smooth paintings
+    to 0 for grainy ones; counts only with auto."""
 
 
 class Strokes(Settings):
-    """Strokes of the painting's matched places, laid over a pass's start.
-
-    `amount` of their luma detail: what a Gaussian of `sigma` pixels at the pass's scale takes off.
-    """
+    """Strokes of the painting's matched places, laid over a pass's start."""
 
     amount: Weight
+    """Share of their detail that is laid over; 1 is all. Divided by `keep` where that is above
+    1."""
     sigma: Positive
+    """Of the Gaussian that takes the detail off the strokes, in pixels at the pass's scale."""
 
 
 class Terms(Settings):
     """The terms of a pass's objective; one left out, or null, is off."""
 
     content: Content | None = None
+    """Keeps the patch recognizable; null: off."""
     style: Style | None = None
+    """Brushwork, as Gram matrices; null: off."""
     histogram: Histogram | None = None
+    """Tones and hues, as histograms of features; null: off."""
     tv: Tv | None = None
+    """Total variation, for smoothness; null: off."""
 
 
 class Pass(Settings):
-    """One optimization: at which scale, from which start, of which terms.
-
-    `steps` is rounded to a whole number; 0 skips the pass at that style level. The pass ends early
-    when the objective improved by less than the share `plateau` over `plateau_window` steps.
-    `match` says what is matched to the painting: the start, before strokes are laid over it, or
-    the previous pass's picture. `levels` are those of the pyramid: the coarsest that a step moves
-    as a whole is 2^(levels − 1) pixels wide.
-    """
+    """One optimization: at which scale, from which start, of which terms."""
 
     scale: Fraction
+    """Of the pass's picture, as a share of the working size."""
     steps: Weight
+    """Number of steps, at most; rounded to a whole number. 0 skips the pass at that style level."""
     start: Annotated[Literal["composite", "previous"], one_of("composite", "previous")]
+    """The picture to begin with: the composite, or the pass before's result."""
     match: Annotated[Literal["start", "previous"], one_of("start", "previous")]
+    """The picture that is matched to the painting: the pass's start, before strokes are laid over
+    it, or the pass before's result."""
     variables: Annotated[Literal["pixels", "pyramid"], one_of("pixels", "pyramid")]
+    """What a step moves: pixels, or a Laplacian pyramid in luma and chroma."""
     levels: Count
+    """Of the pyramid: the coarsest that a step moves as a whole is 2^(levels − 1) pixels wide."""
     chroma_frozen: Natural
+    """How many of the pyramid's finest chroma levels stay fixed."""
     optimizer: Annotated[Literal["adam", "lbfgs"], one_of("adam", "lbfgs")]
+    """adam, with a rate that falls to a tenth, or lbfgs, without line search."""
     rate: Positive
+    """Step size; colors go from 0 to 1."""
     balance: Annotated[Literal["loss", "gradient"], one_of("loss", "gradient")]
+    """What weights weigh: losses, or the lengths of gradients, whatever the losses' sizes."""
     plateau: NonNegative
+    """The pass ends early when the objective fell by less than this share within the window; 0:
+    never."""
     plateau_window: Count
+    """Number of steps over which the plateau is looked for."""
     refresh: Count
+    """The target of the histogram term is renewed every so many steps."""
     field: Field
+    """How the patch is matched to the painting."""
     strokes: Strokes | None = None
+    """The painting's strokes, laid over the start; null: off."""
     terms: Terms
+    """What the steps improve."""
 
     @model_validator(mode="after")
     def _every_tap_has_a_field(self) -> "Pass":
@@ -213,32 +179,41 @@ def block(tap: str) -> int:
 
 
 class Chroma(Settings):
-    """The guided filter of the chroma channels: window radius in pixels, regularizer."""
+    """The guided filter of the Lab chroma, along the composite's edges."""
 
     radius: Count
+    """Of the filter's window, in pixels at the working size."""
     eps: Positive
+    """Regularizer: the variance of colors (0 to 1) below which all is smoothed."""
 
 
 class Detail(Settings):
-    """The painting's own detail beyond the working size: its amount, side of the patches."""
+    """The painting's own detail beyond the working size."""
 
     amount: NonNegative
+    """Share of the detail that is brought back; 1 is all."""
     size: Odd
+    """Side of the patches that are looked for, in pixels at the working size."""
 
 
 class Vote(Settings):
-    """The patch vote from the painting: side of the patches in pixels."""
+    """The patch vote: the picture rebuilt from patches of the painting."""
 
     size: Odd
+    """Side of the patches, in pixels at the working size."""
 
 
 class Finish(Settings):
     """What happens after the last pass; `chroma`, `vote` or `detail` left out, or null, is off."""
 
     chroma: Chroma | None = None
+    """Chroma smoothed along the composite's edges; null: off."""
     vote: Vote | None = None
+    """Rebuilding from the painting's patches; null: off."""
     detail: Detail | None = None
+    """Detail for paintings above the working size; null: off."""
     paste_sigma: NonNegative
+    """Of the Gaussian that softens the paste, in pixels of a painting of 700."""
 
 
 def at_level(weight: float | Mapping[float, float], level: float) -> float:

@@ -16,32 +16,34 @@ FACADE = {"__init__", "__main__"}
 
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
-    "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
+    "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
+    "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
     "progress", "commands", "commands.config", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 
-SETTINGS = {"config", "schema"}
+SETTINGS = {"kinds", "schema", "layers", "problems", "config", "file_schema"}
 TENSORS_ONLY = {
     "filters", "features", "region", "matching", "histogram", "losses", "optimize",
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = {
-    "errors", "schema", "config", "pictures", "inputs", "outputs", "record", "progress", "cli",
+    "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
+    "pictures", "inputs", "outputs", "record", "progress", "cli",
     "commands", "commands.config", "commands.run", "commands.weights",
 }  # fmt: skip
 
 HOMES = {
     "PIL": {"pictures", "inputs", "outputs", "pipeline"},
     "kornia": {"filters"},
-    "pydantic": {"schema", "config"},
-    "pydantic_core": {"schema"},
+    "pydantic": {"kinds", "schema", "problems", "config"},
+    "pydantic_core": {"kinds", "schema"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
     "typer": {"cli", "progress", "commands.config", "commands.run", "commands.weights"},
-    "yaml": {"config"},
+    "yaml": {"layers", "config"},
 }
 
 

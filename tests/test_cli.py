@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from conftest import Outcome, strokes
 from PIL import Image
 
@@ -90,15 +89,6 @@ def test_help_names_every_option_of_the_run(command: Command, monkeypatch: Any) 
     """
     for option in options.split():
         assert option in text
-
-
-def test_config_list_and_show(command: Command, tmp_path: Path) -> None:
-    assert command("config", "list").out.split() == config.presets()
-    shown = command("config", "show", "default", "--set", "keep=3")
-    assert yaml.safe_load(shown.out)["keep"] == 3.0
-    (tmp_path / "mine.yaml").write_text(shown.out)
-    assert command("config", "show", tmp_path / "mine.yaml").out == shown.out
-    assert command("config", "show", "nothing").code == 2
 
 
 def test_weights_list_and_download(
@@ -257,7 +247,7 @@ def bad_files(files: Path) -> Path:
         ("--set keep=-1", "keep: expected a number above 0; got -1"),
         ("--set keep", "expected key=value"),
         ("--size 12", "size: expected a whole number of pixels from 32 up, or native; got 12"),
-        ("--size [", "the value is not YAML"),
+        ("--size [", "--size: '[': the value is not YAML"),
         ("--strength 11", "or a number from 1 to 10; got 11"),
         ("--keep 0", "keep: expected a number above 0; got 0.0"),
         ("--seed -1", "seed: expected a whole number from 0 up; got -1"),

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,14 +107,40 @@ def test_null_removes_a_pass_and_switches_off_a_term() -> None:
     assert load("default", [f"passes.{FIRST}.terms.style=null"]).passes[FIRST].terms.style is None
 
 
-def test_base_null_takes_nothing_over() -> None:
-    with pytest.raises(ConfigError, match="missing"):
-        loads("base: null\nsize: 700\n")
+def test_a_file_that_extends_nothing_is_complete() -> None:
+    with pytest.raises(ConfigError, match=r"settings: missing strength, keep, .*finish$"):
+        loads("extends: null\nsize: 700\n")
 
 
-def test_an_unknown_base_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"base.*did you mean default"):
-        loads("base: defaultt\n")
+@pytest.mark.parametrize("name", [name for name in presets() if name != "default"])
+def test_extending_a_preset_takes_it_over(name: str) -> None:
+    assert loads(f"extends: {name}\n") == Config.preset(name)
+    assert loads(f"extends: {name}\nseed: 5\n") == load(name, ["seed=5"])
+
+
+@pytest.mark.parametrize("name", ["defaultt", "[default]", "3", "{}"])
+def test_an_unknown_preset_cannot_be_extended(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"line 1: extends: there is no preset .*default"):
+        loads(f"extends: {name}\n")
+
+
+def test_only_a_file_extends_a_preset() -> None:
+    assert message("extends=paper").startswith("--set: extends: only a file can")
+
+
+def test_options_have_the_very_last_word(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: preview\nsize: 400\nkeep: 2\nseed: 3\n")
+    settings = load(tmp_path / "mine.yaml", ["keep=3", "seed=4"], {"seed": 5, "size": None})
+    assert (settings.size, settings.keep, settings.seed) == (400, 3.0, 5)
+    assert settings.passes == Config.preset("preview").passes
+    assert restore(settings.model_dump(), ["seed=6"], options={"seed": 7}).seed == 7
+
+
+def test_looking_at_settings_changes_nothing() -> None:
+    tree = Config.preset().model_dump(mode="json")
+    before = json.dumps(tree)
+    restore(tree, [f"passes.{FIRST}=null", "keep=3"])
+    assert json.dumps(tree) == before
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -159,9 +189,9 @@ def test_a_table_goes_through_its_entries(table: dict[float, float]) -> None:
 
 
 def test_an_unknown_key_is_named_with_the_nearest_valid_one() -> None:
-    assert message("siez=3") == "override: siez: unknown key; did you mean size?"
+    assert message("siez=3") == "--set: siez: unknown key; did you mean size?"
     path = f"passes.{FIRST}.field.knid"
-    assert message(f"{path}=x") == f"override: {path}: unknown key; did you mean kind?"
+    assert message(f"{path}=x") == f"--set: {path}: unknown key; did you mean kind?"
 
 
 def test_an_unknown_key_far_from_all_lists_the_valid_ones() -> None:
@@ -191,6 +221,7 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
         ("region=all", "expected one of patch, canvas; got 'all'"),
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
+        ("passes={coarse: null, refine: null}", "passes: expected at least one pass; got none"),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),
         ("finish.vote.size=4", "finish.vote.size: expected an odd whole number from 3 up; got 4"),
         (f"passes.{FIRST}.scale=1.5", "expected a number above 0, at most 1; got 1.5"),
@@ -204,13 +235,17 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
     ],
 )
 def test_a_wrong_value_says_what_was_expected_and_what_it_got(override: str, said: str) -> None:
-    assert message(override).startswith(f"override: {override.split('=')[0]}")
+    assert message(override).startswith(f"--set: {override.split('=')[0]}")
     assert said in message(override)
 
 
-@pytest.mark.parametrize("override", ["size", "=3", "a..b=3", ".=1", "size=[1"])
+@pytest.mark.parametrize("override", ["size", "=3", "a..b=3", ".=1"])
 def test_an_override_that_is_none(override: str) -> None:
-    assert f"override {override!r}" in message(override)
+    assert message(override) == f"--set: {override!r}: expected key=value, such as size=400"
+
+
+def test_an_override_that_is_not_yaml() -> None:
+    assert message("size=[1").startswith("--set: size: '[1': the value is not YAML (")
 
 
 @pytest.mark.parametrize(
@@ -219,11 +254,14 @@ def test_an_override_that_is_none(override: str) -> None:
         ("size: 3\n", "size: expected a whole number"),
         ("siez: 300\n", "siez: unknown key; did you mean size?"),
         ("size: 300\nseed: 1\nsize: 400\n", "line 3: key 'size' is repeated"),
-        ("finish:\n  vote:\n    size: 3\n    size: 5\n", "line 4: key 'size' is repeated"),
+        (
+            "finish:\n  vote:\n    size: 3\n    size: 5\n",
+            "line 4: finish.vote: key 'size' is repeated",
+        ),
         ("size: [1\n", "line 2"),
         ("? [1]\n: 2\n", "line 1: [1] cannot be a key"),
         ("- 1\n", "expected settings like `size: 700`"),
-        ("size: !!python/name:os.system\n", "line 1: could not determine a constructor"),
+        ("size: !!python/name:os.system\n", "line 1: size: the tag tag:yaml.org,2002:python/name"),
         ("1: 2\n", "expected settings"),
     ],
 )
@@ -237,10 +275,112 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_option_is_blamed_by_its_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("default", ["seed=3", "keep=0"], {"seed": -1, "weights": "[", "keep": 1})
+    assert str(caught.value).split("\n") == [
+        "--seed: expected a whole number from 0 up; got -1",
+        "--weights: '[': the value is not YAML (expected the node content, "
+        "but found '<stream end>')",
+    ]
+
+
+def test_all_that_is_wrong_is_said_at_once_in_order_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "extends: prevew\nsiez: 300\nkeep: 2\nkeep: 3\npasses:\n  refine:\n    rate: no\n"
+        "    terms: {tv: {weight: -1}}\n  refined: {rate: 1}\n  coarser: null\n"
+        "finish: {vote: {size: 4}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["seed=-1", "device=3"])
+    whole = [
+        f"{path}: line 1: extends: there is no preset 'prevew' to extend; did you mean preview?",
+        f"{path}: line 2: siez: unknown key; did you mean size?",
+        f"{path}: line 4: key 'keep' is repeated (first on line 3)",
+        f"{path}: line 7: passes.refine.rate: expected a number above 0; got 'no'",
+        f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 up, or a "
+        "table of style level (1 to 10): number; got -1",
+        f"{path}: line 9: passes.refined: missing ",
+        f"{path}: line 10: passes.coarser: no such pass; did you mean coarse?",
+        f"{path}: line 11: finish.vote.size: expected an odd whole number from 3 up; got 4",
+        "--set: seed: expected a whole number from 0 up; got -1",
+        "--set: device: expected a name (quote it if it looks like a number); got 3",
+    ]
+    lines = caught.value.lines
+    assert len(lines) == len(whole)
+    for line, start in zip(lines, whole, strict=True):
+        assert line.startswith(start)
+    assert lines[5].endswith("; did you mean refine?")
+
+
+@given(st.text(st.sampled_from("size:kep- 1.5e[]{}#&*a!'\"\n,|>%~")) | st.text())
+def test_any_text_is_settings_or_has_its_problems_listed(text: str) -> None:
+    try:
+        settings = loads(text)
+    except ConfigError as error:
+        assert all(line.startswith("settings: ") for line in error.lines)
+        assert all(line.isprintable() for line in error.lines)
+    else:
+        assert loads(dump(settings)) == settings
+
+
+def holes(tree: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from holes(value, (*path, key))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 40) | st.floats() | st.sampled_from(["no", "auto"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["size", "coarse", "rate", "a.b\n"]), inner, max_size=2)
+        | st.dictionaries(st.integers(0, 11) | st.booleans(), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.data(), st.booleans())
+def test_whatever_stands_anywhere_is_settings_or_a_list_of_problems(
+    data: st.DataObject, complete: bool
+) -> None:
+    tree = yaml.safe_load(dump(Config.preset()))
+    if not complete:
+        del tree["extends"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        *above, last = data.draw(st.sampled_from(list(holes(tree))))
+        part = tree
+        for key in above:
+            part = part[key]
+        if data.draw(st.booleans()):
+            part[last] = data.draw(ANYTHING)
+        else:
+            del part[last]
+    try:
+        settings = loads(yaml.safe_dump(tree, sort_keys=False))
+    except ConfigError as error:
+        assert all(re.match(r"settings: (line \d+: )?", line) for line in error.lines)
+        assert all(line.isprintable() for line in error.lines)
+    else:
+        assert loads(dump(settings)) == settings
+
+
+def test_settings_of_the_wrong_kind_meet_any_override(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("passes: 3\n1: 2\n")
+    with pytest.raises(ConfigError, match=r"passes\.coarse: no such pass"):
+        load(path, ["passes.coarse=null"])
+    with pytest.raises(ConfigError, match=r"line 2: 1: expected settings"):
+        load(path, ["seed=3"])
+
+
 def test_the_file_is_blamed_and_not_the_override(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("size: 3\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: size"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: line 1: size: "):
         load(path, ["seed=1"])
 
 

@@ -18,6 +18,13 @@ def test_every_error_of_the_user_exits_with_2() -> None:
     assert {error.exit_code for error in user_errors()} == {2}
 
 
+def test_only_settings_have_several_problems() -> None:
+    for error in user_errors():
+        lines = ["one line", "and another"]
+        several = issubclass(error, errors.ConfigError)
+        assert error("\n".join(lines)).lines == (lines if several else [" ".join(lines)])
+
+
 def test_a_wish_to_stop_is_no_error() -> None:
     assert not issubclass(errors.StopRun, errors.HarmonizeError)
 

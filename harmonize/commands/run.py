@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,7 +148,7 @@ def run(
     before = read_record(record) if record else None
     pictures = _pictures(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
     placement = _placement(before, at, width, scale)
-    flags = {
+    options = {
         "size": size,
         "strength": strength,
         "keep": keep,
@@ -156,8 +156,7 @@ def run(
         "weights": _quoted(weights),
         "device": _quoted(device),
     }
-    overrides = [*(set_ or []), *(f"{k}={v}" for k, v in flags.items() if v is not None)]
-    settings = _settings(before, config, overrides)
+    settings = _settings(before, config, set_ or [], options)
     target = output or _default_target(before, pictures["painting"])
     _check_targets(target, sheet, list(pictures.values()), overwrite)
     started = time.monotonic()
@@ -210,10 +209,15 @@ def _quoted(text: str | None) -> str | None:
     return None if text is None else json.dumps(text)
 
 
-def _settings(before: Record | None, name: str | None, overrides: Sequence[str]) -> Config:
+def _settings(
+    before: Record | None,
+    name: str | None,
+    overrides: Sequence[str],
+    options: Mapping[str, object],
+) -> Config:
     if before and name is None:
-        return restore(before.config, overrides, f"record {before.path}")
-    return load(name or "default", overrides)
+        return restore(before.config, overrides, f"record {before.path}", options)
+    return load(name or "default", overrides, options)
 
 
 def _default_target(before: Record | None, painting: Path) -> Path:

@@ -1,0 +1,119 @@
+"""The kinds of values that settings have: each with its type, its range, and both in words."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic import Field as Limit
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+
+@dataclass(frozen=True)
+class Expects:
+    """Says what is expected: in place of pydantic's message, or several of them for a union.
+
+    A JSON Schema has the words as `expected`.
+    """
+
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "expected": self.words}
+
+    def _check(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("expected", self.words) from None
+
+
+def number_keys(value: Any) -> Any:
+    """Turn a table's keys back into numbers: JSON, and so the run record, has them as strings."""
+    if not isinstance(value, dict):
+        return value
+    return {float(key) if is_number(key) else key: item for key, item in value.items()}
+
+
+def is_number(key: object) -> bool:
+    """Return whether a key is a number written as a string."""
+    return isinstance(key, str) and re.fullmatch(r"\d+(\.\d+)?", key) is not None
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("even")
+    return value
+
+
+def one_of(*names: str) -> Expects:
+    """Say which names are valid when none of them was given."""
+    return Expects("one of " + ", ".join(names))
+
+
+Positive = Annotated[float, Limit(gt=0), Expects("a number above 0")]
+NonNegative = Annotated[float, Limit(ge=0), Expects("a number from 0 up")]
+Fraction = Annotated[float, Limit(gt=0, le=1), Expects("a number above 0, at most 1")]
+Bins = Annotated[int, Limit(ge=2), Expects("a whole number from 2 up")]
+Natural = Annotated[int, Limit(ge=0), Expects("a whole number from 0 up")]
+Count = Annotated[int, Limit(ge=1), Expects("a whole number from 1 up")]
+Odd = Annotated[
+    int,
+    Limit(ge=3, json_schema_extra={"not": {"multipleOf": 2}}),
+    AfterValidator(_odd),
+    Expects("an odd whole number from 3 up"),
+]
+Flag = Annotated[bool, Expects("true or false")]
+Text = Annotated[str, Limit(min_length=1), Expects("a name (quote it if it looks like a number)")]
+Tap = Annotated[str, Limit(pattern=r"^relu([12]_[12]|[34]_[1-4]|5_1)$")]
+Taps = Annotated[
+    tuple[Tap, ...],
+    Limit(min_length=1, strict=False),
+    Expects("a list of taps, such as relu1_1 or relu4_1, up to relu5_1"),
+]
+PassName = Annotated[
+    str,
+    Limit(pattern=r"^[a-z][a-z0-9_-]*$"),
+    Expects("a pass's name of lowercase letters, digits, - and _"),
+]
+Size = Annotated[
+    Annotated[int, Limit(ge=32)] | Literal["native"],
+    Expects("a whole number of pixels from 32 up, or native"),
+]
+Level = Annotated[float, Limit(ge=1, le=10)]
+Strength = Annotated[
+    Literal["auto", "weak", "medium", "strong"] | Level,
+    Expects("auto, weak, medium, strong, or a number from 1 to 10"),
+]
+Amount = Annotated[float, Limit(ge=0)]
+Table = Annotated[
+    dict[Level, Amount],
+    Limit(
+        min_length=1,
+        json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},
+    ),
+]
+Weight = Annotated[
+    Amount | Table,
+    BeforeValidator(number_keys),
+    Expects("a number from 0 up, or a table of style level (1 to 10): number"),
+]
+AutoWeight = Annotated[
+    Literal["auto"] | Amount | Table,
+    BeforeValidator(number_keys),
+    Expects("auto, a number from 0 up, or a table of style level (1 to 10): number"),
+]

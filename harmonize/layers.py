@@ -1,0 +1,210 @@
+"""YAML text → a layer of settings: what it says, on which line, and what is wrong with it.
+
+YAML is read as version 1.2 has it: `1e-3` is a number, `no` a string, `010` ten, a repeated key a
+problem. Only plain values are read, no objects; size, depth and aliases are limited, so that no
+text takes more than a moment.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+LONGEST = 50_000  # characters of a text
+DEEPEST = 40  # mappings and lists within one another
+MOST_ALIASES = 10
+
+Tree = dict[Any, Any]
+Keys = tuple[Any, ...]  # keys, from the outermost one
+Problem = tuple[Keys, int, str]  # where, on which line (0: of no text), what is wrong
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one source says about the settings.
+
+    Attributes:
+        source: where it comes from: `mine.yaml`, `preset default`, `--strength`.
+        tree: what it says.
+        lines: path → line from 1, for every key of text with lines; otherwise empty.
+        problems: what could not be read, or used.
+    """
+
+    source: str
+    tree: Tree
+    lines: Mapping[Keys, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def says(self, path: Keys) -> bool:
+        """Return whether the layer has something at `path` itself."""
+        tree: Any = self.tree
+        for key in path:
+            if not isinstance(tree, dict) or key not in tree:
+                return False
+            tree = tree[key]
+        return True
+
+    def line(self, path: Keys) -> int:
+        """Return the line of `path`, or of the nearest key above it; 0 if there is none."""
+        above = (self.lines.get(path[:depth]) for depth in range(len(path), 0, -1))
+        return next(filter(None, above), 0)
+
+    def with_problem(self, path: Keys, problem: str) -> "Layer":
+        """Return the layer with one more problem, at `path`."""
+        return replace(self, problems=(*self.problems, (path, self.line(path), problem)))
+
+
+def read_layer(text: str, source: str) -> Layer:
+    """Read YAML text; what is wrong with it is in the layer's `problems`."""
+    reader = _Reader()
+    tree = reader.read(text)
+    if tree is None or tree is _UNREAD:
+        tree = {}
+    layer = Layer(source, tree, reader.lines, tuple(reader.problems))
+    if isinstance(tree, dict):
+        return layer
+    wrong = f"expected settings like `size: 700`; got {show(tree)}"
+    return replace(layer, tree={}, problems=(((), 1, wrong),))
+
+
+def read_setting(key: str, text: str, source: str) -> Layer:
+    """Read one setting, such as `passes.refine.steps` and `9`; its value is YAML text."""
+    reader = _Reader()
+    value = reader.read(text)
+    if reader.problems:
+        wrong = f"{show(text)}: the value is not YAML ({reader.problems[0][2]})"
+        return Layer(source, {}).with_problem((key,), wrong)
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return Layer(source, value)
+
+
+def dotted(path: Keys) -> str:
+    """Return a path as `--set` has it."""
+    return ".".join(map(printable, path))
+
+
+def printable(name: object) -> str:
+    """Return a name that keeps to one line, in messages and in comments."""
+    return str(name) if str(name).isprintable() else show(str(name))
+
+
+def show(value: object) -> str:
+    """Return a value on one line, shortened."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_UNREAD = object()  # in place of a value that could not be read
+
+
+class _Reader:
+    """Goes through the nodes of a text once: values out, lines and problems noted."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Keys, int] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, text: str) -> Any:
+        if len(text) > LONGEST:
+            return self._note((), 1, f"more than {LONGEST:,} characters; expected settings")
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            problem = " ".join((error.problem or "not YAML").split())
+            return self._note((), mark.line + 1 if mark else 1, problem)
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            return self._note((), line, f"the character {error.character:#x} is not for YAML")
+        return None if node is None else self._value(node, ())
+
+    def _value(self, node: yaml.Node, path: Keys) -> Any:
+        if isinstance(node, yaml.MappingNode) and node.tag == _Loader.DEFAULT_MAPPING_TAG:
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _Loader.DEFAULT_SEQUENCE_TAG:
+            items = [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
+            return _UNREAD if _UNREAD in items else items
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            try:
+                return _SCALARS[node.tag](node.value)
+            except (ValueError, KeyError):
+                return self._note(path, _line(node), f"{show(node.value)} cannot be read")
+        return self._note(path, _line(node), f"the tag {node.tag} is not for settings")
+
+    def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
+        tree: Tree = {}
+        for key_node, value_node in node.value:
+            key, line = self._value(key_node, path), _line(key_node)
+            if not isinstance(key, (str, int, float)):
+                self._note(path, line, f"{show(key)} cannot be a key")
+                continue
+            here = (*path, key)
+            if here in self.lines:
+                first = self.lines[here]
+                self._note(path, line, f"key {show(key)} is repeated (first on line {first})")
+            self.lines.setdefault(here, line)
+            value = self._value(value_node, here)
+            if value is not _UNREAD:
+                tree[key] = value
+        return tree
+
+    def _note(self, path: Keys, line: int, problem: str) -> object:
+        self.problems.append((path, line, problem))
+        return _UNREAD
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers, Booleans and nulls; limits on depth and aliases."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+    depth = 0
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            self.aliases += 1
+            whole = self.anchors.get(event.anchor)
+            if self.aliases > MOST_ALIASES:
+                raise _refused(f"more than {MOST_ALIASES} aliases", event)
+            if isinstance(whole, yaml.CollectionNode) and whole.end_mark is None:
+                raise _refused(f"the alias {event.anchor} stands within itself", event)
+        if self.depth >= DEEPEST:
+            raise _refused(f"more than {DEEPEST} levels", event)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _refused(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def _number(text: str) -> float:
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.inf$|\.nan$")
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:null": lambda text: None,
+    "tag:yaml.org,2002:bool": lambda text: {"true": True, "false": False}[text.lower()],
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": _number,
+    "tag:yaml.org,2002:str": str,
+}
+for _kind, _form in (
+    ("null", re.compile(r"(~|null|Null|NULL|)$")),
+    ("bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$")),
+    ("int", re.compile(r"[-+]?[0-9]+$")),
+    ("float", FLOAT),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _form, None)
