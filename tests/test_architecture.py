@@ -19,7 +19,8 @@ ORDER = (
     "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "progress", "commands", "commands.config", "commands.run", "commands.weights", "cli",
+    "progress", "frames", "commands", "commands.config", "commands.frames", "commands.run",
+    "commands.weights", "cli",
 )  # fmt: skip
 
 SETTINGS = {"config", "schema"}
@@ -28,21 +29,24 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = {
-    "errors", "schema", "config", "pictures", "inputs", "outputs", "record", "progress", "cli",
-    "commands", "commands.config", "commands.run", "commands.weights",
+    "errors", "schema", "config", "pictures", "inputs", "outputs", "frames", "record", "progress",
+    "cli", "commands", "commands.config", "commands.frames", "commands.run", "commands.weights",
 }  # fmt: skip
 
 HOMES = {
-    "PIL": {"pictures", "inputs", "outputs", "pipeline"},
+    "PIL": {"pictures", "inputs", "outputs", "frames", "pipeline", "commands.run"},
     "kornia": {"filters"},
     "pydantic": {"schema", "config"},
     "pydantic_core": {"schema"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
-    "typer": {"cli", "progress", "commands.config", "commands.run", "commands.weights"},
+    "typer": {
+        "cli", "progress", "commands.config", "commands.frames", "commands.run",
+        "commands.weights",
+    },
     "yaml": {"config"},
-}
+}  # fmt: skip
 
 
 def path_of(module: str) -> Path:
