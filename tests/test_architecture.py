@@ -19,8 +19,9 @@ ORDER = (
     "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "progress", "frames", "commands", "commands.config", "commands.frames", "commands.run",
-    "commands.weights", "cli",
+    "curves", "report", "doctor", "progress", "frames", "commands", "commands.compare",
+    "commands.config", "commands.doctor", "commands.frames", "commands.run", "commands.weights",
+    "cli",
 )  # fmt: skip
 
 SETTINGS = {"config", "schema"}
@@ -29,21 +30,27 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = {
-    "errors", "schema", "config", "pictures", "inputs", "outputs", "frames", "record", "progress",
-    "cli", "commands", "commands.config", "commands.frames", "commands.run", "commands.weights",
+    "errors", "schema", "config", "pictures", "inputs", "outputs", "record", "curves", "frames",
+    "progress", "cli", "commands", "commands.compare", "commands.config", "commands.doctor",
+    "commands.frames", "commands.run", "commands.weights",
 }  # fmt: skip
 
 HOMES = {
-    "PIL": {"pictures", "inputs", "outputs", "frames", "pipeline", "commands.run"},
+    "PIL": {
+        "pictures", "inputs", "outputs", "frames", "pipeline", "report", "commands.compare",
+        "commands.run",
+    },
+    "jinja2": {"report"},
     "kornia": {"filters"},
+    "psutil": {"doctor"},
     "pydantic": {"schema", "config"},
     "pydantic_core": {"schema"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
     "typer": {
-        "cli", "progress", "commands.config", "commands.frames", "commands.run",
-        "commands.weights",
+        "cli", "progress", "commands.compare", "commands.config", "commands.doctor",
+        "commands.frames", "commands.run", "commands.weights",
     },
     "yaml": {"config"},
 }  # fmt: skip
