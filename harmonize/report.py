@@ -110,7 +110,8 @@ class Store:
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
         """Take in a picture (RGB in sRGB, or L) made smaller to `limit` pixels."""
         small = image.copy()
-        small.thumbnail([limit or self.limit] * 2, Image.Resampling.LANCZOS)
+        side = limit or self.limit
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
         data = io.BytesIO()
         small.save(data, "WEBP", quality=QUALITY)
         key = hashlib.sha256(data.getvalue()).hexdigest()[:16]
