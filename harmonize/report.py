@@ -17,12 +17,12 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harmonize import __version__
-from harmonize.config import Config
+from harmonize.config import Config, restore
 from harmonize.curves import Chart, chart
-from harmonize.errors import InputError
+from harmonize.errors import ConfigError, InputError
 from harmonize.inputs import load_scene
 from harmonize.outputs import check_output, write_file
 from harmonize.pictures import open_picture, split, to_profile
@@ -109,9 +109,8 @@ class Store:
 
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
         """Take in a picture (RGB in sRGB, or L) made smaller to `limit` pixels."""
-        small = image.copy()
         side = limit or self.limit
-        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
         data = io.BytesIO()
         small.save(data, "WEBP", quality=QUALITY)
         key = hashlib.sha256(data.getvalue()).hexdigest()[:16]
@@ -165,7 +164,7 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
         view.notes.append(f"record {entry.record}: not a whole run record ({error!r})")
         return view
     _show_result(view, entry.record.parent / Path(str(tree.get("output"))).name, folder, store)
-    _show_inputs(view, entry.record, tree, store)
+    _show_inputs(view, entry.record, store)
     return view
 
 
@@ -228,15 +227,14 @@ def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
     view.link = urllib.parse.quote(os.fsencode(Path(relative).as_posix()))
 
 
-def _show_inputs(view: View, path: Path, tree: dict[str, Any], store: Store) -> None:
+def _show_inputs(view: View, path: Path, store: Store) -> None:
     try:
         record = read_record(path)
         scene = load_scene(**record.inputs, at=record.at, width=record.width, scale=record.scale)
-    except (InputError, TypeError) as error:
+    except (InputError, TypeError, ValueError) as error:
         view.notes.append(f"The pictures that went in cannot be shown. {error}")
         return
     icc = scene.meta.icc if scene.meta.mode == "RGB" else None
-    loose = loose_mask(scene, float(tree["config"]["loose_sigma"])).numpy()
     painting, composite = (
         to_profile(Image.fromarray(pixels), icc, None)
         for pixels in (scene.painting, scene.composite)
@@ -248,8 +246,14 @@ def _show_inputs(view: View, path: Path, tree: dict[str, Any], store: Store) -> 
         store.add("Painting", painting),
         view.before,
         store.add("Mask", _gray(scene.tight)),
-        store.add("Loose mask", _gray(loose)),
     ]
+    try:
+        settings = restore(record.config, (), f"record {path}")
+    except ConfigError as error:
+        view.notes.append(f"The loose mask cannot be shown. {error}")
+        return
+    loose = loose_mask(scene, settings.loose_sigma).numpy()
+    view.pictures.append(store.add("Loose mask", _gray(loose)))
 
 
 def _gray(mask: Any) -> Image.Image:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from conftest import Outcome, strokes
 from PIL import Image
 
@@ -15,6 +16,7 @@ from harmonize import frames as module
 from harmonize.config import Config
 from harmonize.errors import OutputError
 from harmonize.frames import Keeper, animate, frames_in
+from harmonize.progress import Interrupt
 
 Command = Callable[..., Outcome]
 
@@ -55,6 +57,18 @@ def test_the_picture_so_far_is_written_under_the_outputs_name(
     assert (seen[0][2] != seen[1][2]).any()
     assert json.loads(Path("a.json").read_text())["interrupted"] is False
     assert sorted(path.name for path in files.glob("a*")) == ["a.json", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"), [(True, "the last picture saved stays"), (False, "nothing written")]
+)
+def test_giving_up_says_what_is_left(
+    saved: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as stopped, Interrupt(lambda: saved):
+        raise KeyboardInterrupt
+    assert stopped.value.exit_code == 130
+    assert capsys.readouterr().err == f"harmonize: aborted, {said}\n"
 
 
 def test_an_old_record_goes_with_its_picture(files: Path) -> None:

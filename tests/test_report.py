@@ -122,6 +122,21 @@ def test_the_page_tells_what_the_record_says(folder: Path) -> None:
     assert "<footer>harmonize" in page.text
 
 
+def test_the_slider_begins_at_the_element(folder: Path) -> None:
+    (slider,) = [a for a in page_of(folder).all("input") if a["type"] == "range"]
+    assert slider["value"] == str(round(100 * (20 + 20) / 96))  # placed at 20, 40 wide
+
+
+def test_settings_that_are_no_longer_known_cost_the_loose_mask_only(folder: Path) -> None:
+    tree = json.loads((folder / "a.json").read_text())
+    tree["config"] |= {"old": 1}
+    (folder / "a.json").write_text(json.dumps(tree))
+    page = page_of(folder)
+    assert "The loose mask cannot be shown." in page.words
+    assert "old — 1" in page.words
+    assert page.picture("Mask of").any()
+
+
 def test_settings_as_the_default_has_them_are_not_called_different(folder: Path) -> None:
     path = folder / "a.json"
     tree = json.loads(path.read_text())
