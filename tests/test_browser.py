@@ -19,6 +19,7 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 WIDTHS = [400, 1200]
+EVIL = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def pages(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     a, b = (runs / f"{name}.json" for name in "ab")
     name = "a-name-that-is-long-and-has-nowhere-to-break-" * 4
-    write_report(folder / "one.html", [Entry(f"<b>{name}", "done", a, None)])
+    write_report(folder / "one.html", [Entry(f"{EVIL}{name}", "done", a, None)])
     entries = [
         Entry("m10", "done", a, None),
         Entry(f"m9{name}", "skipped", b, None),
@@ -131,6 +132,12 @@ def test_the_slider_covers_the_result_by_the_composite(tab: Tab) -> None:
     alone = tab.page.locator(".slider").screenshot()
     assert shots["0"] == alone
     assert shots["100"] != alone
+
+
+@at("one.html", 1200)
+def test_a_name_is_only_text(tab: Tab) -> None:
+    assert tab.page.locator("h2").inner_text().startswith(EVIL)
+    assert tab.page.title().startswith(EVIL)
 
 
 @at("one.html")
@@ -261,6 +268,22 @@ def test_the_keyboard_alone_reaches_everything(tab: Tab) -> None:
     tab.page.keyboard.press("Enter")
     assert tab.names() == ["m10", "m9a", "k"]
     assert tab.run("document.activeElement.getAttribute('href')") == "#picture-1"
+
+
+@at("many.html")
+def test_from_picture_to_picture_in_the_order_shown(tab: Tab) -> None:
+    tab.page.select_option("#sort", "name")
+    tab.page.get_by_role("checkbox", name="skipped").uncheck()
+    assert tab.names() == ["k", "m10"]
+    tab.page.locator(".cards a:visible").first.click()
+    title = tab.page.locator(".entry:visible h2")
+    assert title.inner_text() == "k"
+    assert tab.page.locator(".entry:visible .previous").get_attribute("href") is None
+    tab.page.locator(".entry:visible .next").click()
+    assert title.inner_text() == "m10"
+    assert tab.page.locator(".entry:visible .next").get_attribute("href") is None
+    tab.page.locator(".entry:visible .previous").click()
+    assert title.inner_text() == "k"
 
 
 @at("many.html", 1200)
