@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DUCK := --style samples/paintings/the-garden-at-bougival-1884.jpg --patch samples/cutouts/duck.png --at 690,480 --width 330
 
-.PHONY: setup demo test slow bench lint types check
+.PHONY: setup demo test slow browser bench lint types check
 
 setup: $(READY)
 
@@ -21,6 +21,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+browser: $(READY)
+	$(BIN)/python -m pytest -m browser
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harmonize import __version__
-from harmonize.commands import config, run, weights
+from harmonize.commands import compare, config, doctor, frames, run, weights
 from harmonize.errors import HarmonizeError
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(frames.frames)
+app.command()(compare.compare)
+app.command()(doctor.doctor)
 app.add_typer(config.app, name="config")
 app.add_typer(weights.app, name="weights")
 

@@ -56,9 +56,9 @@ def check_output(path: Path, overwrite: bool) -> None:
             missing or cannot be written to.
     """
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give --output a file name")
+        raise OutputError(f"{path}: is a folder; give a file name")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; use --overwrite to replace it, or another --output")
+        raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -92,6 +92,16 @@ def with_meta(pixels: NDArray[np.uint8], meta: ImageMeta) -> Image.Image:
     return image
 
 
+def meta_of(image: Image.Image) -> ImageMeta:
+    """Return what `with_meta` gave a picture."""
+    return ImageMeta(
+        mode="L" if image.mode in ("L", "LA") else "RGB",
+        icc=image.info.get("icc_profile"),
+        alpha=np.asarray(image.getchannel("A")) if "A" in image.getbands() else None,
+        dpi=image.info.get("dpi"),
+    )
+
+
 def write_picture(
     path: Path, image: Image.Image | NDArray[np.uint8], meta: ImageMeta, overwrite: bool = False
 ) -> None:
@@ -118,7 +128,7 @@ def write_picture(
         picture = picture.convert(meta.mode)
     data = io.BytesIO()
     picture.save(data, kind, **options)
-    _write(path, data.getvalue(), overwrite)
+    write_file(path, data.getvalue(), overwrite)
 
 
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
@@ -128,7 +138,7 @@ def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) ->
         OutputError: the file exists, or cannot be written.
     """
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    _write(path, f"{text}\n".encode(), overwrite)
+    write_file(path, f"{text}\n".encode(), overwrite)
 
 
 def sheet(images: Sequence[Image.Image | NDArray[np.uint8]]) -> Image.Image:
@@ -158,8 +168,12 @@ def write_sheet(
     write_picture(path, sheet(images), ImageMeta(icc=icc), overwrite)
 
 
-def _write(path: Path, data: bytes, overwrite: bool) -> None:
-    """Write beside the target, then rename: nobody ever sees half a file."""
+def write_file(path: Path, data: bytes, overwrite: bool) -> None:
+    """Write beside the target, then rename: nobody ever sees half a file.
+
+    Raises:
+        OutputError: the file exists, or cannot be written.
+    """
     check_output(path, overwrite)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

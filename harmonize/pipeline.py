@@ -143,11 +143,16 @@ def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
         return torch.from_numpy(pixels.copy()).to(place).permute(2, 0, 1).float() / 255
 
     tight = torch.from_numpy(scene.tight).to(place)
-    if scene.loose is None:
-        loose = region.loose(tight, config.loose_sigma * max(tight.shape) / NOMINAL)
-    else:
-        loose = (torch.from_numpy(scene.loose).to(place) > 0.5).float()
+    loose = loose_mask(scene, config.loose_sigma, place)
     return Canvas(picture(scene.painting), picture(scene.composite), tight, loose)
+
+
+def loose_mask(scene: Scene, sigma: float, place: torch.device | None = None) -> Tensor:
+    """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
+    if scene.loose is not None:
+        return (torch.from_numpy(scene.loose).to(place) > 0.5).float()
+    tight = torch.from_numpy(scene.tight).to(place)
+    return region.loose(tight, sigma * max(tight.shape) / NOMINAL)
 
 
 def _working_scale(full: Canvas, config: Config) -> float:

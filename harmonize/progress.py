@@ -52,9 +52,13 @@ class Bars:
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a request to stop; the second one aborts."""
+    """Turns the first Ctrl-C into a request to stop; the second one aborts.
 
-    def __init__(self) -> None:
+    `saved` says whether a picture so far has been written by then.
+    """
+
+    def __init__(self, saved: Callable[[], bool] = lambda: False) -> None:
+        self._saved = saved
         self._asked = False
         self._old: Callable[[int, FrameType | None], Any] | int | None = None
 
@@ -65,7 +69,8 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         signal.signal(signal.SIGINT, self._old)
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            typer.echo("harmonize: aborted, nothing written", err=True)
+            left = "the last picture saved stays" if self._saved() else "nothing written"
+            typer.echo(f"harmonize: aborted, {left}", err=True)
             raise typer.Exit(INTERRUPTED)
 
     def _ask(self, *_: object) -> None:

@@ -1,15 +1,19 @@
-"""Run records read back: the inputs, placement and settings of an earlier run.
+"""Run records read back and compared: the inputs, placement and settings of earlier runs.
 
 A record is the JSON that every run writes beside its picture (`outputs.write_record`).
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harmonize.errors import InputError
+from harmonize.schema import is_number
+
+ABSENT = "—"  # in place of the value of a key that is not there
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,31 @@ class Record:
     output: str | None
 
 
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read a record as it was written, whatever became of the files it names.
+
+    Raises:
+        InputError: it cannot be read, or is no record.
+    """
+    try:
+        tree = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"record {path}: not a run record (not JSON)") from error
+    keys = ("config", "inputs", "placement")
+    if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in keys):
+        raise InputError(f"record {path}: not a run record (expected {', '.join(keys)} in it)")
+    return tree
+
+
 def read_record(path: Path) -> Record:
     """Read a record and check that the files it names are unchanged.
 
     Raises:
         InputError: it cannot be read, is no record, or an input is missing or has changed.
     """
-    try:
-        tree = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
-    except ValueError as error:
-        raise InputError(f"record {path}: not a run record (not JSON)") from error
+    tree = read_tree(path)
     try:
         placement = tree["placement"]
         at = placement["at"]
@@ -76,3 +93,30 @@ def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
     if digest != entry["sha256"]:
         raise InputError(f"{where} {path} has changed since (its SHA-256 differs)")
     return path
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (dotted key, value in `a`, value in `b`) of all that differs, as texts."""
+    left, right = flat(a), flat(b)
+    keys = [*left, *(key for key in right if key not in left)]
+    rows = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)
+    return [row for row in rows if row[1] != row[2]]
+
+
+def flat(tree: dict[str, Any]) -> dict[str, str]:
+    """Return dotted key → value as text, of a tree that can be written as JSON."""
+    return dict(_leaves(json.loads(json.dumps(tree)), ""))
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and not all(map(is_number, value)):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):  # a table by style level
+        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

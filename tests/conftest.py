@@ -11,6 +11,7 @@ from hypothesis import settings
 from PIL import Image
 
 from harmonize import cli
+from harmonize.config import Config
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
@@ -67,3 +68,23 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
     Image.fromarray(cutout).save("cutout.png")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two real runs of a few steps, a.png and b.png and their records.
+
+    Not to be changed: `shutil.copytree` it.
+    """
+    folder = tmp_path_factory.mktemp("runs")
+    Image.fromarray(strokes(96, 80)).save(folder / "painting.png")
+    cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
+    Image.fromarray(cutout).save(folder / "cutout.png")
+    steps = [f"--set=passes.{name}.steps=3" for name in Config.preset().passes]
+    pictures = ["--style", folder / "painting.png", "--patch", folder / "cutout.png"]
+    for name, options in (("a", ["--strength=2"]), ("b", ["--strength=10", "--keep=2"])):
+        place = ["--at=20,30", "--output", folder / f"{name}.png"]
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([str(arg) for arg in ("run", *pictures, *place, *steps, *options)])
+        assert not stopped.value.code
+    return folder

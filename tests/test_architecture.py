@@ -20,31 +20,37 @@ ORDER = (
     "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "progress", "commands", "commands.config", "commands.run", "commands.weights", "cli",
+    "curves", "report", "doctor", "progress", "frames", "commands", "commands.compare",
+    "commands.config", "commands.doctor", "commands.frames", "commands.run", "commands.weights",
+    "cli",
 )  # fmt: skip
 
+COMMANDS = {name for name in ORDER if name.startswith("commands")}
 SETTINGS = {"kinds", "schema", "layers", "problems", "config", "file_schema"}
 TENSORS_ONLY = {
     "filters", "features", "region", "matching", "histogram", "losses", "optimize",
     "finish", "strength",
 }  # fmt: skip
-NO_TORCH = {
-    "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
-    "pictures", "inputs", "outputs", "record", "progress", "cli",
-    "commands", "commands.config", "commands.run", "commands.weights",
+NO_TORCH = SETTINGS | COMMANDS | {
+    "errors", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
 }  # fmt: skip
 
 HOMES = {
-    "PIL": {"pictures", "inputs", "outputs", "pipeline"},
+    "PIL": {
+        "pictures", "inputs", "outputs", "frames", "pipeline", "report", "commands.compare",
+        "commands.run",
+    },
+    "jinja2": {"report"},
     "kornia": {"filters"},
+    "psutil": {"doctor"},
     "pydantic": {"kinds", "schema", "problems", "config"},
     "pydantic_core": {"kinds", "schema"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
-    "typer": {"cli", "progress", "commands.config", "commands.run", "commands.weights"},
+    "typer": {"cli", "progress"} | COMMANDS,
     "yaml": {"layers", "config"},
-}
+}  # fmt: skip
 
 
 def path_of(module: str) -> Path:

@@ -85,7 +85,8 @@ def test_help_names_every_option_of_the_run(command: Command, monkeypatch: Any) 
     text = command("run", "--help").out
     options = """
         --style --patch --mask --loose-mask --at --width --scale --config --set --size --strength
-        --keep --weights --device --seed --output --sheet --record --overwrite
+        --keep --weights --device --seed --output --sheet --report --save-every --frames --record
+        --overwrite
     """
     for option in options.split():
         assert option in text

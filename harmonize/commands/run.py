@@ -10,6 +10,7 @@ import typer
 
 from harmonize.config import Config, load, restore
 from harmonize.errors import InputError, OutputError
+from harmonize.frames import Keeper, check_folder
 from harmonize.outputs import (
     check_output,
     default_output,
@@ -22,6 +23,8 @@ from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
 from harmonize.record import Record, read_record
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from harmonize.optimize import Step
     from harmonize.pipeline import Result
 
@@ -132,6 +135,27 @@ def run(
     sheet: Annotated[
         Path | None, _option(RESULTS, "Also write composite and result side by side.")
     ] = None,
+    report: Annotated[
+        bool,
+        _option(RESULTS, "Also write a page to look at: the output's name, .html.", "--report"),
+    ] = False,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Write the picture so far every N steps, to the output's name.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        _option(
+            RESULTS,
+            "Keep the picture of every step (or every N-th, with --save-every) as a numbered PNG.",
+            metavar="DIR",
+        ),
+    ] = None,
     record: Annotated[
         Path | None,
         _option(RESULTS, "Make the picture of this run record again; other options change it."),
@@ -158,10 +182,16 @@ def run(
     }
     settings = _settings(before, config, set_ or [], options)
     target = output or _default_target(before, pictures["painting"])
-    _check_targets(target, sheet, list(pictures.values()), overwrite)
+    page = target.with_suffix(".html") if report else None
+    _check_targets(target, sheet, page, list(pictures.values()), overwrite)
+    if frames is not None:
+        stay = (*pictures.values(), target, sheet or target)
+        check_folder(frames, stay, overwrite)
+    keeper = Keeper(target if save_every else None, frames, _record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings)
-    _write(result, target, sheet, overwrite)
+    result = _compute(pictures, placement, settings, keeper, save_every)
+    keeper.keep_frame(result.image)
+    _write(result, target, sheet, page, overwrite, keeper.replaces)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
     typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
@@ -231,7 +261,7 @@ def _record_path(target: Path) -> Path:
 
 
 def _check_targets(
-    target: Path, board: Path | None, pictures: Sequence[Path], overwrite: bool
+    target: Path, board: Path | None, page: Path | None, pictures: Sequence[Path], overwrite: bool
 ) -> None:
     """Find out before the long run whether its results can be written."""
     targets = [target] if board is None else [target, board]
@@ -241,25 +271,48 @@ def _check_targets(
             raise OutputError(f"{path}: is one of the inputs, which are never replaced")
     if board is not None and board.resolve() == target.resolve():
         raise OutputError(f"{board}: --sheet and --output name the same file")
-    for path in (*targets, _record_path(target)):
+    for path in (*targets, _record_path(target), *([page] if page else [])):
         check_output(path, overwrite)
 
 
-def _compute(pictures: dict[str, Path], placement: dict[str, Any], settings: Config) -> "Result":
+def _compute(
+    pictures: dict[str, Path],
+    placement: dict[str, Any],
+    settings: Config,
+    keeper: Keeper,
+    every: int | None,
+) -> "Result":
     asked: dict[str, Any] = {**pictures, **placement, "config": settings}
-    with Interrupt() as interrupt, Bars() as bars:
+    with Interrupt(lambda: keeper.count > 0) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
         def on_step(step: "Step") -> None:
             bars.show(step)
             interrupt.check()
 
+        def on_picture(_: "Step", image: "Image") -> None:
+            keeper.keep(image)
+
+        if keeper.wanted:
+            asked |= {"on_picture": on_picture, "picture_every": every or 1}
         return harmonize(**asked, on_step=on_step, on_start=announce)
 
 
-def _write(result: "Result", target: Path, board: Path | None, overwrite: bool) -> None:
+def _write(
+    result: "Result",
+    target: Path,
+    board: Path | None,
+    page: Path | None,
+    overwrite: bool,
+    replace: bool,
+) -> None:
+    """Write what a run leaves; `replace` says whether the picture may take a file's place."""
     meta = result.scene.meta
-    write_picture(target, result.image, meta, overwrite)
+    write_picture(target, result.image, meta, replace)
     write_record(_record_path(target), {**result.record, "output": target.name}, overwrite)
     if board is not None:
         write_sheet(board, [result.scene.composite, result.image], meta, overwrite)
+    if page is not None:
+        from harmonize.report import Entry, write_report
+
+        write_report(page, [Entry(target.name, "done", _record_path(target), None)], overwrite)

@@ -1,0 +1,89 @@
+"""`harmonize compare`: what sets two runs apart."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harmonize.errors import InputError, OutputError
+from harmonize.inputs import ImageMeta
+from harmonize.outputs import check_output, picture_format, write_sheet
+from harmonize.pictures import open_picture, split, to_profile
+from harmonize.record import differences, read_tree
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Tree = dict[str, Any]
+Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
+
+CIRCUMSTANCES = ("strength", "size", "device", "precision", "threads", "weights", "versions")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.json", help="A run record.")],
+    second: Annotated[Path, typer.Argument(metavar="B.json", help="Another.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SHEET",
+            help="Where both pictures go, side by side; if left out: A-B.png in this folder.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a sheet that exists.")
+    ] = False,
+) -> None:
+    """Say what differs between two runs, and write their pictures side by side."""
+    a, b = read_tree(first), read_tree(second)
+    target = output or Path(f"{first.stem}-{second.stem}.png")
+    picture_format(target)
+    check_output(target, overwrite)
+    files = [_file(first, a), _file(second, b)]
+    if target.resolve() in [file.resolve() for file in files]:
+        raise OutputError(f"{target}: is one of the pictures that are compared; use another name")
+    pictures = [_picture(file) for file in files]
+    _print("Settings", differences(a["config"], b["config"]))
+    _print("Inputs", differences(_inputs(a), _inputs(b)))
+    _print("Placement", differences(a["placement"], b["placement"]))
+    _print("Circumstances", differences(_circumstances(a), _circumstances(b)))
+    write_sheet(target, pictures, ImageMeta(), overwrite)
+    typer.echo(target)
+
+
+def _file(record: Path, tree: Tree) -> Path:
+    """The picture of a record: it lies beside it."""
+    name = tree.get("output")
+    if not isinstance(name, str) or not Path(name).name:
+        raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
+    return record.with_name(Path(name).name)
+
+
+def _picture(path: Path) -> "Image":
+    image, _ = split(open_picture("picture", path).image)
+    return to_profile(image, image.info.get("icc_profile"), None)
+
+
+def _inputs(tree: Tree) -> Tree:
+    """Role → name and start of the hash: the same file elsewhere is the same input."""
+    try:
+        return {
+            role: f"{Path(entry['path'] or 'no file').name} ({entry['sha256'][:12]}…)"
+            for role, entry in tree["inputs"].items()
+        }
+    except (KeyError, TypeError) as error:
+        raise InputError(f"not a whole run record ({error!r} in its inputs)") from error
+
+
+def _circumstances(tree: Tree) -> Tree:
+    return {key: tree.get(key) for key in CIRCUMSTANCES}
+
+
+def _print(title: str, rows: list[Row]) -> None:
+    if not rows:
+        typer.echo(f"{title}: the same")
+        return
+    typer.echo(f"{title}:")
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for key, left, right in rows:
+        typer.echo(f"  {key:{widths[0]}}  {left:{widths[1]}}  {right}")
