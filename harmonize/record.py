@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonize.errors import InputError
-from harmonize.schema import is_number
+from harmonize.kinds import is_number
 
 ABSENT = "—"  # in place of the value of a key that is not there
 

@@ -78,6 +78,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Path:
     Image.fromarray(cutout).save(folder / "cutout.png")
     Image.fromarray(disc(40, 32)).save(folder / "mask.png")
     (folder / "mine.yaml").write_text("strength: medium\n")
+    (folder / "wrong.yaml").write_text("sise: 500\n")
     for name, run in (("out", "a"), ("soft", "a"), ("bold", "b")):
         text = (runs / f"{run}.json").read_text(encoding="utf-8")
         (folder / f"{name}.json").write_text(text.replace(f'"{run}.png"', f'"{name}.png"'))
@@ -101,7 +102,8 @@ def workplace(
 
 def arguments(line: str) -> list[str]:
     """What `harmonize` is given by a line."""
-    program, *words = shlex.split(line.replace("run ...", f"run {PICTURES}"), comments=True)
+    line = line.replace("run ...", f"run {PICTURES}").split(" | ")[0]
+    program, *words = shlex.split(line, comments=True)
     assert program in ("harmonize", ".venv/bin/harmonize"), f"README: not known here: {line}"
     if "--frames" in words:  # elsewhere in the README they are there already
         words.append("--overwrite")
@@ -113,7 +115,7 @@ def test_a_command_line_does_what_it_should(
     line: str, workplace: Path, command: Callable[..., Outcome]
 ) -> None:
     done = command(*arguments(line))
-    assert done.code == 0, done.err
+    assert done.code == (2 if "wrong" in line else 0), done.err
     for option in ("--output", "--sheet"):
         if option in line:
             assert (workplace / line.split(f"{option} ")[1].split()[0]).stat().st_size > 0
