@@ -39,7 +39,7 @@ def pages(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one.html, of one run, and many.html, of a batch with a failure."""
     folder = tmp_path_factory.mktemp("pages")
     a, b = (runs / f"{name}.json" for name in "ab")
-    name = "a-name-that-is-long-and-has-nowhere-to-break-" * 4
+    name = "a_name_that_is_long_and_has_nowhere_to_break_" * 4
     write_report(folder / "one.html", [Entry(f"{EVIL}{name}", "done", a, None)])
     entries = [
         Entry("m10", "done", a, None),
