@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harmonize import __version__
-from harmonize.commands import config, run, weights
+from harmonize.commands import batch, config, run, weights
 from harmonize.errors import HarmonizeError
 
 app = typer.Typer(
@@ -19,17 +19,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(batch.batch)
 app.add_typer(config.app, name="config")
 app.add_typer(weights.app, name="weights")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command `harmonize`; every error that the user can mend ends here in one line."""
+    """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
     try:
         app(args=args, prog_name="harmonize")
     except HarmonizeError as error:
-        message = " ".join(str(error).split())
-        typer.echo(f"harmonize: error: {message}", err=True)
+        for problem in error.problems:
+            message = " ".join(problem.split())
+            typer.echo(f"harmonize: error: {message}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "loads",
     "presets",
+    "read_yaml",
     "restore",
 ]
 
@@ -114,6 +115,15 @@ def load(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) ->
         path = Path(name_or_path)
         layers = _chain(_parse(_read(path), str(path)), str(path))
     return _build([*layers, *map(_override, overrides)])
+
+
+def read_yaml(path: Path) -> Tree:
+    """Return the mapping in a YAML file, read as settings are.
+
+    Raises:
+        ConfigError: it cannot be read, or is no mapping.
+    """
+    return _parse(_read(path), str(path))
 
 
 def loads(text: str, source: str = "settings") -> Config:

@@ -5,6 +5,7 @@ without loss, JPEG at quality 95 without chroma subsampling.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -94,8 +95,10 @@ def with_meta(pixels: NDArray[np.uint8], meta: ImageMeta) -> Image.Image:
 
 def write_picture(
     path: Path, image: Image.Image | NDArray[np.uint8], meta: ImageMeta, overwrite: bool = False
-) -> None:
+) -> str:
     """Write a picture with the painting's mode, alpha, color profile and resolution.
+
+    Returns the SHA-256 of the file.
 
     Args:
         path: where to; the extension says the format.
@@ -118,7 +121,30 @@ def write_picture(
         picture = picture.convert(meta.mode)
     data = io.BytesIO()
     picture.save(data, kind, **options)
-    _write(path, data.getvalue(), overwrite)
+    write_file(path, data.getvalue(), overwrite)
+    return hashlib.sha256(data.getvalue()).hexdigest()
+
+
+def record_path(picture: Path) -> Path:
+    """Return where the record of a picture lies: beside it."""
+    return picture.with_suffix(".json")
+
+
+def write_result(
+    path: Path,
+    image: Image.Image,
+    meta: ImageMeta,
+    record: dict[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write a run's picture and then, beside it, its record with the picture's name and hash.
+
+    Raises:
+        OutputError: a file exists, or cannot be written.
+    """
+    digest = write_picture(path, image, meta, overwrite)
+    whole = {**record, "output": path.name, "output_sha256": digest}
+    write_record(record_path(path), whole, overwrite)
 
 
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
@@ -128,7 +154,7 @@ def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) ->
         OutputError: the file exists, or cannot be written.
     """
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    _write(path, f"{text}\n".encode(), overwrite)
+    write_file(path, f"{text}\n".encode(), overwrite)
 
 
 def sheet(images: Sequence[Image.Image | NDArray[np.uint8]]) -> Image.Image:
@@ -158,8 +184,12 @@ def write_sheet(
     write_picture(path, sheet(images), ImageMeta(icc=icc), overwrite)
 
 
-def _write(path: Path, data: bytes, overwrite: bool) -> None:
-    """Write beside the target, then rename: nobody ever sees half a file."""
+def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
+    """Write beside the target, then rename: nobody ever sees half a file.
+
+    Raises:
+        OutputError: the file exists, or cannot be written.
+    """
     check_output(path, overwrite)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -19,7 +19,9 @@ ORDER = (
     "errors", "schema", "config", "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "progress", "commands", "commands.config", "commands.run", "commands.weights", "cli",
+    "jobs", "listing", "pairs", "batch", "worker", "engines", "cluster",
+    "progress", "commands", "commands.batch", "commands.config", "commands.run",
+    "commands.weights", "cli",
 )  # fmt: skip
 
 SETTINGS = {"config", "schema"}
@@ -30,6 +32,7 @@ TENSORS_ONLY = {
 NO_TORCH = {
     "errors", "schema", "config", "pictures", "inputs", "outputs", "record", "progress", "cli",
     "commands", "commands.config", "commands.run", "commands.weights",
+    "jobs", "listing", "pairs", "batch", "commands.batch",
 }  # fmt: skip
 
 HOMES = {
@@ -37,10 +40,18 @@ HOMES = {
     "kornia": {"filters"},
     "pydantic": {"schema", "config"},
     "pydantic_core": {"schema"},
+    "ray": {"cluster"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
-    "typer": {"cli", "progress", "commands.config", "commands.run", "commands.weights"},
+    "typer": {
+        "cli",
+        "progress",
+        "commands.batch",
+        "commands.config",
+        "commands.run",
+        "commands.weights",
+    },
     "yaml": {"config"},
 }
 
@@ -135,7 +146,9 @@ def test_there_is_no_drawer_for_the_rest() -> None:
     assert not {"utils", "helpers", "base", "common", "misc"} & set(modules())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["batch", "--help"]]
+)
 def test_help_and_version_import_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys, harmonize.cli\n"

@@ -14,8 +14,8 @@ from harmonize.outputs import (
     check_output,
     default_output,
     picture_format,
-    write_picture,
-    write_record,
+    record_path,
+    write_result,
     write_sheet,
 )
 from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
@@ -222,10 +222,6 @@ def _default_target(before: Record | None, painting: Path) -> Path:
     return default_output(painting)
 
 
-def _record_path(target: Path) -> Path:
-    return target.with_suffix(".json")
-
-
 def _check_targets(
     target: Path, board: Path | None, pictures: Sequence[Path], overwrite: bool
 ) -> None:
@@ -237,7 +233,7 @@ def _check_targets(
             raise OutputError(f"{path}: is one of the inputs, which are never replaced")
     if board is not None and board.resolve() == target.resolve():
         raise OutputError(f"{board}: --sheet and --output name the same file")
-    for path in (*targets, _record_path(target)):
+    for path in (*targets, record_path(target)):
         check_output(path, overwrite)
 
 
@@ -255,7 +251,6 @@ def _compute(pictures: dict[str, Path], placement: dict[str, Any], settings: Con
 
 def _write(result: "Result", target: Path, board: Path | None, overwrite: bool) -> None:
     meta = result.scene.meta
-    write_picture(target, result.image, meta, overwrite)
-    write_record(_record_path(target), {**result.record, "output": target.name}, overwrite)
+    write_result(target, result.image, meta, result.record, overwrite)
     if board is not None:
         write_sheet(board, [result.scene.composite, result.image], meta, overwrite)
