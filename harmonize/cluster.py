@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -95,12 +97,17 @@ def on_ray(
 
 
 def _connect(address: str | None) -> None:
+    where = address or os.environ.get("RAY_ADDRESS") or ""
+    _, _, place = where.rpartition("//")
     try:
+        if ":" in place:  # Ray itself would try for minutes
+            host, _, port = place.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray has no class of its own for it
         reason = " ".join(str(error).split())
         raise ClusterError(
-            f"--engine ray: no cluster at {address or 'RAY_ADDRESS'}: {reason}"
+            f"--engine ray: no cluster at {where or 'this machine'}: {reason}"
         ) from error
 
 

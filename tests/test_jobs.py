@@ -201,7 +201,9 @@ def test_clashes_are_found(files: Path) -> None:
 
 
 def test_an_input_is_never_an_output(files: Path) -> None:
-    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [{**PLACED, "output": "cutout"}]}, sort_keys=False))
+    Path("jobs.yaml").write_text(
+        yaml.safe_dump({"jobs": [{**PLACED, "output": "cutout"}]}, sort_keys=False)
+    )
     drafts, _ = read_listing(Path("jobs.yaml"), lambda path: False)
     with pytest.raises(JobsError, match="one of the inputs"):
         check(drafts, files)
@@ -342,7 +344,9 @@ def test_files_without_a_place_are_said_at_once(files: Path) -> None:
 
 
 def test_a_dry_run_says_what_would_be_done(files: Path, command: Command) -> None:
-    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [{**PLACED, "strength": [1, 5]}]}, sort_keys=False))
+    Path("jobs.yaml").write_text(
+        yaml.safe_dump({"jobs": [{**PLACED, "strength": [1, 5]}]}, sort_keys=False)
+    )
     done = command("batch", "jobs.yaml", "--dry-run")
     assert done.code == 0
     assert done.out.splitlines() == [
