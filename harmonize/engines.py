@@ -84,11 +84,11 @@ def _start(context: SpawnContext, threads: int) -> _Worker:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """Ctrl-C is for this process: one started in here never sees it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _serve(pipe: Connection, threads: int) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -47,10 +47,10 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """The command `harmonize` in a process of its own, which does not outlive the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*args: object) -> subprocess.Popen[str]:
+    def begin(*args: object, **more: Any) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "harmonize", *map(str, args)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(subprocess.Popen(words, **pipes, text=True))
+        started.append(subprocess.Popen(words, **pipes, text=True, **more))
         return started[-1]
 
     yield begin

@@ -191,6 +191,18 @@ def test_a_worker_that_is_killed_costs_one_job(
     assert digests(listed) == digests(Path("here"))
 
 
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_ends_the_workers_quietly(listed: Path, start: Start) -> None:
+    batch = start("batch", "jobs.yaml", "--workers=2", "--log-json=log", start_new_session=True)
+    wait_for(lambda: logged("job started") == 2)
+    os.killpg(batch.pid, signal.SIGINT)
+    out, err = batch.communicate()
+    assert batch.returncode == 130
+    assert "left; the same command goes on with them" in out
+    assert "Traceback" not in err
+    assert {path.suffix for path in listed.iterdir()} <= {".png", ".json"}
+
+
 # --- the computing left out -----------------------------------------------------------------------
 
 
