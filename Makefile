@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DUCK := --style samples/paintings/the-garden-at-bougival-1884.jpg --patch samples/cutouts/duck.png --at 690,480 --width 330
 
-.PHONY: setup demo test slow browser bench lint types check
+.PHONY: setup demo test slow browser cluster bench lint types check
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ slow: $(READY)
 
 browser: $(READY)
 	$(BIN)/python -m pytest -m browser
+
+cluster: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	$(BIN)/python -m pytest -m cluster
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

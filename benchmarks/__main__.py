@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cases import Options
 
-NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed")
+NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "batch")
 
 
 def main() -> int:

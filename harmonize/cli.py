@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harmonize import __version__
-from harmonize.commands import compare, config, doctor, frames, run, weights
+from harmonize.commands import batch, compare, config, doctor, frames, run, weights
 from harmonize.errors import HarmonizeError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(batch.batch)
 app.command()(frames.frames)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

@@ -21,6 +21,7 @@ from harmonize.kinds import Natural, PassName, Positive, Size, Strength, Text, i
 from harmonize.layers import (
     FLOAT,
     LONGEST,
+    LONGEST_LIST,
     Keys,
     Layer,
     Tree,
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "loads",
     "presets",
+    "read_yaml",
     "restore",
 ]
 
@@ -128,6 +130,18 @@ def load(
     return _build(_layers(name_or_path, overrides, options))
 
 
+def read_yaml(path: Path) -> Tree:
+    """Return the mapping in a YAML file, such as a list of jobs, read as settings are.
+
+    Raises:
+        ConfigError: it cannot be read, or is no mapping.
+    """
+    layer = read_layer(_read(path, LONGEST_LIST), printable(path), LONGEST_LIST)
+    if layer.problems:
+        raise ConfigError("\n".join(describe([layer])))
+    return layer.tree
+
+
 def loads(text: str, source: str = "settings") -> Config:
     """Return the settings in YAML text; `source` names the text in messages.
 
@@ -199,11 +213,11 @@ def _preset_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, longest: int = LONGEST) -> str:
     source = printable(path)
     try:
         with path.open(encoding="utf-8") as file:
-            return file.read(LONGEST + 1)  # no more of a file that is too long anyway
+            return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
     except OSError as error:

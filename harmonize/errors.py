@@ -2,13 +2,15 @@
 
     HarmonizeError        exit code 2
     ├── ConfigError       a setting: unknown key, wrong type, out of range, no such preset
+    ├── JobsError         a list of jobs: everything that is wrong in it, a line each
     ├── InputError        a picture, mask or placement that cannot be used
     ├── OutputError       a place that cannot be written, or holds a file already
     ├── WeightsError      network weights that are missing, damaged or of the wrong shape
-    └── DeviceError       a device that this machine does not have
+    ├── DeviceError       a device that this machine does not have
+    └── ClusterError      a cluster that cannot be had: no Ray, no address, no room
 
 Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
-a line for each of the settings' problems.
+a line for each of the settings' problems, a `JobsError` for each of the jobs'.
 """
 
 
@@ -32,6 +34,15 @@ class ConfigError(HarmonizeError):
         return str(self).split("\n")
 
 
+class JobsError(HarmonizeError):
+    """A list of jobs cannot be run; it takes a message for each thing that is wrong in it."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The messages, a line each."""
+        return [" ".join(str(problem).split()) for problem in self.args]
+
+
 class InputError(HarmonizeError):
     """A picture, mask or placement cannot be used."""
 
@@ -46,6 +57,10 @@ class WeightsError(HarmonizeError):
 
 class DeviceError(HarmonizeError):
     """The device asked for is not on this machine."""
+
+
+class ClusterError(HarmonizeError):
+    """Ray is not installed, or its cluster cannot be reached or has no room for a worker."""
 
 
 class StopRun(Exception):  # noqa: N818 - a request, not an error

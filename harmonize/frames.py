@@ -37,6 +37,10 @@ class Keeper:
         """Whether the output may be replaced: as asked for, or because it is ours."""
         return self._overwrite or (self._output is not None and self.count > 0)
 
+    def left(self) -> str:
+        """What there is of the results before the end."""
+        return "the last picture saved stays" if self.count else "nothing written"
+
     def keep(self, image: Image.Image) -> None:
         """Write one more picture.
 

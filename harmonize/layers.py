@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 LONGEST = 50_000  # characters of a text
+LONGEST_LIST = 1_000_000  # of a list of jobs
 DEEPEST = 40  # mappings and lists within one another
 MOST_ALIASES = 10
 
@@ -56,9 +57,9 @@ class Layer:
         return replace(self, problems=(*self.problems, (path, self.line(path), problem)))
 
 
-def read_layer(text: str, source: str) -> Layer:
+def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
     """Read YAML text; what is wrong with it is in the layer's `problems`."""
-    reader = _Reader()
+    reader = _Reader(longest)
     tree = reader.read(text)
     if tree is None or tree is _UNREAD:
         tree = {}
@@ -103,13 +104,14 @@ _UNREAD = object()  # in place of a value that could not be read
 class _Reader:
     """Goes through the nodes of a text once: values out, lines and problems noted."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST) -> None:
+        self.longest = longest
         self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
 
     def read(self, text: str) -> Any:
-        if len(text) > LONGEST:
-            return self._note((), 1, f"more than {LONGEST:,} characters; expected settings")
+        if len(text) > self.longest:
+            return self._note((), 1, f"more than {self.longest:,} characters; expected settings")
         try:
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:

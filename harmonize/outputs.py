@@ -5,6 +5,7 @@ without loss, JPEG at quality 95 without chroma subsampling.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -104,8 +105,10 @@ def meta_of(image: Image.Image) -> ImageMeta:
 
 def write_picture(
     path: Path, image: Image.Image | NDArray[np.uint8], meta: ImageMeta, overwrite: bool = False
-) -> None:
+) -> str:
     """Write a picture with the painting's mode, alpha, color profile and resolution.
+
+    Returns the SHA-256 of the file.
 
     Args:
         path: where to; the extension says the format.
@@ -129,6 +132,33 @@ def write_picture(
     data = io.BytesIO()
     picture.save(data, kind, **options)
     write_file(path, data.getvalue(), overwrite)
+    return hashlib.sha256(data.getvalue()).hexdigest()
+
+
+def record_path(picture: Path) -> Path:
+    """Return where the record of a picture lies: beside it."""
+    return picture.with_suffix(".json")
+
+
+def write_result(
+    path: Path,
+    image: Image.Image,
+    meta: ImageMeta,
+    record: dict[str, Any],
+    overwrite: bool = False,
+    *,
+    replace: bool = False,
+) -> None:
+    """Write a run's picture and then, beside it, its record with the picture's name and hash.
+
+    `replace` lets the picture alone take a file's place: the picture so far of the same run.
+
+    Raises:
+        OutputError: a file exists, or cannot be written.
+    """
+    digest = write_picture(path, image, meta, overwrite or replace)
+    whole = {**record, "output": path.name, "output_sha256": digest}
+    write_record(record_path(path), whole, overwrite)
 
 
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
@@ -168,7 +198,7 @@ def write_sheet(
     write_picture(path, sheet(images), ImageMeta(icc=icc), overwrite)
 
 
-def write_file(path: Path, data: bytes, overwrite: bool) -> None:
+def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
     """Write beside the target, then rename: nobody ever sees half a file.
 
     Raises:

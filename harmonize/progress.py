@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from harmonize.errors import StopRun
 
 if TYPE_CHECKING:
+    from harmonize.batch import Event
     from harmonize.optimize import Step
 
 INTERRUPTED = 130  # exit code
@@ -51,15 +53,50 @@ class Bars:
         self._bar.update(step.index - self._bar.n)
 
 
-class Interrupt:
-    """Turns the first Ctrl-C into a request to stop; the second one aborts.
+class BatchBars:
+    """A bar for the batch and one for the running job; without a terminal, a line per job."""
 
-    `saved` says whether a picture so far has been written by then.
+    def __init__(self, total: int) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._ended = 0
+        self._total = total
+        self._batch = tqdm(total=total, desc="batch", unit="job", disable=not self._terminal)
+        self._job = tqdm(position=1, leave=False, disable=not self._terminal)
+
+    def __enter__(self) -> "BatchBars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._job.close()
+        self._batch.close()
+
+    def show(self, event: "Event") -> None:
+        """Show how far the batch is after this event."""
+        if event.job is None or event.kind == "started":
+            return
+        if event.step is not None:
+            self._job.total = event.step.total
+            self._job.n = event.step.index
+            self._job.set_description(f"{event.job.name} {event.step.pass_name}", refresh=True)
+            return
+        self._ended += 1
+        self._batch.update(1)
+        reason = f": {event.error}" if event.error else ""
+        line = f"[{self._ended}/{self._total}] {event.job.name} {event.kind}{reason}"
+        seconds = f" ({event.seconds:.0f} s)" if event.kind == "done" else ""
+        if not self._terminal or event.error:
+            tqdm.write(line + seconds, file=sys.stderr)
+
+
+class Interrupt:
+    """Turns the first Ctrl-C into a request to stop (`asked`); the second one aborts.
+
+    `left` says what there is then of the results.
     """
 
-    def __init__(self, saved: Callable[[], bool] = lambda: False) -> None:
-        self._saved = saved
-        self._asked = False
+    def __init__(self, left: Callable[[], str] = lambda: "nothing written") -> None:
+        self._left = left
+        self.asked = False
         self._old: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> "Interrupt":
@@ -69,17 +106,16 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         signal.signal(signal.SIGINT, self._old)
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            left = "the last picture saved stays" if self._saved() else "nothing written"
-            typer.echo(f"harmonize: aborted, {left}", err=True)
+            typer.echo(f"harmonize: aborted, {self._left()}", err=True)
             raise typer.Exit(INTERRUPTED)
 
     def _ask(self, *_: object) -> None:
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
+        self.asked = True
         os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
 
     def check(self) -> None:
         """Raise StopRun once Ctrl-C has been pressed."""
-        if self._asked:
+        if self.asked:
             raise StopRun

@@ -12,6 +12,7 @@ from typing import Any
 
 from harmonize.errors import InputError
 from harmonize.kinds import is_number
+from harmonize.outputs import record_path
 
 ABSENT = "—"  # in place of the value of a key that is not there
 
@@ -79,6 +80,16 @@ def read_record(path: Path) -> Record:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"record {path}: not a run record ({error!r})") from error
     return record
+
+
+def record_beside(picture: Path) -> dict[str, Any]:
+    """Return the record that a run wrote beside this picture; empty where there is none."""
+    try:
+        tree = json.loads(record_path(picture).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
+    return tree if written else {}
 
 
 def _input(role: str, entry: dict[str, Any], record: Path) -> Path:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,6 +41,42 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(int(stopped.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """The command `harmonize` in a process of its own, which does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*args: object, **more: Any) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "harmonize", *map(str, args)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(words, **pipes, text=True, **more))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(reached: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> dict[int, bytes]:
+    """Process id → command line of all that a process started."""
+    found: dict[int, bytes] = {}
+    try:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found[int(child)] = Path(f"/proc/{child}/cmdline").read_bytes()
+            found |= descendants(int(child))
+    except OSError:  # one has ended meanwhile
+        pass
+    return found
 
 
 def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:

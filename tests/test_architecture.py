@@ -20,9 +20,9 @@ ORDER = (
     "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "curves", "report", "doctor", "progress", "frames", "commands", "commands.compare",
-    "commands.config", "commands.doctor", "commands.frames", "commands.run", "commands.weights",
-    "cli",
+    "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
+    "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare", "commands.config",
+    "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 
 COMMANDS = {name for name in ORDER if name.startswith("commands")}
@@ -33,6 +33,7 @@ TENSORS_ONLY = {
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
     "errors", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
+    "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
 HOMES = {
@@ -45,6 +46,7 @@ HOMES = {
     "psutil": {"doctor"},
     "pydantic": {"kinds", "schema", "problems", "config"},
     "pydantic_core": {"kinds", "schema"},
+    "ray": {"cluster"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
     "tqdm": {"progress"},
@@ -143,7 +145,9 @@ def test_there_is_no_drawer_for_the_rest() -> None:
     assert not {"utils", "helpers", "base", "common", "misc"} & set(modules())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["batch", "--help"]]
+)
 def test_help_and_version_import_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys, harmonize.cli\n"

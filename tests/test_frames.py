@@ -60,12 +60,15 @@ def test_the_picture_so_far_is_written_under_the_outputs_name(
 
 
 @pytest.mark.parametrize(
-    ("saved", "said"), [(True, "the last picture saved stays"), (False, "nothing written")]
+    ("kept", "said"), [(1, "the last picture saved stays"), (0, "nothing written")]
 )
 def test_giving_up_says_what_is_left(
-    saved: bool, said: str, capsys: pytest.CaptureFixture[str]
+    kept: int, said: str, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(typer.Exit) as stopped, Interrupt(lambda: saved):
+    keeper = Keeper(Path("a.png"), None, Path("a.json"), overwrite=False)
+    with pytest.raises(typer.Exit) as stopped, Interrupt(keeper.left):
+        for _ in range(kept):
+            keeper.keep(Image.fromarray(strokes(96, 80)))
         raise KeyboardInterrupt
     assert stopped.value.exit_code == 130
     assert capsys.readouterr().err == f"harmonize: aborted, {said}\n"

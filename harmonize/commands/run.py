@@ -15,8 +15,8 @@ from harmonize.outputs import (
     check_output,
     default_output,
     picture_format,
-    write_picture,
-    write_record,
+    record_path,
+    write_result,
     write_sheet,
 )
 from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
@@ -187,7 +187,7 @@ def run(
     if frames is not None:
         stay = (*pictures.values(), target, sheet or target)
         check_folder(frames, stay, overwrite)
-    keeper = Keeper(target if save_every else None, frames, _record_path(target), overwrite)
+    keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
     result = _compute(pictures, placement, settings, keeper, save_every)
     keeper.keep_frame(result.image)
@@ -256,10 +256,6 @@ def _default_target(before: Record | None, painting: Path) -> Path:
     return default_output(painting)
 
 
-def _record_path(target: Path) -> Path:
-    return target.with_suffix(".json")
-
-
 def _check_targets(
     target: Path, board: Path | None, page: Path | None, pictures: Sequence[Path], overwrite: bool
 ) -> None:
@@ -271,7 +267,7 @@ def _check_targets(
             raise OutputError(f"{path}: is one of the inputs, which are never replaced")
     if board is not None and board.resolve() == target.resolve():
         raise OutputError(f"{board}: --sheet and --output name the same file")
-    for path in (*targets, _record_path(target), *([page] if page else [])):
+    for path in (*targets, record_path(target), *([page] if page else [])):
         check_output(path, overwrite)
 
 
@@ -283,7 +279,7 @@ def _compute(
     every: int | None,
 ) -> "Result":
     asked: dict[str, Any] = {**pictures, **placement, "config": settings}
-    with Interrupt(lambda: keeper.count > 0) as interrupt, Bars() as bars:
+    with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
         def on_step(step: "Step") -> None:
@@ -308,11 +304,10 @@ def _write(
 ) -> None:
     """Write what a run leaves; `replace` says whether the picture may take a file's place."""
     meta = result.scene.meta
-    write_picture(target, result.image, meta, replace)
-    write_record(_record_path(target), {**result.record, "output": target.name}, overwrite)
+    write_result(target, result.image, meta, result.record, overwrite, replace=replace)
     if board is not None:
         write_sheet(board, [result.scene.composite, result.image], meta, overwrite)
     if page is not None:
         from harmonize.report import Entry, write_report
 
-        write_report(page, [Entry(target.name, "done", _record_path(target), None)], overwrite)
+        write_report(page, [Entry(target.name, "done", record_path(target), None)], overwrite)

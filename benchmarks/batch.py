@@ -1,0 +1,94 @@
+"""Many pictures on one painting: a batch against separate runs, and what the Ray engine adds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from benchmarks import report
+from benchmarks.cases import Options, sample
+from benchmarks.report import Row
+
+JOBS = 8
+ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
+SIZE = 256  # the smaller the pictures, the more a start costs
+NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, as 8 runs,
+as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads.
+s a job: over all jobs; x: the runs' time over this one's; overhead s: what the engine adds to a
+job once its worker is there, from giving it to hearing of its end, without the job's own time; the
+median of all jobs but the first."""
+
+
+def run(options: Options) -> bool:
+    """The three ways; returns True."""
+    folder = options.out / "batch"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = [f"size={options.size or SIZE}", *options.overrides]
+    inputs = sample("duck").inputs
+    x, y = inputs["at"]
+    corners = [f"{x - 20 * index},{y}" for index in range(JOBS)]
+    common = {
+        "style": str(inputs["painting"]),
+        "patch": str(inputs["patch"]),
+        "width": inputs["width"],
+        "config": "preview",
+    }
+    listing = folder / "jobs.yaml"
+    defaults = {**common, "set": settings, "output": "{index}"}
+    listing.write_text(
+        yaml.safe_dump({"defaults": defaults, "jobs": [{"at": at} for at in corners]})
+    )
+    flags = [word for key, value in common.items() for word in (f"--{key}", str(value))]
+    flags += [f"--set={setting}" for setting in settings]
+    began = time.perf_counter()
+    for index, at in enumerate(corners):
+        output = folder / f"{index}.png"
+        harmonize("run", *flags, "--at", at, "--output", str(output), "--overwrite")
+    separate = time.perf_counter() - began
+    rows = [{"way": f"{JOBS} runs", "s": separate, "s a job": separate / JOBS, "x": 1.0}]
+    rows.append(batch("one batch", listing, separate))
+    if importlib.util.find_spec("ray"):
+        rows.append(batch("one batch on Ray", listing, separate, *ON_RAY))
+    tables = {f"{JOBS} pictures on one painting": rows}
+    report.publish(options.out, "batch", options.config("preview", size=SIZE), tables, NOTE)
+    return True
+
+
+def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
+    """One batch, timed as a whole and job by job."""
+    log = listing.with_name("log.json")
+    log.unlink(missing_ok=True)
+    began = time.perf_counter()
+    harmonize("batch", str(listing), "--restart", f"--log-json={log}", *words)
+    seconds = time.perf_counter() - began
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    starts, ends = (
+        {event["job"]: event for event in events if event["event"] == f"job {kind}"}
+        for kind in ("started", "done")
+    )
+    added = sorted(
+        ends[job]["time"] - starts[job]["time"] - ends[job]["seconds"] for job in list(starts)[1:]
+    )
+    return {
+        "way": way,
+        "s": seconds,
+        "s a job": seconds / JOBS,
+        "x": separate / seconds,
+        "overhead s": added[len(added) // 2],
+    }
+
+
+def harmonize(*words: str) -> None:
+    """One command in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harmonize", *words], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"harmonize {words[0]} failed:\n{done.stderr}")
