@@ -130,7 +130,10 @@ def _job(
     try:
         config = load(draft.config, draft.overrides)
     except ConfigError as error:
-        raise JobsError(*problems, *error.lines) from None
+        # The list has settings of its own; the command's `--set` says its own name.
+        raise JobsError(
+            *problems, *(line.removeprefix("--set: ") for line in error.lines)
+        ) from None
     try:
         name = _name(draft, config, index)
         output = _inside(folder, name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -45,13 +46,17 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """The command `harmonize` in a process of its own, which does not outlive the test."""
+    """The command `harmonize` in a process of its own, which does not outlive the test.
+
+    With as many threads as the tests have: bytes are compared.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen[str]] = []
 
     def begin(*args: object, **more: Any) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "harmonize", *map(str, args)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(subprocess.Popen(words, **pipes, text=True, **more))
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **more}
+        started.append(subprocess.Popen(words, text=True, **given))
         return started[-1]
 
     yield begin

@@ -21,7 +21,8 @@ ORDER = (
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
     "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
-    "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare", "commands.config",
+    "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare",
+    "commands.config",
     "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 

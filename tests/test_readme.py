@@ -28,6 +28,8 @@ NOT_RUN = {
     "make ": "installs, and runs everything",
     "python3 -m venv": "makes an environment",
     ".venv/bin/python -m pip": "needs a network",
+    "ray start": "starts a cluster",
+    "harmonize batch jobs.yaml --engine ray": "needs a cluster",
     ".venv/bin/python -m benchmarks": "takes minutes, and needs a folder of cases",
 }
 PICTURES = "--style painting.jpg --patch cutout.png --at 690,480 --width 330"  # of `run ...`
@@ -83,6 +85,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Path:
         text = (runs / f"{run}.json").read_text(encoding="utf-8")
         (folder / f"{name}.json").write_text(text.replace(f'"{run}.png"', f'"{name}.png"'))
         shutil.copy(runs / f"{run}.png", folder / f"{name}.png")
+    jobs = "jobs: [{style: painting.jpg, patch: cutout.png, at: '9,9', settings: {keep: [1, 2]}}]\n"
+    (folder / "jobs.yaml").write_text(jobs)
     (folder / "steps").mkdir()
     for index in (1, 2):
         Image.fromarray(strokes(48, 40, seed=index)).save(folder / f"steps/frame-000{index}.png")
