@@ -14,18 +14,19 @@ from harmonize import harmonize
 STRENGTHS = (1.0, 2.5, 5.0, 7.5, 10.0)
 KEEPS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SLACK = 0.005  # differences below this are not seen
-NOTE = f"""Content kept should fall with strength and rise with keep; style distance should fall
-with strength and rise with keep. Steps back of up to {SLACK} are let pass. Columns as in
-`quality`."""
+NOTE = f"""Content kept should fall with strength and rise with keep; the distance from the
+painting's handling, stroke, should fall with strength and rise with keep. Steps back of up to
+{SLACK} are let pass. Columns as in `quality`. The column style is shown but not judged: it looks at
+the places matched to the pasted picture, which a picture painted freely leaves."""
 
 
 def verdict(strength: Sequence[Row], keep: Sequence[Row]) -> list[Row]:
     """Whether each number goes one way over each sweep."""
     wanted = (
         ("strength", strength, "content", falls),
-        ("strength", strength, "style", falls),
+        ("strength", strength, "stroke", falls),
         ("keep", keep, "content", rises),
-        ("keep", keep, "style", rises),
+        ("keep", keep, "stroke", rises),
     )
     return [
         {

@@ -8,6 +8,8 @@ with one sort per channel.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -115,8 +117,14 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
     with torch.no_grad():
         values = table.values(x)
         result = torch.empty_like(values)
-        # A few channels at a time: what sorting needs stays small, and in the cache.
-        for rows in torch.arange(len(x)).split(CHANNELS):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
-            result[part].scatter_(1, ascending(x[part]), values[part])
+
+        def fill(first: int) -> None:
+            part = slice(first, first + CHANNELS)
+            with torch.no_grad():  # a thread of its own begins with gradients
+                result[part].scatter_(1, ascending(x[part]), values[part])
+
+        # A few channels at a time: what sorting needs stays small, and in the cache. NumPy sorts
+        # in one thread, and lets others run meanwhile.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            list(threads.map(fill, range(0, len(x), CHANNELS)))
         return result

@@ -184,7 +184,7 @@ def test_rising_and_falling() -> None:
 
 
 def test_the_sweeps_verdict() -> None:
-    rows = [{"content": value, "style": value} for value in (3.0, 2.0, 1.0)]
+    rows = [{"content": value, "stroke": value} for value in (3.0, 2.0, 1.0)]
     assert all(row["monotone"] for row in verdict(rows, rows[::-1]))
     assert not any(row["monotone"] for row in verdict(rows[::-1], rows))
 
