@@ -50,6 +50,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
         port = free.getsockname()[1]
     address = f"127.0.0.1:{port}"
     home = tmp_path_factory.mktemp("r")  # Ray's sockets need a short path
+    # What another cluster of this user left, such as a token, is none of this one's business.
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_AUTH_MODE", "disabled")
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}"]
     nodes: list[subprocess.Popen[bytes]] = []
@@ -67,6 +70,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
             node.terminate()
         for node in nodes:
             node.wait()
+        patch.undo()
 
 
 def digests(folder: str, pattern: str = "*.png") -> dict[str, str]:
