@@ -125,6 +125,7 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
 
         # A few channels at a time: what sorting needs stays small, and in the cache. NumPy sorts
         # in one thread, and lets others run meanwhile.
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        count = torch.get_num_threads() if x.device.type == "cpu" else 1
+        with ThreadPoolExecutor(count) as threads:
             list(threads.map(fill, range(0, len(x), CHANNELS)))
         return result

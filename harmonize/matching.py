@@ -58,7 +58,7 @@ def nearest(
     width, (high, wide) = query.shape[2], reference.shape[1:]
     lengths = _patch_lengths(known, size)
     y, x = positions // width, positions % width
-    field = torch.empty_like(positions)
+    field = torch.zeros_like(positions)
     for top, bottom, left, right in _boxes(y, x, span, block // known[0].numel()):
         inside = torch.nonzero((y >= top) & (y < bottom))[:, 0]
         row, column = y[inside] - top, x[inside] - left
