@@ -10,6 +10,7 @@ from typing import Any
 from harmonize.config import load, presets, read_yaml
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.jobs import PLACEHOLDER, Draft, override, setting
+from harmonize.problems import nearest
 
 Tree = dict[str, Any]
 Skip = Callable[[Path], bool]
@@ -57,7 +58,7 @@ def _check_keys(job: Any) -> None:
         raise InputError(f"expected options such as `patch: duck.png`, got {job!r}")
     for key in job:
         if key not in OPTIONS:
-            raise InputError(f"{key}: unknown option; valid: {', '.join(OPTIONS)}")
+            raise InputError(f"{key}: unknown option{nearest(key, OPTIONS)}")
     if not isinstance(job.get("settings") or {}, dict):
         raise InputError("settings: expected settings such as `strength: medium`")
 

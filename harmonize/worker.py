@@ -31,7 +31,7 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
     except Stopped:
         raise
     except HarmonizeError as known:
-        error = " ".join(str(known).split())
+        error = " ".join(known.lines)
     except Exception as unknown:  # one job's failure never ends the batch
         error = " ".join(f"{type(unknown).__name__}: {unknown}".split())
     return Event("failed" if error else "done", job, seconds=time.monotonic() - began, error=error)

@@ -325,3 +325,11 @@ def test_the_report_is_written_of_all_that_ended(
         ("3.png", "done", listed / "3.json", None),
         ("2.png", "failed", None, "ZeroDivisionError: division by zero"),
     ]
+
+
+def test_the_page_of_a_batch_shows_its_jobs(listed: Path, command: Command) -> None:
+    command("batch", "jobs.yaml", "--report")
+    page = (listed / "report.html").read_text(encoding="utf-8")
+    for name in ("1.png", "2.png", "3.png"):
+        assert name in page
+    assert page.count("data:image/webp") >= 3
