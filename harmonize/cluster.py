@@ -41,7 +41,7 @@ class Parcel:
     record: bytes | None = None
 
 
-class Painter:
+class Worker:
     """A worker on the cluster: it holds the network, and what it knows of paintings."""
 
     def __init__(self, threads: int) -> None:
@@ -87,7 +87,7 @@ def on_ray(
             count = min(workers or room, len(jobs))
             actor = ray.remote(
                 num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=-1, max_task_retries=RETRIES
-            )(Painter)
+            )(Worker)
             actors = [actor.remote(max(1, int(num_cpus))) for _ in range(count)]
             _run(actors, jobs, tell, transfer)
         finally:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from harmonize.errors import InputError, OutputError
 from harmonize.outputs import check_output, meta_of, write_file, write_picture
-from harmonize.pictures import open_picture, split, to_profile
+from harmonize.pictures import read_srgb
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
@@ -133,8 +133,7 @@ def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]
     """Frames as sRGB pictures of one size, one after the other."""
     size: tuple[int, int] | None = None
     for path in paths:
-        image, _ = split(open_picture("frame", path).image)
-        image = to_profile(image, image.info.get("icc_profile"), None)
+        image = read_srgb("frame", path)
         if size is None:
             factor = 1.0 if width is None else width / image.width
             size = (round(image.width * factor), max(1, round(image.height * factor)))

@@ -134,6 +134,16 @@ def to_profile(image: Image.Image, source: bytes | None, target: bytes | None) -
         return image.convert("RGB")
 
 
+def read_srgb(role: str, path: Path) -> Image.Image:
+    """Read a finished picture as a viewer shows it: RGB in sRGB, without alpha.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    image, _ = split(open_picture(role, path).image)
+    return to_profile(image, image.info.get("icc_profile"), None)
+
+
 def _through_profiles(
     image: Image.Image, source: bytes | None, target: bytes | None
 ) -> Image.Image:

@@ -25,7 +25,7 @@ from harmonize.curves import Chart, chart
 from harmonize.errors import ConfigError, InputError
 from harmonize.inputs import load_scene
 from harmonize.outputs import check_output, write_file
-from harmonize.pictures import open_picture, split, to_profile
+from harmonize.pictures import read_srgb, to_profile
 from harmonize.pipeline import loose_mask
 from harmonize.record import differences, flat, read_record, read_tree
 
@@ -216,11 +216,10 @@ def _file(item: dict[str, Any]) -> str:
 
 def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
     try:
-        image, _ = split(open_picture("picture", picture).image)
+        image = read_srgb("picture", picture)
     except InputError as error:
         view.notes.append(str(error))
         return
-    image = to_profile(image, image.info.get("icc_profile"), None)
     view.thumb = store.add("Result", image, THUMB)
     view.after = store.add("Result", image)
     relative = os.path.relpath(picture.resolve(), folder.resolve())

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from harmonize.batch import Engine, Event, Outcome, is_done, run
+from harmonize.commands import option
 from harmonize.errors import InputError, OutputError
 from harmonize.jobs import Draft, Job, check
 from harmonize.listing import read_listing
@@ -30,10 +31,6 @@ class EngineName(str, Enum):
     ray = "ray"
 
 
-def _option(panel: str, text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
-
-
 def batch(
     jobs: Annotated[
         Path,
@@ -44,17 +41,17 @@ def batch(
     ],
     output_dir: Annotated[
         Path | None,
-        _option(
+        option(
             RESULTS, "Where the pictures and records go; if left out, NAME-harmonized beside NAME."
         ),
     ] = None,
     config: Annotated[
         str | None,
-        _option(SETTINGS, "A preset or a YAML file in place of every job's.", metavar="NAME|FILE"),
+        option(SETTINGS, "A preset or a YAML file in place of every job's.", metavar="NAME|FILE"),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        _option(
+        option(
             SETTINGS,
             "One setting for all jobs, over their own; may be repeated.",
             "--set",
@@ -62,11 +59,11 @@ def batch(
         ),
     ] = None,
     engine: Annotated[
-        EngineName, _option(RUNNING, "This machine, or a Ray cluster.")
+        EngineName, option(RUNNING, "This machine, or a Ray cluster.")
     ] = EngineName.local,
     workers: Annotated[
         int | None,
-        _option(
+        option(
             RUNNING,
             "How many jobs at a time: processes here (1 if left out), or workers of the cluster "
             "(as many as it has room for).",
@@ -76,45 +73,45 @@ def batch(
     ] = None,
     restart: Annotated[
         bool,
-        _option(
+        option(
             RUNNING, "Skip the jobs that are done, or do all of them again.", "--restart/--resume"
         ),
     ] = False,
     fail_fast: Annotated[
-        bool, _option(RUNNING, "Stop at the first job that fails.", "--fail-fast")
+        bool, option(RUNNING, "Stop at the first job that fails.", "--fail-fast")
     ] = False,
     dry_run: Annotated[
-        bool, _option(RUNNING, "Check the whole list and say what would be done.", "--dry-run")
+        bool, option(RUNNING, "Check the whole list and say what would be done.", "--dry-run")
     ] = False,
     address: Annotated[
         str | None,
-        _option(
+        option(
             CLUSTER,
             "Of the cluster's head; if left out, RAY_ADDRESS, or a cluster started here.",
             metavar="HOST:PORT",
         ),
     ] = None,
     num_cpus: Annotated[
-        float | None, _option(CLUSTER, "CPUs of a worker; 1 if left out.", metavar="N", min=0)
+        float | None, option(CLUSTER, "CPUs of a worker; 1 if left out.", metavar="N", min=0)
     ] = None,
     num_gpus: Annotated[
         float | None,
-        _option(
+        option(
             CLUSTER, "GPUs of a worker; 1 if left out and a job asks for cuda.", metavar="N", min=0
         ),
     ] = None,
     transfer: Annotated[
         bool,
-        _option(
+        option(
             CLUSTER, "Send files through Ray; else all nodes must share their paths.", "--transfer"
         ),
     ] = False,
     report: Annotated[
         bool,
-        _option(RESULTS, "Also write report.html, a page to look through.", "--report"),
+        option(RESULTS, "Also write report.html, a page to look through.", "--report"),
     ] = False,
     log_json: Annotated[
-        Path | None, _option(RESULTS, "Add every event to this file, one line of JSON each.")
+        Path | None, option(RESULTS, "Add every event to this file, one line of JSON each.")
     ] = None,
 ) -> None:
     """Make many pictures; those that are done are skipped.

@@ -1,18 +1,15 @@
 """`harmonize compare`: what sets two runs apart."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from harmonize.errors import InputError, OutputError
 from harmonize.inputs import ImageMeta
 from harmonize.outputs import check_output, picture_format, write_sheet
-from harmonize.pictures import open_picture, split, to_profile
+from harmonize.pictures import read_srgb
 from harmonize.record import differences, read_tree
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
@@ -42,7 +39,7 @@ def compare(
     files = [_file(first, a), _file(second, b)]
     if target.resolve() in [file.resolve() for file in files]:
         raise OutputError(f"{target}: is one of the pictures that are compared; use another name")
-    pictures = [_picture(file) for file in files]
+    pictures = [read_srgb("picture", file) for file in files]
     _print("Settings", differences(a["config"], b["config"]))
     _print("Inputs", differences(_inputs(a), _inputs(b)))
     _print("Placement", differences(a["placement"], b["placement"]))
@@ -57,11 +54,6 @@ def _file(record: Path, tree: Tree) -> Path:
     if not isinstance(name, str) or not Path(name).name:
         raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
     return record.with_name(Path(name).name)
-
-
-def _picture(path: Path) -> "Image":
-    image, _ = split(open_picture("picture", path).image)
-    return to_profile(image, image.info.get("icc_profile"), None)
 
 
 def _inputs(tree: Tree) -> Tree:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harmonize.commands import option
 from harmonize.config import Config, load, restore
 from harmonize.errors import InputError, OutputError
 from harmonize.frames import Keeper, check_folder
@@ -31,44 +32,38 @@ if TYPE_CHECKING:
 PICTURES, PLACEMENT, SETTINGS, RESULTS = "Pictures", "Placement", "Settings", "Results"
 
 
-def _option(panel: str, text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel)
-
-
 def run(
-    style: Annotated[Path | None, _option(PICTURES, "The painting.")] = None,
+    style: Annotated[Path | None, option(PICTURES, "The painting.")] = None,
     patch: Annotated[
         Path | None,
-        _option(PICTURES, "The element: as large as the painting and aligned, or placed by --at."),
+        option(PICTURES, "The element: as large as the painting and aligned, or placed by --at."),
     ] = None,
     mask: Annotated[
         Path | None,
-        _option(
+        option(
             PICTURES,
             "White where the element is; of the patch's size. Not needed with an alpha channel.",
         ),
     ] = None,
     loose_mask: Annotated[
         Path | None,
-        _option(PICTURES, "White where the result may differ from the painting; else derived."),
+        option(PICTURES, "White where the result may differ from the painting; else derived."),
     ] = None,
     at: Annotated[
         str | None,
-        _option(
-            PLACEMENT, "The patch's top left corner, in pixels of the painting.", metavar="X,Y"
-        ),
+        option(PLACEMENT, "The patch's top left corner, in pixels of the painting.", metavar="X,Y"),
     ] = None,
     width: Annotated[
         int | None,
-        _option(PLACEMENT, "Width of the pasted patch, in pixels of the painting.", metavar="PX"),
+        option(PLACEMENT, "Width of the pasted patch, in pixels of the painting.", metavar="PX"),
     ] = None,
     scale: Annotated[
         float | None,
-        _option(PLACEMENT, "Scale of the pasted patch, instead of --width.", metavar="S"),
+        option(PLACEMENT, "Scale of the pasted patch, instead of --width.", metavar="S"),
     ] = None,
     config: Annotated[
         str | None,
-        _option(
+        option(
             SETTINGS,
             "A preset (see `harmonize config list`) or a YAML file; if left out, default.",
             metavar="NAME|FILE",
@@ -76,7 +71,7 @@ def run(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        _option(
+        option(
             SETTINGS,
             "One setting, such as passes.refine.steps=40; may be repeated.",
             "--set",
@@ -85,7 +80,7 @@ def run(
     ] = None,
     size: Annotated[
         str | None,
-        _option(
+        option(
             SETTINGS,
             "Working size: the painting's long side; never enlarged.",
             metavar="PX|native",
@@ -93,7 +88,7 @@ def run(
     ] = None,
     strength: Annotated[
         str | None,
-        _option(
+        option(
             SETTINGS,
             "How freely to paint: 1 (smooth) to 10 (bold); auto asks the painting.",
             metavar="auto|weak|medium|strong|NUMBER",
@@ -101,7 +96,7 @@ def run(
     ] = None,
     keep: Annotated[
         float | None,
-        _option(
+        option(
             SETTINGS,
             "How much of the element to keep: 1 as the preset has it, 2 twice that.",
             metavar="NUMBER",
@@ -109,7 +104,7 @@ def run(
     ] = None,
     weights: Annotated[
         str | None,
-        _option(
+        option(
             SETTINGS,
             "Network weights; oxford comes with the package.",
             metavar="oxford|torchvision|FILE",
@@ -117,27 +112,27 @@ def run(
     ] = None,
     device: Annotated[
         str | None,
-        _option(
+        option(
             SETTINGS,
             "Where to compute; auto takes CUDA where it is there, else the CPU.",
             metavar="auto|cpu|cuda[:N]|mps",
         ),
     ] = None,
-    seed: Annotated[int | None, _option(SETTINGS, "Of the random numbers.", metavar="N")] = None,
+    seed: Annotated[int | None, option(SETTINGS, "Of the random numbers.", metavar="N")] = None,
     output: Annotated[
         Path | None,
-        _option(
+        option(
             RESULTS,
             "Where the picture goes; its run record goes beside it, ending in .json. "
             "If left out: PAINTING-harmonized.EXT in the current folder.",
         ),
     ] = None,
     sheet: Annotated[
-        Path | None, _option(RESULTS, "Also write composite and result side by side.")
+        Path | None, option(RESULTS, "Also write composite and result side by side.")
     ] = None,
     report: Annotated[
         bool,
-        _option(RESULTS, "Also write a page to look at: the output's name, .html.", "--report"),
+        option(RESULTS, "Also write a page to look at: the output's name, .html.", "--report"),
     ] = False,
     save_every: Annotated[
         int | None,
@@ -150,7 +145,7 @@ def run(
     ] = None,
     frames: Annotated[
         Path | None,
-        _option(
+        option(
             RESULTS,
             "Keep the picture of every step (or every N-th, with --save-every) as a numbered PNG.",
             metavar="DIR",
@@ -158,10 +153,10 @@ def run(
     ] = None,
     record: Annotated[
         Path | None,
-        _option(RESULTS, "Make the picture of this run record again; other options change it."),
+        option(RESULTS, "Make the picture of this run record again; other options change it."),
     ] = None,
     overwrite: Annotated[
-        bool, _option(RESULTS, "Replace results that exist.", "--overwrite")
+        bool, option(RESULTS, "Replace results that exist.", "--overwrite")
     ] = False,
 ) -> None:
     """Make a pasted element look painted.
