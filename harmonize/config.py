@@ -17,7 +17,17 @@ from pydantic import Field as Limit
 from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
-from harmonize.kinds import Natural, PassName, Positive, Size, Strength, Text, is_number, one_of
+from harmonize.kinds import (
+    Natural,
+    PassName,
+    Positive,
+    Size,
+    Strength,
+    Text,
+    Tile,
+    is_number,
+    one_of,
+)
 from harmonize.layers import (
     FLOAT,
     LONGEST,
@@ -31,15 +41,11 @@ from harmonize.layers import (
     show,
 )
 from harmonize.problems import blamed, describe, last_word, nearest
-from harmonize.schema import Field, Finish, Histogram, Pass, Settings, at_level
+from harmonize.schema import Finish, Pass, Settings, at_level
 
 __all__ = [
     "LEVELS",
     "Config",
-    "Field",
-    "Finish",
-    "Histogram",
-    "Pass",
     "about",
     "annotated",
     "at_level",
@@ -79,6 +85,9 @@ class Config(Settings):
     """Work around the patch only, or on the whole canvas."""
     margin: Natural
     """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
+    tile: Tile
+    """Side of the tiles in which the network looks at the painting, in pixels at each pass's scale;
+    smaller tiles take less memory and more time. They change the picture by rounding only."""
     passes: Annotated[dict[PassName, Pass], Limit(min_length=1)]
     """The optimizations by name, in their order; null removes one."""
     finish: Finish

@@ -77,6 +77,7 @@ Odd = Annotated[
     AfterValidator(_odd),
     Expects("an odd whole number from 3 up"),
 ]
+Tile = Annotated[int, Limit(ge=128), Expects("a whole number of pixels from 128 up")]
 Flag = Annotated[bool, Expects("true or false")]
 Text = Annotated[str, Limit(min_length=1), Expects("a name (quote it if it looks like a number)")]
 Tap = Annotated[str, Limit(pattern=r"^relu([12]_[12]|[34]_[1-4]|5_1)$")]

@@ -251,7 +251,7 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
         return
-    loose = loose_mask(scene, settings.loose_sigma).numpy()
+    loose = loose_mask(scene, settings.loose_sigma)
     view.pictures.append(store.add("Loose mask", _gray(loose)))
 
 

@@ -18,9 +18,9 @@ FACADE = {"__init__", "__main__"}
 ORDER = (
     "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
     "pictures", "inputs", "filters", "features", "weights", "device",
-    "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
-    "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
-    "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
+    "region", "raster", "canvas", "matching", "study", "histogram", "losses", "optimize", "finish",
+    "strength", "memory", "fields", "strokes", "objective", "passes", "painter", "outputs",
+    "record", "pipeline", "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
     "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare",
     "commands.config",
     "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
@@ -29,8 +29,8 @@ ORDER = (
 COMMANDS = {name for name in ORDER if name.startswith("commands")}
 SETTINGS = {"kinds", "schema", "layers", "problems", "config", "file_schema"}
 TENSORS_ONLY = {
-    "filters", "features", "region", "matching", "histogram", "losses", "optimize",
-    "finish", "strength",
+    "filters", "features", "region", "raster", "canvas", "matching", "study", "histogram",
+    "losses", "optimize", "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
     "errors", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
