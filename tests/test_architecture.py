@@ -20,10 +20,9 @@ ORDER = (
     "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "raster", "canvas", "matching", "study", "histogram", "losses", "optimize", "finish",
     "strength", "memory", "fields", "strokes", "objective", "passes", "painter", "outputs",
-    "record", "pipeline", "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
-    "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare",
-    "commands.config",
-    "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
+    "record", "pipeline", "curves", "report", "doctor", "jobs", "listing", "pairs", "batch",
+    "worker", "engines", "cluster", "progress", "frames", "commands", "commands.batch",
+    "commands.compare", "commands.config", "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 
 COMMANDS = {name for name in ORDER if name.startswith("commands")}
