@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from harmonize import __version__, device, filters, finish, region, strength, weights
+from harmonize.colors import top
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.inputs import Scene, load_scene
+from harmonize.masks import Mask
 from harmonize.memory import Memory
 from harmonize.optimize import Step
-from harmonize.outputs import with_meta
+from harmonize.outputs import write_result
 from harmonize.painter import Canvas, Painter
 from harmonize.pictures import Picture
+from harmonize.stored import Stored
+from harmonize.vips import Pixels
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
@@ -34,13 +39,26 @@ NOMINAL = 700
 class Result:
     """A finished run: the picture, how it was made, what it was made from.
 
-    `image` has the painting's size, mode, color profile and alpha; outside the loose mask its
-    pixels are the painting's. `record` can be written as JSON.
+    `picture` has the painting's size, depth, mode, color profile and alpha; outside the loose mask
+    its pixels are the painting's. `record` can be written as JSON.
     """
 
-    image: Image.Image
+    picture: Stored
     record: dict[str, Any]
     scene: Scene
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow, with 8 bits a channel."""
+        return self.picture.image
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the picture, and its record beside it.
+
+        Raises:
+            OutputError: a file exists, or cannot be written.
+        """
+        write_result(Path(path), self.picture, self.record, overwrite)
 
 
 def harmonize(
@@ -55,7 +73,7 @@ def harmonize(
     config: Config | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
-    on_picture: Callable[[Step, Image.Image], None] | None = None,
+    on_picture: Callable[[Step, Stored], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
 ) -> Result:
@@ -100,6 +118,7 @@ def harmonize(
         "strength": level,
         "estimated": estimated,
         "size": max(working.tight.shape),
+        "warnings": list(scene.warnings),
     }
     if on_start is not None:
         on_start(facts)
@@ -107,15 +126,14 @@ def harmonize(
 
     def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
         if on_picture is not None and next(steps) % picture_every == 0:
-            pixels = _paste(so_far(), working, full, scene, config, detail=0.0)
-            on_picture(step, with_meta(pixels, scene.meta))
+            on_picture(step, _paste(so_far(), working, full, scene, config, detail=0.0))
         if on_step is not None:
             on_step(step)
 
     key = (network_key, scene.hashes["painting"])
     painter = Painter(config, network, level, memory, key, watch)
     picture, logs, interrupted = painter.paint(working)
-    pixels = _finish(picture, working, full, scene, config)
+    finished = _finish(picture, working, full, scene, config)
     record = {
         **_versions(),
         "config": config.model_dump(mode="json"),
@@ -134,15 +152,17 @@ def harmonize(
         "passes": [asdict(log) for log in logs],
         "seconds": time.perf_counter() - began,
         "interrupted": interrupted,
+        "warnings": list(scene.warnings),
     }
-    return Result(with_meta(pixels, scene.meta), record, scene)
+    return Result(finished, record, scene)
 
 
 def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
-    def picture(pixels: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(pixels.copy()).to(place).permute(2, 0, 1).float() / 255
+    def picture(pixels: Pixels) -> Tensor:
+        whole = torch.from_numpy(pixels.astype(np.float32)).to(place)
+        return whole.permute(2, 0, 1) / top(pixels)
 
-    tight = torch.from_numpy(scene.tight).to(place)
+    tight = _unit(scene.tight, place)
     loose = loose_mask(scene, config.loose_sigma, place)
     return Canvas(picture(scene.painting), picture(scene.composite), tight, loose)
 
@@ -150,9 +170,13 @@ def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
 def loose_mask(scene: Scene, sigma: float, place: torch.device | None = None) -> Tensor:
     """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
     if scene.loose is not None:
-        return (torch.from_numpy(scene.loose).to(place) > 0.5).float()
-    tight = torch.from_numpy(scene.tight).to(place)
+        return (_unit(scene.loose, place) > 0.5).float()
+    tight = _unit(scene.tight, place)
     return region.loose(tight, sigma * max(tight.shape) / NOMINAL)
+
+
+def _unit(mask: Mask, place: torch.device | None) -> Tensor:
+    return torch.from_numpy(mask.astype(np.float32)).to(place) / 255
 
 
 def _working_scale(full: Canvas, config: Config) -> float:
@@ -167,10 +191,8 @@ def _style_level(painting: Tensor, config: Config) -> tuple[float, bool]:
     return float(config.strength), False
 
 
-def _finish(
-    picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config
-) -> NDArray[np.uint8]:
-    """The picture at the painting's own size, as stored: uint8 [H, W, 3]."""
+def _finish(picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config) -> Stored:
+    """The picture at the painting's own size, as stored."""
     steps = config.finish
     if steps.chroma:
         window = region.around(working.loose, config.margin)
@@ -189,7 +211,7 @@ def _finish(
 
 def _paste(
     picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config, *, detail: float
-) -> NDArray[np.uint8]:
+) -> Stored:
     """What changed of `picture` in the painting at its own size, with its `detail` there."""
     window = region.around(full.loose, config.margin)
     if working.tight.shape == full.tight.shape:
@@ -208,13 +230,14 @@ def _paste(
     part = filters.limit_chroma(part, filters.chroma_span(working.painting))
     sigma = config.finish.paste_sigma * max(full.tight.shape) / NOMINAL
     share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
-    pasted = torch.lerp(window.crop(full.painting), part, share)
-    pixels = scene.painting.copy()
-    changed = window.crop(full.loose).bool().cpu().numpy()
-    rounded = (pasted.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    view = pixels[window.top : window.bottom, window.left : window.right]
-    view[changed] = rounded[changed]
-    return pixels
+    changed = window.crop(full.loose).bool()
+    return scene.original.pasted(
+        part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
+        share.cpu().numpy(),
+        changed.cpu().numpy(),
+        top=window.top,
+        left=window.left,
+    )
 
 
 def _versions() -> dict[str, Any]:
