@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,14 @@ from harmonize.canvas import Canvas, Painted, View, scaled
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.inputs import Scene, load_scene
+from harmonize.masks import Mask
 from harmonize.memory import Memory
 from harmonize.optimize import Step
-from harmonize.outputs import with_meta
+from harmonize.outputs import write_result
 from harmonize.painter import Painter
 from harmonize.pictures import Picture
 from harmonize.raster import Raster
+from harmonize.stored import Stored
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
@@ -37,13 +41,26 @@ NOMINAL = 700
 class Result:
     """A finished run: the picture, how it was made, what it was made from.
 
-    `image` has the painting's size, mode, color profile and alpha; outside the loose mask its
-    pixels are the painting's. `record` can be written as JSON.
+    `picture` has the painting's size, depth, mode, color profile and alpha; outside the loose mask
+    its pixels are the painting's. `record` can be written as JSON.
     """
 
-    image: Image.Image
+    picture: Stored
     record: dict[str, Any]
     scene: Scene
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow, with 8 bits a channel."""
+        return self.picture.image
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the picture, and its record beside it.
+
+        Raises:
+            OutputError: a file exists, or cannot be written.
+        """
+        write_result(Path(path), self.picture, self.record, overwrite)
 
 
 def harmonize(
@@ -58,7 +75,7 @@ def harmonize(
     config: Config | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
-    on_picture: Callable[[Step, Image.Image], None] | None = None,
+    on_picture: Callable[[Step, Stored], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
 ) -> Result:
@@ -103,6 +120,7 @@ def harmonize(
         "strength": level,
         "estimated": estimated,
         "size": max(view.shape),
+        "warnings": list(scene.warnings),
     }
     if on_start is not None:
         on_start(facts)
@@ -110,15 +128,15 @@ def harmonize(
 
     def watch(step: Step, so_far: Callable[[], Painted]) -> None:
         if on_picture is not None and next(steps) % picture_every == 0:
-            pixels = _paste(so_far().seen(view), view, canvas, scene, config, detail=0.0)
-            on_picture(step, with_meta(pixels, scene.meta))
+            seen = so_far().seen(view)
+            on_picture(step, _paste(seen, view, canvas, scene, config, detail=0.0))
         if on_step is not None:
             on_step(step)
 
     key = (network_key, scene.hashes["painting"], config.tile)
     painter = Painter(config, network, level, memory, key, watch)
     picture, logs, interrupted = painter.paint(canvas, view)
-    pixels = _finish(picture.seen(view), view, canvas, scene, config)
+    finished = _finish(picture.seen(view), view, canvas, scene, config)
     record = {
         **_versions(),
         "config": config.model_dump(mode="json"),
@@ -137,8 +155,9 @@ def harmonize(
         "passes": [asdict(log) for log in logs],
         "seconds": time.perf_counter() - began,
         "interrupted": interrupted,
+        "warnings": list(scene.warnings),
     }
-    return Result(with_meta(pixels, scene.meta), record, scene)
+    return Result(finished, record, scene)
 
 
 def canvas_of(scene: Scene, config: Config, place: torch.device | str = "cpu") -> Canvas:
@@ -151,13 +170,18 @@ def canvas_of(scene: Scene, config: Config, place: torch.device | str = "cpu") -
 def loose_mask(scene: Scene, sigma: float) -> NDArray[np.uint8]:
     """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
     if scene.loose is not None:
-        return (scene.loose > 0.5).astype(np.uint8)
+        return (scene.loose > 127).astype(np.uint8)
     sigma *= max(scene.tight.shape) / NOMINAL
     window = region.around(scene.tight, math.ceil(2 * sigma))  # the blur reaches 1.5 times as far
-    tight = torch.from_numpy(window.crop_pixels(scene.tight).copy())
     mask = np.zeros(scene.tight.shape, np.uint8)
-    window.crop_pixels(mask)[:] = region.loose(tight, sigma).numpy()
+    window.crop_pixels(mask)[:] = region.loose(
+        _unit(window.crop_pixels(scene.tight)), sigma
+    ).numpy()
     return mask
+
+
+def _unit(mask: Mask) -> Tensor:
+    return torch.from_numpy(mask.astype(np.float32)) / 255
 
 
 def working_view(canvas: Canvas, config: Config) -> View:
@@ -181,10 +205,8 @@ def _style_level(painting: Raster, config: Config) -> tuple[float, bool]:
     return float(config.strength), False
 
 
-def _finish(
-    image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config
-) -> NDArray[np.uint8]:
-    """The picture at the painting's own size, as stored: uint8 [H, W, 3].
+def _finish(image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config) -> Stored:
+    """The picture at the painting's own size, as stored.
 
     `image` [3, h, w] is what the view's window shows of it.
     """
@@ -200,7 +222,7 @@ def _finish(
 
 def _paste(
     image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config, *, detail: float
-) -> NDArray[np.uint8]:
+) -> Stored:
     """What changed of `image` in the painting at its own size, with its `detail` there."""
     window = region.around(canvas.loose, config.margin)
     if view.shape == canvas.shape:
@@ -211,16 +233,15 @@ def _paste(
     # No hue beyond the painting's: an engraving stays without color.
     part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
     sigma = config.finish.paste_sigma * max(canvas.shape) / NOMINAL
-    place = canvas.painting.device
-    loose = torch.from_numpy(window.crop_pixels(canvas.loose).astype(np.float32)).to(place)
-    tight = torch.from_numpy(window.crop_pixels(scene.tight).copy()).to(place)
-    share = region.paste_mask(tight, loose, sigma)
-    pasted = torch.lerp(canvas.painting.crop(window), part, share)
-    pixels = scene.painting.copy()
-    changed = window.crop_pixels(canvas.loose) > 0
-    rounded = (pasted.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    window.crop_pixels(pixels)[changed] = rounded[changed]
-    return pixels
+    loose, tight = window.crop_pixels(canvas.loose), _unit(window.crop_pixels(scene.tight))
+    share = region.paste_mask(tight, torch.from_numpy(loose.astype(np.float32)), sigma)
+    return scene.original.pasted(
+        part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
+        share.numpy(),
+        loose > 0,
+        top=window.top,
+        left=window.left,
+    )
 
 
 def _versions() -> dict[str, Any]:

@@ -27,7 +27,7 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
         asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
         result = harmonize(**asked, on_step=on_step, memory=memory)
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        write_result(job.output, result.image, result.scene.meta, result.record, overwrite=True)
+        write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:
         raise
     except HarmonizeError as known:
