@@ -167,6 +167,8 @@ def _decoded(data: bytes) -> tuple[Stored, tuple[str, ...]]:
         return _deep(data, "TIFF", Stored(NOTHING, format="TIFF")), ()
     kind, count = image.format or "", _count(image)
     notes = (f"holds {count} pictures; only the first is used",) if count > 1 else ()
+    if image.mode == "F":
+        notes += ("its floating values are turned to 16 bits",)
     if _is_deep(image, data):
         return _deep(data, kind, _labels(image)), notes
     image.load()
@@ -204,7 +206,7 @@ def _check_size(size: tuple[int, int]) -> None:
 
 def _labels(image: Image.Image) -> Stored:
     """What a picture says besides its pixels."""
-    icc = image.info.get("icc_profile") or None
+    icc = None if image.mode == "LAB" else image.info.get("icc_profile") or None
     return Stored(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
 
 
