@@ -3,6 +3,7 @@
 torch is imported only by the commands that compute, so that `--help` answers at once.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,6 +30,9 @@ app.add_typer(weights.app, name="weights")
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=args, prog_name="harmonize")
     except HarmonizeError as error:

@@ -1,6 +1,7 @@
 """Pictures so far, kept on disk: under the output's own name, and numbered for an animation."""
 
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,7 +82,8 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
             `overwrite` is false, or one of `others`, which must stay, has a frame's name there.
     """
     for path in others:
-        if path.resolve().parent == folder.resolve() and FRAME.fullmatch(path.name):
+        beside = os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
+        if beside and FRAME.fullmatch(path.name):
             raise OutputError(f"{path}: would be replaced by a frame; use another folder")
     if not folder.is_dir():
         if folder.exists():

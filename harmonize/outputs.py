@@ -38,6 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
 }
+LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
 GAP = 12  # pixels between the pictures of a sheet
 
 
@@ -98,8 +99,17 @@ def fitting(kind: str, picture: Stored) -> Stored:
 
 
 def losses(path: Path, picture: Stored) -> tuple[str, ...]:
-    """Return what the format of `path` cannot hold of a picture, a sentence each."""
+    """Return what the format of `path` cannot hold of a picture, a sentence each.
+
+    Raises:
+        OutputError: it cannot hold the picture at all.
+    """
     kind = picture_format(path)
+    if max(picture.size) > LONGEST.get(kind, max(picture.size)):
+        raise OutputError(
+            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
+            f"{picture.size[0]} x {picture.size[1]}; use another format"
+        )
     held = fitting(kind, replace(picture, pixels=picture.pixels[:1], alpha=None))
     found = []
     if picture.bits != held.bits:

@@ -84,10 +84,11 @@ def harmonize(
     Pictures are paths, PIL images, or arrays [H, W, C] (uint8, or float from 0 to 1); `mask` is
     white where the element is, of the patch's size, and may be left out when the patch has an
     alpha channel. Placement is as in `inputs.load_scene`. `on_start` receives what the run
-    computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
-    the picture so far; `on_picture` every `picture_every`-th step of the run and the picture so
-    far, at the painting's size but without the finish. With a `memory`, what this run has in
-    common with the next, network and painting, is kept there. Neither prints nor exits.
+    computes with, `warnings` and the `original` painting, before the first step; `on_step` every
+    step, and may raise `StopRun` to keep the picture so far; `on_picture` every `picture_every`-th
+    step of the run and the picture so far, at the painting's size but without the finish. With a
+    `memory`, what this run has in common with the next, network and painting, is kept there.
+    Neither prints nor exits.
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
@@ -121,6 +122,7 @@ def harmonize(
         "estimated": estimated,
         "size": max(view.shape),
         "warnings": list(scene.warnings),
+        "original": scene.original,
     }
     if on_start is not None:
         on_start(facts)

@@ -178,6 +178,7 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
     view.seconds, view.strength = seconds, float(level["level"])
     if tree["interrupted"]:
         view.notes.append("Interrupted: the picture so far.")
+    view.notes += map(str, tree.get("warnings", ()))
     estimated = " (estimated)" if level["estimated"] else ""
     view.facts = [
         ("style level", f"{view.strength:.1f}{estimated}"),
@@ -223,7 +224,7 @@ def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
         return
     view.thumb = store.add("Result", image, THUMB)
     view.after = store.add("Result", image)
-    relative = os.path.relpath(picture.resolve(), folder.resolve())
+    relative = os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))
     view.link = urllib.parse.quote(os.fsencode(Path(relative).as_posix()))
 
 

@@ -45,7 +45,7 @@ HOMES = {
     },
     "jinja2": {"report"},
     "kornia": {"filters"},
-    "psutil": {"doctor"},
+    "psutil": {"doctor", "files"},
     "pydantic": {"kinds", "schema", "problems", "config"},
     "pydantic_core": {"kinds", "schema"},
     "pyvips": {"vips"},

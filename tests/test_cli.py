@@ -20,6 +20,7 @@ import harmonize
 from harmonize import config, weights
 from harmonize.errors import StopRun, WeightsError
 from harmonize.inputs import load_scene
+from harmonize.stored import Stored
 
 Command = Callable[..., Outcome]
 
@@ -40,7 +41,8 @@ class Engine:
         keys = ("loose_mask", "at", "width", "scale")
         placed = {key: asked[key] for key in keys if key in asked}
         scene = load_scene(painting, patch, mask, **placed)
-        asked["on_start"]({"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96})
+        facts = {"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96}
+        asked["on_start"]({**facts, "warnings": scene.warnings, "original": scene.original})
         interrupted = False
         try:
             for index in (1, 2):
@@ -61,8 +63,7 @@ class Engine:
             "placement": {key: asked[key] for key in keys[1:]},
             "interrupted": interrupted,
         }
-        image = Image.fromarray(scene.composite)
-        return SimpleNamespace(image=image, record=record, scene=scene)
+        return SimpleNamespace(picture=Stored(scene.composite), record=record, scene=scene)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from conftest import disc, strokes
 from PIL import Image
 
 from harmonize.errors import OutputError
-from harmonize.files import check_output
 from harmonize.outputs import default_output, sheet, write_picture, write_record, write_sheet
 from harmonize.stored import Stored
 
@@ -67,33 +66,6 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     write_picture(path, Stored(PIXELS), overwrite=True)
     with Image.open(path) as image:
         assert image.size == (48, 40)
-
-
-def test_a_write_that_fails_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "a.json"
-    path.write_text("precious")
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OutputError, match="No space left on device"):
-        write_record(path, {"new": True}, overwrite=True)
-    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
-    assert path.read_text() == "precious"
-
-
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot write there \(No such file"):
-        check_output(tmp_path / "nowhere" / "a.png", overwrite=False)
-    with pytest.raises(OutputError, match=r"cannot write there \(Not a directory"):
-        check_output(tmp_path / "file" / "a.png", overwrite=False)
-    with pytest.raises(OutputError, match="is a folder"):
-        check_output(tmp_path, overwrite=True)
-    check_output(tmp_path / "a.png", overwrite=False)
-    assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_unknown_format(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`harmonize compare`: what sets two runs apart."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ def compare(
     picture_format(target)
     check_output(target, overwrite)
     files = [_file(first, a), _file(second, b)]
-    if target.resolve() in [file.resolve() for file in files]:
+    if os.path.realpath(target) in map(os.path.realpath, files):
         raise OutputError(f"{target}: is one of the pictures that are compared; use another name")
     pictures = [read_srgb("picture", file) for file in files]
     _print("Settings", differences(a["config"], b["config"]))

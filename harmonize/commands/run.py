@@ -1,6 +1,7 @@
 """`harmonize run`: one picture."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,13 @@ from harmonize.files import check_output
 from harmonize.frames import Keeper, check_folder
 from harmonize.outputs import (
     default_output,
+    losses,
     picture_format,
     record_path,
     write_result,
     write_sheet,
 )
-from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
+from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce, warn
 from harmonize.record import Record, read_record
 from harmonize.stored import Stored
 
@@ -183,7 +185,7 @@ def run(
         check_folder(frames, stay, overwrite)
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every)
+    result = _compute(pictures, placement, settings, keeper, save_every, target)
     keeper.keep_frame(result.picture)
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     interrupted = bool(result.record["interrupted"])
@@ -257,9 +259,9 @@ def _check_targets(
     targets = [target] if board is None else [target, board]
     for path in targets:
         picture_format(path)
-        if path.resolve() in [picture.resolve() for picture in pictures]:
+        if os.path.realpath(path) in map(os.path.realpath, pictures):
             raise OutputError(f"{path}: is one of the inputs, which are never replaced")
-    if board is not None and board.resolve() == target.resolve():
+    if board is not None and os.path.realpath(board) == os.path.realpath(target):
         raise OutputError(f"{board}: --sheet and --output name the same file")
     for path in (*targets, record_path(target), *([page] if page else [])):
         check_output(path, overwrite)
@@ -271,10 +273,15 @@ def _compute(
     settings: Config,
     keeper: Keeper,
     every: int | None,
+    target: Path,
 ) -> "Result":
     asked: dict[str, Any] = {**pictures, **placement, "config": settings}
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
+
+        def on_start(facts: dict[str, Any]) -> None:
+            announce(facts)
+            warn(losses(target, facts["original"]))
 
         def on_step(step: "Step") -> None:
             bars.show(step)
@@ -285,7 +292,7 @@ def _compute(
 
         if keeper.wanted:
             asked |= {"on_picture": on_picture, "picture_every": every or 1}
-        return harmonize(**asked, on_step=on_step, on_start=announce)
+        return harmonize(**asked, on_step=on_step, on_start=on_start)
 
 
 def _write(
