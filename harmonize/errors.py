@@ -7,6 +7,7 @@
     ├── OutputError       a place that cannot be written, or holds a file already
     ├── WeightsError      network weights that are missing, damaged or of the wrong shape
     ├── DeviceError       a device that this machine does not have
+    ├── NumbersError      a result that holds values that are no numbers
     └── ClusterError      a cluster that cannot be had: no Ray, no address, no room
 
 Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
@@ -57,6 +58,10 @@ class WeightsError(HarmonizeError):
 
 class DeviceError(HarmonizeError):
     """The device asked for is not on this machine."""
+
+
+class NumbersError(HarmonizeError):
+    """A result holds values that are not finite: it is no picture."""
 
 
 class ClusterError(HarmonizeError):

@@ -25,7 +25,7 @@ class Keeper:
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
         self._output, self._folder, self._record = output, folder, record
         self._overwrite = overwrite
-        self.count = 0
+        self.count = 0  # pictures kept; a run that is resumed goes on from what it had
 
     @property
     def wanted(self) -> bool:

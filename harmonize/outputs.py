@@ -5,6 +5,7 @@ without loss, JPEG at quality 95 without chroma subsampling.
 """
 
 import contextlib
+import glob
 import hashlib
 import io
 import json
@@ -212,5 +213,12 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def sweep(path: Path) -> None:
+    """Remove what writers of this file that were killed have left beside it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with contextlib.suppress(OSError):
             part.unlink()

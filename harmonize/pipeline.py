@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,15 @@ from PIL import Image
 from torch import Tensor
 
 from harmonize import __version__, device, filters, finish, region, strength, weights
+from harmonize.checkpoint import Checkpoint, Saved
 from harmonize.config import LEVELS, Config
+from harmonize.errors import NumbersError
 from harmonize.features import VGG19
 from harmonize.inputs import Scene, load_scene
 from harmonize.memory import Memory
 from harmonize.optimize import Step
 from harmonize.outputs import with_meta
-from harmonize.painter import Canvas, Painter
+from harmonize.painter import Canvas, Painter, Progress
 from harmonize.pictures import Picture
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
@@ -58,6 +59,7 @@ def harmonize(
     on_picture: Callable[[Step, Image.Image], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Paste `patch` into `painting` so that it looks painted there.
 
@@ -67,12 +69,16 @@ def harmonize(
     computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
     the picture so far; `on_picture` every `picture_every`-th step of the run and the picture so
     far, at the painting's size but without the finish. With a `memory`, what this run has in
-    common with the next, network and painting, is kept there. Neither prints nor exits.
+    common with the next, network and painting, is kept there. With a `checkpoint` the run saves
+    itself there, and goes on from it where that is asked for; the file is the caller's to remove.
+    Neither prints nor exits.
 
     Raises:
-        InputError: a picture, mask or placement cannot be used.
+        InputError: a picture, mask, placement or checkpoint cannot be used.
+        OutputError: the checkpoint cannot be written.
         WeightsError: the network's weights cannot be loaded.
         DeviceError: the device asked for is not on this machine.
+        NumbersError: the result holds values that are not finite.
     """
     began = time.perf_counter()
     config = config or Config.preset()
@@ -101,40 +107,60 @@ def harmonize(
         "estimated": estimated,
         "size": max(working.tight.shape),
     }
-    if on_start is not None:
-        on_start(facts)
-    steps = count(1)
-
-    def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
-        if on_picture is not None and next(steps) % picture_every == 0:
-            pixels = _paste(so_far(), working, full, scene, config, detail=0.0)
-            on_picture(step, with_meta(pixels, scene.meta))
-        if on_step is not None:
-            on_step(step)
-
-    key = (network_key, scene.hashes["painting"])
-    painter = Painter(config, network, level, memory, key, watch)
-    picture, logs, interrupted = painter.paint(working)
-    pixels = _finish(picture, working, full, scene, config)
-    record = {
+    placement = {"at": at, "width": width, "scale": scale}
+    made_with = {
         **_versions(),
         "config": config.model_dump(mode="json"),
         "device": facts["device"],
         "precision": facts["precision"],
         "threads": torch.get_num_threads(),
         "weights": {"name": weight_set.name, "sha256": weight_set.sha256},
+        "placement": placement,
+        "strength": {"level": level, "estimated": estimated},
+    }
+    belongs = {"inputs": scene.hashes, **made_with}
+    saved = checkpoint.load(belongs, place) if checkpoint else None
+    earlier, told = (saved.seconds, saved.told) if saved else (0.0, 0)
+    if on_start is not None:
+        on_start({**facts, "resumed": told})
+
+    def seconds() -> float:
+        return earlier + time.perf_counter() - began
+
+    def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
+        nonlocal told
+        told += 1
+        if on_picture is not None and told % picture_every == 0:
+            picture = so_far()
+            if _finite(picture):  # else it is no picture, and the pass is about to notice
+                pixels = _paste(picture, working, full, scene, config, detail=0.0)
+                on_picture(step, with_meta(pixels, scene.meta))
+        if on_step is not None:
+            on_step(step)
+
+    def keep(progress: Callable[[], Progress]) -> None:
+        if checkpoint is not None:
+            checkpoint.save(belongs, lambda: Saved(progress(), told, seconds()))
+
+    key = (network_key, scene.hashes["painting"])
+    painter = Painter(config, network, level, memory, key, watch, keep)
+    picture, logs, interrupted = painter.paint(working, saved.progress if saved else None)
+    pixels = _finish(picture, working, full, scene, config)
+    record = {
+        **made_with,
         "seed": config.seed,
         "inputs": {
             role: {"path": scene.paths[role], "sha256": digest}
             for role, digest in scene.hashes.items()
         },
-        "placement": {"at": at, "width": width, "scale": scale},
-        "strength": {"level": level, "estimated": estimated},
         "size": facts["size"],
         "passes": [asdict(log) for log in logs],
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds(),
+        "resumed": saved is not None,
         "interrupted": interrupted,
     }
+    trouble = [f"pass {log.name}: {text}" for log in logs for text in log.trouble]
+    record["warnings"] = [*record.get("warnings", []), *trouble]
     return Result(with_meta(pixels, scene.meta), record, scene)
 
 
@@ -171,6 +197,7 @@ def _finish(
     picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config
 ) -> NDArray[np.uint8]:
     """The picture at the painting's own size, as stored: uint8 [H, W, 3]."""
+    _check_finite(picture)
     steps = config.finish
     if steps.chroma:
         window = region.around(working.loose, config.margin)
@@ -209,12 +236,25 @@ def _paste(
     sigma = config.finish.paste_sigma * max(full.tight.shape) / NOMINAL
     share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
     pasted = torch.lerp(window.crop(full.painting), part, share)
+    _check_finite(pasted)
     pixels = scene.painting.copy()
     changed = window.crop(full.loose).bool().cpu().numpy()
     rounded = (pasted.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     view = pixels[window.top : window.bottom, window.left : window.right]
     view[changed] = rounded[changed]
     return pixels
+
+
+def _finite(picture: Tensor) -> bool:
+    return bool(picture.isfinite().all())
+
+
+def _check_finite(picture: Tensor) -> None:
+    if not _finite(picture):
+        raise NumbersError(
+            "the result is no picture: it holds values that are not finite; try "
+            "--set precision=float32, or a lower rate in the passes"
+        )
 
 
 def _versions() -> dict[str, Any]:

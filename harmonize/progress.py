@@ -22,11 +22,17 @@ INTERRUPTED = 130  # exit code
 def announce(facts: dict[str, Any]) -> None:
     """Say in one line what the run computes with."""
     estimated = " (estimated)" if facts.get("estimated") else ""
+    resumed = f", resumed after {facts['resumed']} steps" if facts.get("resumed") else ""
     typer.echo(
         f"device {facts['device']}, weights {facts['weights']}, "
-        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}",
+        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}{resumed}",
         err=True,
     )
+
+
+def warn(text: str) -> None:
+    """Say what the result may suffer from."""
+    typer.echo(f"harmonize: warning: {text}", err=True)
 
 
 class Bars:

@@ -20,12 +20,13 @@ from harmonize.outputs import (
     write_result,
     write_sheet,
 )
-from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
-from harmonize.record import Record, read_record
+from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce, warn
+from harmonize.record import Record, hashes, is_result, read_record
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from harmonize.checkpoint import Checkpoint
     from harmonize.optimize import Step
     from harmonize.pipeline import Result
 
@@ -155,6 +156,14 @@ def run(
         Path | None,
         option(RESULTS, "Make the picture of this run record again; other options change it."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        option(RESULTS, "Save how far the run is to this file; it goes when all is written."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        option(RESULTS, "Go on from --checkpoint, if it is there; the same bytes.", "--resume"),
+    ] = False,
     overwrite: Annotated[
         bool, option(RESULTS, "Replace results that exist.", "--overwrite")
     ] = False,
@@ -164,6 +173,8 @@ def run(
     Writes the picture and, beside it, the run record. Ctrl-C keeps the picture so far (exit code
     130); a second Ctrl-C gives up at once.
     """
+    if resume and checkpoint is None:
+        raise InputError("--resume goes with --checkpoint FILE")
     before = read_record(record) if record else None
     pictures = _pictures(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
     placement = _placement(before, at, width, scale)
@@ -178,17 +189,33 @@ def run(
     settings = _settings(before, config, set_ or [], options)
     target = output or _default_target(before, pictures["painting"])
     page = target.with_suffix(".html") if report else None
+    outputs = [path for path in (target, record_path(target), sheet, page, frames) if path]
+    saved = None
+    if checkpoint is not None:
+        from harmonize.checkpoint import Checkpoint
+
+        saved = Checkpoint(checkpoint, resume, outputs)
+        saved.check([*pictures.values()], overwrite)
+    if saved and saved.there:
+        overwrite = True  # what is there by now, this run has written
+    elif resume and _is_made(settings, placement, pictures, outputs):
+        typer.echo(f"{target} (done already)")
+        return
     _check_targets(target, sheet, page, list(pictures.values()), overwrite)
     if frames is not None:
         stay = (*pictures.values(), target, sheet or target)
         check_folder(frames, stay, overwrite)
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every)
+    result = _compute(pictures, placement, settings, keeper, save_every, saved)
+    for warning in result.record.get("warnings", []):
+        warn(warning)
     keeper.keep_frame(result.image)
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
+    if saved and not interrupted:
+        saved.remove()
     typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -251,6 +278,15 @@ def _default_target(before: Record | None, painting: Path) -> Path:
     return default_output(painting)
 
 
+def _is_made(
+    settings: Config, placement: Any, pictures: Mapping[str, Path], outputs: Sequence[Path]
+) -> bool:
+    """Whether all outputs are there, the first of them made of just this."""
+    there = all(path.exists() for path in outputs)
+    config = settings.model_dump(mode="json")
+    return there and is_result(outputs[0], config, placement, hashes(pictures))
+
+
 def _check_targets(
     target: Path, board: Path | None, page: Path | None, pictures: Sequence[Path], overwrite: bool
 ) -> None:
@@ -272,10 +308,15 @@ def _compute(
     settings: Config,
     keeper: Keeper,
     every: int | None,
+    checkpoint: "Checkpoint | None",
 ) -> "Result":
-    asked: dict[str, Any] = {**pictures, **placement, "config": settings}
+    asked: dict[str, Any] = {**pictures, **placement, "config": settings, "checkpoint": checkpoint}
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
+
+        def on_start(facts: dict[str, Any]) -> None:
+            keeper.count = facts.get("resumed", 0) // (every or 1)
+            announce(facts)
 
         def on_step(step: "Step") -> None:
             bars.show(step)
@@ -286,7 +327,7 @@ def _compute(
 
         if keeper.wanted:
             asked |= {"on_picture": on_picture, "picture_every": every or 1}
-        return harmonize(**asked, on_step=on_step, on_start=announce)
+        return harmonize(**asked, on_step=on_step, on_start=on_start)
 
 
 def _write(
