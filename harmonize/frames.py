@@ -66,8 +66,15 @@ class Keeper:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the frames in a folder, in their order."""
-    found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
+    """Return the frames in a folder, in their order.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
     return sorted(found, key=lambda path: int(path.stem.removeprefix("frame-")))
 
 

@@ -210,8 +210,8 @@ def run(
     result = _compute(pictures, placement, settings, keeper, save_every, saved)
     for warning in result.record.get("warnings", []):
         warn(warning)
-    keeper.keep_frame(result.image)
     _write(result, target, sheet, page, overwrite, keeper.replaces)
+    keeper.keep_frame(result.image)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
     if saved and not interrupted:
