@@ -16,8 +16,8 @@ from harmonize import filters, region
 from harmonize.canvas import Canvas
 from harmonize.colors import top
 from harmonize.config import Config, load
+from harmonize.easel import canvas_of
 from harmonize.inputs import load_scene
-from harmonize.pipeline import canvas_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 LONG = 700  # long side at which pictures are measured, unless a size is given

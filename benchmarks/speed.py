@@ -19,9 +19,9 @@ from benchmarks.quality import network
 from benchmarks.report import Row
 from harmonize import Config, StopRun, harmonize, losses, passes
 from harmonize.canvas import Canvas, Painted, View, scaled
+from harmonize.easel import working_view
 from harmonize.features import VGG19
 from harmonize.objective import PassObjective
-from harmonize.pipeline import working_view
 from harmonize.study import Study
 
 REDUCED = 256  # long side at which the paper's schedule is run

@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harmonize.checkpoint import Checkpoint
     from harmonize.config import Config
     from harmonize.errors import (
         ConfigError,
         DeviceError,
         HarmonizeError,
         InputError,
+        NumbersError,
         OutputError,
         StopRun,
         WeightsError,
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Checkpoint",
     "Config",
     "ConfigError",
     "DeviceError",
     "HarmonizeError",
     "InputError",
     "Memory",
+    "NumbersError",
     "OutputError",
     "Result",
     "Scene",
@@ -46,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checkpoint": "checkpoint",
     "Config": "config",
     "Memory": "memory",
     "Result": "pipeline",

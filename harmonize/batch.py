@@ -1,16 +1,12 @@
 """A batch: which jobs are done already, the others by an engine, and what became of each."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from harmonize import __version__
 from harmonize.errors import StopRun
 from harmonize.jobs import Job
-from harmonize.record import record_beside
+from harmonize.record import is_result
 
 if TYPE_CHECKING:
     from harmonize.optimize import Step
@@ -99,29 +95,4 @@ def run(
 
 def is_done(job: Job) -> bool:
     """Whether the job's picture is there, made of the same inputs and settings by this version."""
-    record = record_beside(job.output)
-    asked = {
-        "version": __version__,
-        "config": job.config.model_dump(mode="json"),
-        "placement": job.placement,
-        "interrupted": False,
-    }
-    same = all(record.get(key) == _as_json(value) for key, value in asked.items())
-    return same and _hashes(record) == job.hashes and _is(job.output, record.get("output_sha256"))
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def _hashes(record: dict[str, Any]) -> dict[str, Any]:
-    inputs = record["inputs"]
-    entries = inputs.items() if isinstance(inputs, dict) else ()
-    return {role: entry.get("sha256") for role, entry in entries if isinstance(entry, dict)}
-
-
-def _is(path: Path, digest: object) -> bool:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    except OSError:
-        return False
+    return is_result(job.output, job.config.model_dump(mode="json"), job.placement, job.hashes)

@@ -7,6 +7,8 @@
     ├── OutputError       a place that cannot be written, or holds a file already
     ├── WeightsError      network weights that are missing, damaged or of the wrong shape
     ├── DeviceError       a device that this machine does not have
+    ├── MemoryLimitError  a run that does not fit into memory
+    ├── NumbersError      a result that holds values that are no numbers
     └── ClusterError      a cluster that cannot be had: no Ray, no address, no room
 
 Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
@@ -57,6 +59,14 @@ class WeightsError(HarmonizeError):
 
 class DeviceError(HarmonizeError):
     """The device asked for is not on this machine."""
+
+
+class MemoryLimitError(HarmonizeError):
+    """A run does not fit into the memory that there is, or that it may take."""
+
+
+class NumbersError(HarmonizeError):
+    """A result holds values that are not finite: it is no picture."""
 
 
 class ClusterError(HarmonizeError):

@@ -54,7 +54,7 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
     target = Path(os.path.realpath(path))
     part = target.with_name(f"{_start(target)}{os.getpid()}.part")
     try:
-        _sweep(target)
+        sweep(target)
         with open(part, "wb") as file:
             file.write(data)
             file.flush()
@@ -88,8 +88,9 @@ def _start(target: Path) -> str:
     return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{host}."
 
 
-def _sweep(target: Path) -> None:
-    """Remove temporary files for a target whose processes are gone."""
+def sweep(path: Path) -> None:
+    """Remove what writers of this file that were killed have left beside it."""
+    target = Path(os.path.realpath(path))
     start = _start(target)
     for name in os.listdir(target.parent):
         number = name.removeprefix(start).removesuffix(".part")

@@ -28,7 +28,7 @@ class Keeper:
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
         self._output, self._folder, self._record = output, folder, record
         self._overwrite = overwrite
-        self.count = 0
+        self.count = 0  # pictures kept; a run that is resumed goes on from what it had
 
     @property
     def wanted(self) -> bool:
@@ -69,8 +69,15 @@ class Keeper:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the frames in a folder, in their order."""
-    found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
+    """Return the frames in a folder, in their order.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
     return sorted(found, key=lambda path: int(path.stem.removeprefix("frame-")))
 
 

@@ -22,13 +22,15 @@ from harmonize.schema import Histogram
 class Term:
     """One loss at one tap: activations [C, n] at the site's positions → a scalar.
 
-    Without a tap it is a loss of the image [3, H, W] itself.
+    Without a tap it is a loss of the image [3, H, W] itself. `restart` forgets what the loss holds
+    from call to call.
     """
 
     name: str
     tap: str | None
     weight: float
     loss: Callable[[Tensor], Tensor]
+    restart: Callable[[], None] = lambda: None
 
 
 def content_terms(
@@ -97,7 +99,11 @@ def histogram_terms(settings: Histogram, weight: float, matched: Match, refresh:
                 held[:] = [remap(x.detach(), table)]
             return losses.masked_mse(x, held[0], site.mask) / power
 
-        return Term("histogram", tap, weight / len(settings.taps), loss)
+        def restart() -> None:
+            nonlocal calls
+            calls = count()
+
+        return Term("histogram", tap, weight / len(settings.taps), loss, restart)
 
     return [term(tap) for tap in settings.taps]
 
@@ -147,6 +153,11 @@ class PassObjective:
             value = self._weighted(found[term.tap], term)
             values[term.name] = values[term.name] + value if term.name in values else value
         return values
+
+    def restart(self) -> None:
+        """Forget what is held from call to call: the next one is as the first was."""
+        for term in self.terms:
+            term.restart()
 
     def _weighted(self, x: Tensor, term: Term) -> Tensor:
         if self.unit_gradients:

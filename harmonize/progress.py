@@ -22,9 +22,10 @@ INTERRUPTED = 130  # exit code
 def announce(facts: dict[str, Any]) -> None:
     """Say in one line what the run computes with."""
     estimated = " (estimated)" if facts.get("estimated") else ""
+    resumed = f", resumed after {facts['resumed']} steps" if facts.get("resumed") else ""
     typer.echo(
         f"device {facts['device']}, weights {facts['weights']}, "
-        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}",
+        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}{resumed}",
         err=True,
     )
     warn(facts.get("warnings", ()))

@@ -5,11 +5,12 @@ A record is the JSON that every run writes beside its picture (`outputs.write_re
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harmonize import __version__
 from harmonize.errors import InputError
 from harmonize.kinds import is_number
 from harmonize.outputs import record_path
@@ -90,6 +91,56 @@ def record_beside(picture: Path) -> dict[str, Any]:
         return {}
     written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
     return tree if written else {}
+
+
+def is_result(
+    picture: Path,
+    config: Mapping[str, Any],
+    placement: Mapping[str, Any],
+    inputs: Mapping[str, str | None],
+) -> bool:
+    """Whether the picture is there, made by this version of these inputs and settings.
+
+    `inputs` are their hashes by role. A picture that has changed since is not, nor is one that
+    Ctrl-C ended early.
+    """
+    record = record_beside(picture)
+    asked = {
+        "version": __version__,
+        "config": config,
+        "placement": placement,
+        "interrupted": False,
+    }
+    same = all(record.get(key) == _as_json(value) for key, value in asked.items())
+    digest = _sha256(picture)
+    return (
+        same
+        and _hashes(record) == inputs
+        and digest is not None
+        and digest == record.get("output_sha256")
+    )
+
+
+def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
+    """Return role → SHA-256 of the file; None where it cannot be read."""
+    return {role: _sha256(path) for role, path in files.items()}
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _hashes(record: dict[str, Any]) -> dict[str, Any]:
+    inputs = record["inputs"]
+    entries = inputs.items() if isinstance(inputs, dict) else ()
+    return {role: entry.get("sha256") for role, entry in entries if isinstance(entry, dict)}
 
 
 def _input(role: str, entry: dict[str, Any], record: Path) -> Path:

@@ -22,11 +22,11 @@ from PIL import Image, ImageOps
 from harmonize import __version__
 from harmonize.config import Config, restore
 from harmonize.curves import Chart, chart
+from harmonize.easel import loose_mask
 from harmonize.errors import ConfigError, InputError
 from harmonize.files import check_output, write_file
 from harmonize.inputs import load_scene
 from harmonize.pictures import read_srgb
-from harmonize.pipeline import loose_mask
 from harmonize.record import differences, flat, read_record, read_tree
 from harmonize.stored import eight_bits
 

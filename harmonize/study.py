@@ -107,6 +107,7 @@ class Study:
                 # Rows of channels, as the network lays them out, are cheaper to pick than columns.
                 rows = part.permute(1, 2, 0).reshape(-1, len(part))
                 found[tap][:, index] = rows.index_select(0, row * part.shape[2] + column).T
+            del activations, part, rows  # before the next tile's come
         return found
 
     def _activations(self, window: Window, taps: Sequence[str]) -> dict[str, Tensor]:

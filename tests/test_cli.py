@@ -87,7 +87,7 @@ def test_help_names_every_option_of_the_run(command: Command, monkeypatch: Any) 
     options = """
         --style --patch --mask --loose-mask --at --width --scale --config --set --size --strength
         --keep --weights --device --seed --output --sheet --report --save-every --frames --record
-        --overwrite
+        --checkpoint --resume --overwrite
     """
     for option in options.split():
         assert option in text

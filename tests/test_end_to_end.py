@@ -9,16 +9,18 @@ import subprocess
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from conftest import Outcome, disc, strokes
 from PIL import Image
 
 import harmonize
 from harmonize import Config
 from harmonize.config import load
+from harmonize.errors import NumbersError
 from harmonize.stored import Stored
 from harmonize.weights import BUNDLED_SHA256
 
@@ -119,6 +121,69 @@ def test_the_record_makes_the_same_picture_again(run: Run) -> None:
         assert again[key] == run.record[key]
     losses = [[item["losses"] for item in record["passes"]] for record in (again, run.record)]
     assert losses[0] == losses[1]
+
+
+def test_other_threads_change_rounding_only(folder: Path) -> None:
+    """At most 1 % of the values by more than 2 of 255, and 0.1 on average."""
+
+    def picture(threads: int) -> np.ndarray:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            pictures = (folder / name for name in ("painting.png", "patch.png", "mask.png"))
+            return np.asarray(
+                harmonize.harmonize(*pictures, config=load("default", few_steps())).image
+            )
+        finally:
+            torch.set_num_threads(before)
+
+    apart = np.abs(picture(1).astype(int) - picture(2))
+    assert apart.mean() <= 0.1
+    assert (apart > 2).mean() <= 0.01
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["passes.refine.rate=1e6"],
+        ["passes.refine.optimizer=lbfgs", "passes.refine.rate=1000"],
+        ["passes.coarse.rate=1e30", "passes.refine.rate=1e30"],
+    ],
+)
+def test_a_pass_that_goes_wrong_is_mended_and_told(
+    folder: Path,
+    command: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: list[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    pictures = "run --style painting.png --patch patch.png --mask mask.png --output bad.png"
+    wrong = [f"--set={item}" for item in settings]
+    done = command(*pictures.split(), "--overwrite", *set_few_steps(), *wrong)
+    assert done.code == 0
+    record = json.loads((folder / "bad.json").read_text(), parse_constant=pytest.fail)
+    mended = {item.split(".")[1] for item in settings}
+    assert {log["name"] for log in record["passes"] if log["trouble"]} == mended
+    assert len(record["warnings"]) == len(mended)
+    for name, said in zip(sorted(mended), record["warnings"], strict=True):
+        assert said.startswith(f"pass {name}: ")
+        assert "; again from the best image so far, adam at 0.01" in said
+        assert f"harmonize: warning: {said}\n" in done.err
+    inside = disc(WIDTH, HEIGHT) > 0
+    apart = np.abs(pixels(folder / "bad.png") - pixels(folder / "patch.png"))[inside]
+    assert apart.mean() < 30
+
+
+def test_what_is_no_picture_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def paint(_: object, canvas: Any, *__: object) -> Any:
+        picture = canvas.composite.clone()
+        picture[0, HEIGHT // 2, WIDTH // 2] = float("nan")
+        return picture, [], False
+
+    monkeypatch.setattr("harmonize.painter.Painter.paint", paint)
+    pictures = (folder / name for name in ("painting.png", "patch.png", "mask.png"))
+    with pytest.raises(NumbersError, match="values that are not finite"):
+        harmonize.harmonize(*pictures)
 
 
 def test_a_small_working_size_gives_the_paintings_own_size_back(folder: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import pytest
@@ -10,13 +12,28 @@ from torch import Tensor
 from harmonize import optimize
 from harmonize.errors import StopRun
 from harmonize.filters import to_opponent
-from harmonize.optimize import Objective, Pixels, Pyramid, Step, unit_gradient
+from harmonize.optimize import (
+    Descent,
+    Objective,
+    Pixels,
+    Pyramid,
+    Shelter,
+    State,
+    Step,
+    unit_gradient,
+)
 
 Terms = dict[str, Tensor]
 
 
 def minimize(image: Tensor, objective: Objective, **options: Any) -> Any:
-    """`optimize.minimize` on a pyramid with Adam, unless told otherwise."""
+    """`optimize.minimize` on a pyramid with Adam, unless told otherwise: image and history."""
+    found = descend(image, objective, **options)
+    return found.image, found.history
+
+
+def descend(image: Tensor, objective: Objective, **options: Any) -> Descent:
+    """The same, and all that `optimize.minimize` says."""
     usual = {"variables": "pyramid", "levels": 5, "frozen": 2, "optimizer": "adam", "rate": 0.02}
     return optimize.minimize(image, objective, **{**usual, **options})
 
@@ -118,7 +135,7 @@ def test_a_quadratic_is_minimized(variables: str, optimizer: str, rate: float) -
     result, history = minimize(
         start, bowl, steps=60, variables=variables, optimizer=optimizer, rate=rate
     )
-    assert len(history) == len(bowl.seen) == 60
+    assert len(history) == len(bowl.seen[:-1]) == 60  # the last: how it ended
     assert set(history[0]) == {"left", "right"}
     assert total(bowl(result)) < 0.01 * total(history[0])
     assert result.shape == start.shape
@@ -141,7 +158,7 @@ def test_history_is_the_terms_of_the_image_before_each_step() -> None:
     bowl = Bowl(picture(seed=1))
     calls: list[tuple[int, dict[str, float]]] = []
     _, history = minimize(picture(), bowl, steps=5, on_step=lambda *call: calls.append(call[:2]))
-    seen = list(bowl.seen)
+    seen = bowl.seen[:-1]  # without the end's
     for index, image in enumerate(seen):
         terms = {name: float(value) for name, value in bowl(image).items()}
         assert history[index] == pytest.approx(terms)
@@ -187,7 +204,7 @@ def test_stop_run_gives_the_image_so_far(optimizer: str) -> None:
     # Every step of a shorter schedule is not a prefix of a longer one: compare with what was seen.
     bowl = Bowl(picture(seed=1))
     result, history = minimize(picture(), bowl, steps=50, optimizer=optimizer, on_step=stop)
-    assert len(history) == len(bowl.seen) == 4
+    assert len(history) == len(bowl.seen[:-1]) == 4
     longer = Bowl(picture(seed=1))
     minimize(picture(), longer, steps=50, optimizer=optimizer)
     assert torch.equal(result, longer.seen[4])
@@ -216,7 +233,7 @@ def test_a_plateau_ends_the_run() -> None:
 
 @pytest.mark.parametrize(("plateau", "steps"), [(0.0, 10), (0.5, 3), (0.05, 10)])
 def test_a_plateau_is_a_share_over_a_window(plateau: float, steps: int) -> None:
-    values = [100 * 0.9**index for index in range(10)]
+    values = [100 * 0.9**index for index in range(11)]  # of every step, and the end's
     _, history = minimize(picture(), falling(values), steps=10, plateau=plateau, window=2)
     assert len(history) == steps
 
@@ -246,8 +263,8 @@ def test_the_rate_falls_to_a_tenth() -> None:
         images.append(image.detach().clone())
         return {"term": image.sum()}
 
-    result, _ = minimize(picture(), slope, steps=40, variables="pixels", rate=0.02)
-    moves = [float((a - b).max()) for a, b in zip(images, [*images[1:], result], strict=True)]
+    minimize(picture(), slope, steps=40, variables="pixels", rate=0.02)
+    moves = [float((a - b).max()) for a, b in zip(images[:-1], images[1:], strict=True)]
     assert moves[0] == pytest.approx(0.02, rel=1e-3)
     assert moves[-1] == pytest.approx(0.002, rel=0.1)
     assert all(a >= b - 1e-12 for a, b in zip(moves, moves[1:], strict=False))
@@ -255,6 +272,144 @@ def test_the_rate_falls_to_a_tenth() -> None:
 
 def test_a_step_is_a_value() -> None:
     assert Step("refine", 1, 30, {"style": 1.0}) == Step("refine", 1, 30, {"style": 1.0})
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+class Spoiled(Bowl):
+    """A bowl whose left term is `value` at some of its calls, counted from 1."""
+
+    def __init__(self, target: Tensor, value: float, *calls: int) -> None:
+        super().__init__(target)
+        self.value, self.calls = value, calls
+
+    def __call__(self, image: Tensor) -> Terms:
+        terms = super().__call__(image)
+        spoiled = terms["left"] * 0 + self.value if len(self.seen) in self.calls else terms["left"]
+        return {**terms, "left": spoiled}
+
+
+def nearest(bowl: Bowl, spoiled: tuple[int, ...] = ()) -> Tensor:
+    """The image with the lowest sum among those a bowl has seen."""
+    seen = [image for call, image in enumerate(bowl.seen, 1) if call not in spoiled]
+    return min(seen, key=lambda image: total(Bowl(bowl.target)(image)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e12])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("call", [2, 5, 9])
+def test_a_bad_number_is_rolled_back_and_tried_again(
+    optimizer: str, value: float, call: int
+) -> None:
+    bowl = Spoiled(picture(seed=1), value, call)
+    restarts: list[int] = []
+    found = descend(
+        picture(), bowl, steps=8, optimizer=optimizer, restart=lambda: restarts.append(call)
+    )
+    assert restarts == [call]
+    assert len(found.trouble) == 1
+    assert f" {call - 1} steps" in found.trouble[0]
+    assert "again from the best image so far, adam at 0.00" in found.trouble[0]
+    assert (found.steps, len(found.history)) == (8, 8)
+    assert all(math.isfinite(total(terms)) for terms in found.history)
+    # The second attempt begins at the best of the first, and goes down from there.
+    begins = total(found.history[0])
+    assert begins == min(total(Bowl(bowl.target)(image)) for image in bowl.seen[: call - 1])
+    assert total(Bowl(bowl.target)(found.image)) < begins
+    assert torch.equal(found.image, bowl.seen[-1])
+
+
+@pytest.mark.parametrize("calls", [(1, 2), (3, 5), (9, 18), (1, 10)])
+def test_what_goes_wrong_twice_is_the_best_image_of_all(calls: tuple[int, int]) -> None:
+    bowl = Spoiled(picture(seed=1), math.nan, *calls)
+    found = descend(picture(), bowl, steps=8)
+    assert len(found.trouble) == 2
+    assert found.trouble[1].endswith("; the best image so far is kept")
+    best = nearest(bowl, calls) if len(bowl.seen) > 2 else picture()
+    torch.testing.assert_close(found.image, best)
+
+
+def test_an_exploding_descent_is_taken_up_again() -> None:
+    bowl = Bowl(picture(seed=1))
+    found = descend(picture(), bowl, steps=20, variables="pixels", optimizer="lbfgs", rate=1e3)
+    assert len(found.trouble) == 1
+    assert total(bowl(found.image)) < total(bowl(picture()))
+
+
+@pytest.mark.parametrize("report_every", [1, 4, 10])
+def test_a_descent_that_climbs_is_noticed_at_its_end(report_every: int) -> None:
+    class Hill(Bowl):
+        """Its gradient points the wrong way."""
+
+        def __call__(self, image: Tensor) -> Terms:
+            return {
+                name: 2 * value.detach() - value for name, value in super().__call__(image).items()
+            }
+
+    hill = Hill(picture(seed=1))
+    found = descend(picture(), hill, steps=40, rate=0.2, report_every=report_every, worse=1.1)
+    assert len(found.trouble) == 2
+    assert total(Bowl(hill.target)(found.image)) <= total(Bowl(hill.target)(picture()))
+    assert torch.allclose(found.image, picture())
+
+
+def test_one_step_too_long_is_noticed() -> None:
+    found = descend(picture(), Bowl(picture(seed=1)), steps=1, rate=1e6)
+    assert len(found.trouble) == 1
+    torch.testing.assert_close(found.image, picture(), atol=0.05, rtol=0)
+
+
+def test_a_bad_number_after_ctrl_c_is_not_tried_again() -> None:
+    def stop(index: int, *_: object) -> None:
+        if index == 3:
+            raise StopRun
+
+    bowl = Spoiled(picture(seed=1), math.nan, 4)
+    found = descend(picture(), bowl, steps=8, on_step=stop)
+    assert [text.partition("; ")[2] for text in found.trouble] == ["the best image so far is kept"]
+    assert torch.equal(found.image, nearest(bowl, (4,)))
+    assert found.steps == 3
+
+
+def test_a_good_descent_has_no_trouble() -> None:
+    assert descend(picture(), Bowl(picture(seed=1)), steps=8).trouble == []
+    # From a perfect fit every step leads away; that is no alarm.
+    assert descend(picture(), Bowl(picture()), steps=8).trouble == []
+
+
+# --- left and taken up again ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables", ["pixels", "pyramid"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("spoiled", [(), (5,), (5, 14)])
+def test_taken_up_at_any_step_it_ends_the_same(
+    variables: str, optimizer: str, spoiled: tuple[int, ...]
+) -> None:
+    start, target = picture(12, 10).float(), picture(12, 10, seed=1).float()
+    given: dict[str, Any] = {"variables": variables, "optimizer": optimizer, "steps": 13}
+    states: list[tuple[int, State]] = []
+    bowl = Spoiled(target, math.nan, *spoiled)
+    shelter = Shelter(1, lambda state: states.append((len(bowl.seen), copy.deepcopy(state()))))
+    whole = descend(start, bowl, shelter=shelter, **given)
+    assert len(states) >= 12
+    for calls, state in states:
+        again = descend(
+            start,
+            Spoiled(target, math.nan, *(call - calls for call in spoiled)),
+            resume=state,
+            **given,
+        )
+        assert torch.equal(again.image, whole.image)
+        assert (again.history, again.trouble) == (whole.history, whole.trouble)
+
+
+def test_there_is_shelter_every_so_many_steps() -> None:
+    steps: list[int] = []
+    shelter = Shelter(3, lambda state: steps.append(state().steps))
+    descend(picture(), Bowl(picture(seed=1)), steps=10, report_every=4, shelter=shelter)
+    assert steps == [3, 6, 9]
 
 
 # --- unit gradients -------------------------------------------------------------------------------

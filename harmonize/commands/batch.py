@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,9 +140,9 @@ def batch(
         seconds = time.monotonic() - began
         numbers = {status: counts[status] for status in ("done", "skipped", "failed")}
         write("batch done", **numbers, left=left, seconds=round(seconds, 3))
+    _summary(ended, left, seconds)
     if report:
         _write_report(folder, ended)
-    _summary(ended, left, seconds)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(1 if counts["failed"] else 0)
@@ -235,11 +235,17 @@ def _log(path: Path | None) -> Iterator[Any]:
 
     def write(event: str, **about: Any) -> None:
         line = {"time": round(time.time(), 3), "event": event, **about}
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        file.flush()
+        try:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+        except OSError as error:
+            raise OutputError(f"--log-json {path}: cannot be written ({error.strerror})") from error
 
-    with file:
+    try:
         yield write
+    finally:
+        with suppress(OSError):  # what could not be written has been said
+            file.close()
 
 
 def _write_report(folder: Path, ended: Sequence[Outcome]) -> None:

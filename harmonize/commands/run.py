@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,10 +24,11 @@ from harmonize.outputs import (
     write_sheet,
 )
 from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce, warn
-from harmonize.record import Record, read_record
+from harmonize.record import Record, hashes, is_result, read_record
 from harmonize.stored import Stored
 
 if TYPE_CHECKING:
+    from harmonize.checkpoint import Checkpoint
     from harmonize.optimize import Step
     from harmonize.pipeline import Result
 
@@ -120,6 +122,18 @@ def run(
         ),
     ] = None,
     seed: Annotated[int | None, option(SETTINGS, "Of the random numbers.", metavar="N")] = None,
+    max_memory: Annotated[
+        str | None,
+        option(
+            SETTINGS,
+            "Take no more memory: smaller tiles, or else a smaller working size.",
+            metavar="2GB",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        option(RESULTS, "Check everything, say what the run would take, and end.", "--dry-run"),
+    ] = False,
     output: Annotated[
         Path | None,
         option(
@@ -156,6 +170,14 @@ def run(
         Path | None,
         option(RESULTS, "Make the picture of this run record again; other options change it."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        option(RESULTS, "Save how far the run is to this file; it goes when all is written."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        option(RESULTS, "Go on from --checkpoint, if it is there; the same bytes.", "--resume"),
+    ] = False,
     overwrite: Annotated[
         bool, option(RESULTS, "Replace results that exist.", "--overwrite")
     ] = False,
@@ -165,6 +187,8 @@ def run(
     Writes the picture and, beside it, the run record. Ctrl-C keeps the picture so far (exit code
     130); a second Ctrl-C gives up at once.
     """
+    if resume and checkpoint is None:
+        raise InputError("--resume goes with --checkpoint FILE")
     before = read_record(record) if record else None
     pictures = _pictures(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
     placement = _placement(before, at, width, scale)
@@ -179,17 +203,36 @@ def run(
     settings = _settings(before, config, set_ or [], options)
     target = output or _default_target(before, pictures["painting"])
     page = target.with_suffix(".html") if report else None
+    outputs = [path for path in (target, record_path(target), sheet, page, frames) if path]
+    saved = None
+    if checkpoint is not None:
+        from harmonize.checkpoint import Checkpoint
+
+        saved = Checkpoint(checkpoint, resume, outputs)
+        saved.check([*pictures.values()], overwrite)
+    if saved and saved.there:
+        overwrite = True  # what is there by now, this run has written
+    elif resume and _is_made(settings, placement, pictures, outputs):
+        typer.echo(f"{target} (done already)")
+        return
     _check_targets(target, sheet, page, list(pictures.values()), overwrite)
     if frames is not None:
         stay = (*pictures.values(), target, sheet or target)
         check_folder(frames, stay, overwrite)
+    limit = None if max_memory is None else _bytes(max_memory)
+    if dry_run:
+        _preview({**pictures, **placement, "config": settings, "max_memory": limit})
+        return
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every, target)
-    keeper.keep_frame(result.picture)
+    result = _compute(pictures, placement, settings, keeper, save_every, target, saved, limit)
+    warn([text for log in result.record["passes"] for text in log["trouble"]])
     _write(result, target, sheet, page, overwrite, keeper.replaces)
+    keeper.keep_frame(result.picture)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
+    if saved and not interrupted:
+        saved.remove()
     typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -230,6 +273,30 @@ def _corner(text: str) -> tuple[int, int]:
     return x, y
 
 
+def _bytes(text: str) -> int:
+    """A size such as 2GB, 1.5 GiB or 800MB, in bytes."""
+    units = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if not match or not float(match[1]):
+        raise InputError(f"--max-memory {text}: expected a size such as 2GB or 800MB")
+    power = units[match[2].upper()]
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def _preview(asked: dict[str, Any]) -> None:
+    """Say what a run would compute with and take."""
+    from harmonize.budget import show
+    from harmonize.pipeline import prepare
+
+    run = prepare(**asked)
+    announce(run.facts)
+    steps = " + ".join(f"{count} {name}" for name, count in run.steps)
+    high, wide = run.view.window.shape
+    typer.echo(
+        f"about {show(run.need)} of memory at the peak; {steps} steps on {wide} x {high} pixels"
+    )
+
+
 def _quoted(text: str | None) -> str | None:
     """Make sure that YAML reads a name as a string, whatever is in it."""
     return None if text is None else json.dumps(text)
@@ -250,6 +317,15 @@ def _default_target(before: Record | None, painting: Path) -> Path:
     if before and before.output:
         return before.path.with_name(before.output)
     return default_output(painting)
+
+
+def _is_made(
+    settings: Config, placement: Any, pictures: Mapping[str, Path], outputs: Sequence[Path]
+) -> bool:
+    """Whether all outputs are there, the first of them made of just this."""
+    there = all(path.exists() for path in outputs)
+    config = settings.model_dump(mode="json")
+    return there and is_result(outputs[0], config, placement, hashes(pictures))
 
 
 def _check_targets(
@@ -274,12 +350,16 @@ def _compute(
     keeper: Keeper,
     every: int | None,
     target: Path,
+    checkpoint: "Checkpoint | None",
+    limit: int | None,
 ) -> "Result":
-    asked: dict[str, Any] = {**pictures, **placement, "config": settings}
+    asked: dict[str, Any] = {**pictures, **placement, "config": settings, "max_memory": limit}
+    asked["checkpoint"] = checkpoint
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
         def on_start(facts: dict[str, Any]) -> None:
+            keeper.count = facts.get("resumed", 0) // (every or 1)
             announce(facts)
             warn(losses(target, facts["original"]))
 
