@@ -177,7 +177,7 @@ def _warnings(sources: dict[str, Source], given: Mask | None) -> tuple[str, ...]
     notes = [note for source in sources.values() for note in source.warnings]
     if given is not None and looks_inverted(given):
         notes.append(
-            f"{sources['mask'].where}: white at the border and black in the middle; white marks "
-            "the element (inverted mask?)"
+            "mask: white at the border and black in the middle; white marks the element "
+            "(inverted mask?)"
         )
     return tuple(notes)
