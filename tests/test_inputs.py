@@ -125,9 +125,9 @@ def test_the_depths_of_patch_and_mask_may_be_others() -> None:
 
 def test_only_what_shows_of_a_large_patch_is_resized() -> None:
     whole = load_scene(np.zeros((400, 400, 3), np.uint8), CUTOUT, at=(0, 0), width=380)
-    part = load_scene(np.zeros((60, 90, 3), np.uint8), CUTOUT, at=(-150, -120), width=380)
-    assert np.abs(whole.tight[120:180, 150:240].astype(int) - part.tight).max() <= 1
-    shown = whole.composite[120:180, 150:240].astype(int)
+    part = load_scene(np.zeros((80, 100, 3), np.uint8), CUTOUT, at=(-60, -50), width=380)
+    assert np.abs(whole.tight[50:130, 60:160].astype(int) - part.tight).max() <= 1
+    shown = whole.composite[50:130, 60:160].astype(int)
     assert np.abs(shown - part.composite).max() <= 1
 
 
@@ -145,6 +145,9 @@ def test_the_loose_mask_is_never_smaller_than_the_tight_one() -> None:
     scene = load_scene(PAINTING, PATCH, MASK, loose_mask=loose)
     assert scene.loose is not None
     assert (scene.loose == np.maximum(loose, MASK)).all()
+    faint = load_scene(PAINTING, PATCH, MASK // 4, loose_mask=loose)
+    assert faint.loose is not None
+    assert (faint.loose == scene.loose).all()  # else nothing of the element might change
 
 
 # --- placed patches -------------------------------------------------------------------------------
