@@ -194,7 +194,8 @@ def minimize(
             if not math.isfinite(value):
                 return f"{name} is {value} after {state.steps} steps"
         now = sum(terms.values())
-        state.first = min(state.first, now) if state.steps == 0 else state.first
+        if state.steps == 0:
+            state.first = now
         if now < state.lowest:
             state.lowest = now
             _put(state.best, parameters)
