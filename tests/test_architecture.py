@@ -16,7 +16,7 @@ FACADE = {"__init__", "__main__"}
 
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
-    "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
+    "errors", "home", "kinds", "schema", "layers", "problems", "config", "file_schema",
     "pictures", "inputs", "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
@@ -33,7 +33,7 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
+    "errors", "home", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
     "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
