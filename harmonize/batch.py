@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harmonize import __version__
 from harmonize.errors import StopRun
+from harmonize.home import hide
 from harmonize.jobs import Job
 from harmonize.record import record_beside
 
@@ -102,7 +103,7 @@ def is_done(job: Job) -> bool:
     record = record_beside(job.output)
     asked = {
         "version": __version__,
-        "config": job.config.model_dump(mode="json"),
+        "config": hide(job.config.model_dump(mode="json")),
         "placement": job.placement,
         "interrupted": False,
     }

@@ -52,6 +52,7 @@ class Job:
         placement: `at`, `width` and `scale`, as for `inputs.load_scene`.
         config: its settings.
         output: the picture's file.
+        absolute_paths: whether the record names files in the home in full.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Job:
     placement: dict[str, Any]
     config: Config
     output: Path
+    absolute_paths: bool = False
 
     @property
     def painting(self) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor
 from harmonize import __version__, device, filters, finish, region, strength, weights
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
+from harmonize.home import hide
 from harmonize.inputs import Scene, load_scene
 from harmonize.memory import Memory
 from harmonize.optimize import Step
@@ -58,6 +59,7 @@ def harmonize(
     on_picture: Callable[[Step, Image.Image], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
+    absolute_paths: bool = False,
 ) -> Result:
     """Paste `patch` into `painting` so that it looks painted there.
 
@@ -67,7 +69,8 @@ def harmonize(
     computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
     the picture so far; `on_picture` every `picture_every`-th step of the run and the picture so
     far, at the painting's size but without the finish. With a `memory`, what this run has in
-    common with the next, network and painting, is kept there. Neither prints nor exits.
+    common with the next, network and painting, is kept there. The record names files in the
+    user's home as `~/…`, unless `absolute_paths` are asked for. Neither prints nor exits.
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
@@ -135,6 +138,7 @@ def harmonize(
         "seconds": time.perf_counter() - began,
         "interrupted": interrupted,
     }
+    record = record if absolute_paths else hide(record)
     return Result(with_meta(pixels, scene.meta), record, scene)
 
 

@@ -69,8 +69,8 @@ def load(name_or_path: str) -> WeightSet:
     Tensors beyond conv5_1 are ignored.
 
     Raises:
-        WeightsError: no such file or set, a damaged or far too large file, a missing tensor, a wrong shape, or
-            torchvision's weights neither cached nor to be downloaded.
+        WeightsError: no such file or set, a damaged or far too large file, a missing tensor, a
+            wrong shape, or torchvision's weights neither cached nor to be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()

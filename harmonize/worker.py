@@ -25,6 +25,7 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
     error = None
     try:
         asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
+        asked["absolute_paths"] = job.absolute_paths
         result = harmonize(**asked, on_step=on_step, memory=memory)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         write_result(job.output, result.image, result.scene.meta, result.record, overwrite=True)

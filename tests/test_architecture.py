@@ -33,8 +33,8 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "home", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress", "cli",
-    "jobs", "listing", "pairs", "batch",
+    "errors", "home", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress",
+    "cli", "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
 HOMES = {

@@ -155,6 +155,10 @@ def run(
         Path | None,
         option(RESULTS, "Make the picture of this run record again; other options change it."),
     ] = None,
+    absolute_paths: Annotated[
+        bool,
+        option(RESULTS, "Name files in your home in full in the record.", "--absolute-paths"),
+    ] = False,
     overwrite: Annotated[
         bool, option(RESULTS, "Replace results that exist.", "--overwrite")
     ] = False,
@@ -184,7 +188,7 @@ def run(
         check_folder(frames, stay, overwrite)
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every)
+    result = _compute(pictures, placement, settings, keeper, save_every, absolute_paths)
     keeper.keep_frame(result.image)
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     interrupted = bool(result.record["interrupted"])
@@ -272,8 +276,10 @@ def _compute(
     settings: Config,
     keeper: Keeper,
     every: int | None,
+    absolute_paths: bool,
 ) -> "Result":
     asked: dict[str, Any] = {**pictures, **placement, "config": settings}
+    asked["absolute_paths"] = absolute_paths
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
