@@ -4,7 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 DUCK := --style samples/paintings/the-garden-at-bougival-1884.jpg --patch samples/cutouts/duck.png --at 690,480 --width 330
 
-.PHONY: setup demo test slow browser cluster bench lint types check
+# What `make fuzz` begins with; the same seed brings the same cases.
+SEED ?= $(shell date +%s)
+
+.PHONY: setup demo test slow fuzz browser cluster bench lint types check
 
 setup: $(READY)
 
@@ -21,6 +24,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(READY)
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz --hypothesis-seed=$(SEED)
 
 browser: $(READY)
 	$(BIN)/python -m pytest -m browser
