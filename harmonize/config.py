@@ -17,7 +17,18 @@ from pydantic import Field as Limit
 from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
-from harmonize.kinds import Natural, PassName, Positive, Size, Strength, Text, is_number, one_of
+from harmonize.kinds import (
+    Natural,
+    PassName,
+    Positive,
+    Seed,
+    Sigma,
+    Size,
+    Strength,
+    Text,
+    is_number,
+    one_of,
+)
 from harmonize.layers import (
     FLOAT,
     LONGEST,
@@ -63,7 +74,7 @@ class Config(Settings):
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
-    seed: Natural
+    seed: Seed
     """Seeds the random numbers."""
     device: Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
@@ -73,7 +84,7 @@ class Config(Settings):
         Literal["auto", "float32", "bfloat16"], one_of("auto", "float32", "bfloat16")
     ]
     """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
-    loose_sigma: Positive
+    loose_sigma: Sigma
     """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
     region: Annotated[Literal["patch", "canvas"], one_of("patch", "canvas")]
     """Work around the patch only, or on the whole canvas."""
@@ -220,6 +231,8 @@ def _read(path: Path, longest: int = LONGEST) -> str:
             return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
+    except ValueError as error:
+        raise ConfigError(f"{source}: no name that a file can have") from error
     except OSError as error:
         raise ConfigError(
             f"{source}: {error.strerror}; expected a YAML file or one of the presets "

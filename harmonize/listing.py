@@ -11,6 +11,7 @@ from harmonize.config import load, presets, read_yaml
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.jobs import PLACEHOLDER, Draft, override, setting
 from harmonize.problems import nearest
+from harmonize.record import nameable
 
 Tree = dict[str, Any]
 Skip = Callable[[Path], bool]
@@ -148,6 +149,8 @@ def _text(options: Tree, key: str) -> str | None:
     value = options.get(key)
     if value is not None and (not isinstance(value, str) or not value):
         raise InputError(f"{key}: expected a name; got {value!r}")
+    if value is not None and not nameable(value):
+        raise InputError(f"{key}: {value!r} is no name that a file can have")
     return value
 
 

@@ -56,12 +56,12 @@ def check_output(path: Path, overwrite: bool) -> None:
         OutputError: the file exists and `overwrite` is false, it is a folder, or its folder is
             missing or cannot be written to.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"{path}: is a folder; give a file name")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".part", dir=path.parent):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot write there ({error.strerror})") from error
@@ -168,7 +168,8 @@ def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) ->
         OutputError: the file exists, or cannot be written.
     """
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    write_file(path, f"{text}\n".encode(), overwrite)
+    # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.
+    write_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), overwrite)
 
 
 def sheet(images: Sequence[Image.Image | NDArray[np.uint8]]) -> Image.Image:

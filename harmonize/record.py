@@ -5,6 +5,7 @@ A record is the JSON that every run writes beside its picture (`outputs.write_re
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,14 @@ def read_record(path: Path) -> Record:
         raise InputError(f"record {path}: not a run record ({error!r})") from error
 
 
+def nameable(text: str) -> bool:
+    """Return whether a file can have this name: no NUL, no half of a pair of surrogates."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def record_beside(picture: Path) -> dict[str, Any]:
     """Return the record that a run wrote beside this picture; empty where there is none."""
     try:
@@ -134,7 +143,7 @@ def _number(value: Any, *kinds: type) -> Any:
 
 def _name(value: Any) -> Any:
     """The value, if it is None or a file's name: nothing outside the record's own folder."""
-    if value is None or (value and Path(value).name == value):
+    if value is None or (value and Path(value).name == value and nameable(value)):
         return value
     raise ValueError(f"{value!r} is no file's name")
 

@@ -222,7 +222,7 @@ def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
         return
     view.thumb = store.add("Result", image, THUMB)
     view.after = store.add("Result", image)
-    relative = os.path.relpath(picture.resolve(), folder.resolve())
+    relative = os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))
     view.link = urllib.parse.quote(os.fsencode(Path(relative).as_posix()))
 
 

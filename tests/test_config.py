@@ -206,16 +206,19 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("size=12", "size: expected a whole number of pixels from 32 up, or native; got 12"),
+        (
+            "size=12",
+            "size: expected a whole number of pixels from 32 to 1000000, or native; got 12",
+        ),
         ("size=huge", "or native; got 'huge'"),
         ("size=700.5", "got 700.5"),
         ("size=true", "got True"),
         ("strength=11", "strength: expected auto, weak, medium, strong, or a number from 1 to 10"),
         ("strength=mild", "got 'mild'"),
-        ("keep=0", "keep: expected a number above 0; got 0"),
-        ("keep=.inf", "expected a number above 0; got inf"),
-        ("keep=.nan", "expected a number above 0; got nan"),
-        ("seed=-1", "seed: expected a whole number from 0 up; got -1"),
+        ("keep=0", "keep: expected a number above 0, 1e-12 to 1e12; got 0"),
+        ("keep=.inf", "expected a number above 0, 1e-12 to 1e12; got inf"),
+        ("keep=.nan", "expected a number above 0, 1e-12 to 1e12; got nan"),
+        ("seed=-1", "seed: expected a whole number from 0 up, below 2^63; got -1"),
         ("seed=null", "got None"),
         ("device=3", "device: expected a name"),
         ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
@@ -223,7 +226,10 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
         ("passes={coarse: null, refine: null}", "passes: expected at least one pass; got none"),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),
-        ("finish.vote.size=4", "finish.vote.size: expected an odd whole number from 3 up; got 4"),
+        (
+            "finish.vote.size=4",
+            "finish.vote.size: expected an odd whole number from 3 to 31; got 4",
+        ),
         (f"passes.{FIRST}.scale=1.5", "expected a number above 0, at most 1; got 1.5"),
         (f"passes.{FIRST}.steps=-1", "or a table of style level (1 to 10): number; got -1"),
         (f"passes.{FIRST}.steps={{11: 1}}", "got {11: 1}"),
@@ -231,7 +237,7 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         (f"passes.{FIRST}.field.taps=[relu9_1]", "got ['relu9_1']"),
         (f"passes.{FIRST}.field.taps=[]", "expected a list of taps"),
         (f"passes.{FIRST}.field.taps=relu4_1", "got 'relu4_1'"),
-        (f"passes.{FIRST}.terms.tv={{weight: no}}", "expected auto, a number from 0 up"),
+        (f"passes.{FIRST}.terms.tv={{weight: no}}", "expected auto, a number from 0 to 1e12"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected_and_what_it_got(override: str, said: str) -> None:
@@ -279,7 +285,7 @@ def test_an_option_is_blamed_by_its_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load("default", ["seed=3", "keep=0"], {"seed": -1, "weights": "[", "keep": 1})
     assert str(caught.value).split("\n") == [
-        "--seed: expected a whole number from 0 up; got -1",
+        "--seed: expected a whole number from 0 up, below 2^63; got -1",
         "--weights: '[': the value is not YAML (expected the node content, "
         "but found '<stream end>')",
     ]
@@ -298,13 +304,13 @@ def test_all_that_is_wrong_is_said_at_once_in_order_of_lines(tmp_path: Path) -> 
         f"{path}: line 1: extends: there is no preset 'prevew' to extend; did you mean preview?",
         f"{path}: line 2: siez: unknown key; did you mean size?",
         f"{path}: line 4: key 'keep' is repeated (first on line 3)",
-        f"{path}: line 7: passes.refine.rate: expected a number above 0; got 'no'",
-        f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 up, or a "
+        f"{path}: line 7: passes.refine.rate: expected a number above 0, 1e-12 to 1e12; got 'no'",
+        f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 to 1e12, or a "
         "table of style level (1 to 10): number; got -1",
         f"{path}: line 9: passes.refined: missing ",
         f"{path}: line 10: passes.coarser: no such pass; did you mean coarse?",
-        f"{path}: line 11: finish.vote.size: expected an odd whole number from 3 up; got 4",
-        "--set: seed: expected a whole number from 0 up; got -1",
+        f"{path}: line 11: finish.vote.size: expected an odd whole number from 3 to 31; got 4",
+        "--set: seed: expected a whole number from 0 up, below 2^63; got -1",
         "--set: device: expected a name (quote it if it looks like a number); got 3",
     ]
     lines = caught.value.lines

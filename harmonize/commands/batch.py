@@ -1,6 +1,7 @@
 """`harmonize batch`: many pictures."""
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -155,7 +156,7 @@ def batch(
 def _jobs(path: Path, folder: Path, config: str | None, overrides: Sequence[str]) -> list[Job]:
     def skip(file: Path) -> bool:
         """Whether a file is a result, of this batch or of another run."""
-        inside = file.resolve().is_relative_to(folder.resolve())
+        inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
         return inside or bool(record_beside(file))
 
     read = read_folder if path.is_dir() else read_listing

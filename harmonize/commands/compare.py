@@ -1,5 +1,6 @@
 """`harmonize compare`: what sets two runs apart."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from harmonize.errors import InputError, OutputError
 from harmonize.inputs import ImageMeta
 from harmonize.outputs import check_output, picture_format, write_sheet
 from harmonize.pictures import read_srgb
-from harmonize.record import differences, read_tree
+from harmonize.record import differences, nameable, read_tree
 
 Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
@@ -37,7 +38,7 @@ def compare(
     picture_format(target)
     check_output(target, overwrite)
     files = [_file(first, a), _file(second, b)]
-    if target.resolve() in [file.resolve() for file in files]:
+    if os.path.realpath(target) in map(os.path.realpath, files):
         raise OutputError(f"{target}: is one of the pictures that are compared; use another name")
     pictures = [read_srgb("picture", file) for file in files]
     _print("Settings", differences(a["config"], b["config"]))
@@ -51,7 +52,7 @@ def compare(
 def _file(record: Path, tree: Tree) -> Path:
     """The picture of a record: it lies beside it."""
     name = tree.get("output")
-    if not isinstance(name, str) or not Path(name).name:
+    if not isinstance(name, str) or not Path(name).name or not nameable(name):
         raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
     return record.with_name(Path(name).name)
 

@@ -1,6 +1,7 @@
 """`harmonize run`: one picture."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -181,10 +182,12 @@ def run(
     }
     settings = _settings(before, config, set_ or [], options)
     target = output or _default_target(before, pictures["painting"])
+    picture_format(target)  # so that it is a name to make others of
     page = target.with_suffix(".html") if report else None
     _check_targets(target, sheet, page, list(pictures.values()), overwrite)
     if frames is not None:
-        stay = (*pictures.values(), target, sheet or target)
+        results = [path for path in (target, record_path(target), sheet, page) if path]
+        stay = (*pictures.values(), *results)
         check_folder(frames, stay, overwrite)
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
@@ -262,9 +265,9 @@ def _check_targets(
     targets = [target] if board is None else [target, board]
     for path in targets:
         picture_format(path)
-        if path.resolve() in [picture.resolve() for picture in pictures]:
+        if os.path.realpath(path) in map(os.path.realpath, pictures):
             raise OutputError(f"{path}: is one of the inputs, which are never replaced")
-    if board is not None and board.resolve() == target.resolve():
+    if board is not None and os.path.realpath(board) == os.path.realpath(target):
         raise OutputError(f"{board}: --sheet and --output name the same file")
     for path in (*targets, record_path(target), *([page] if page else [])):
         check_output(path, overwrite)
