@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from harmonize import filters, region
+from harmonize.colors import top
 from harmonize.config import Config, load
 from harmonize.inputs import load_scene
 from harmonize.painter import Canvas
@@ -106,10 +107,10 @@ def _case(folder: Path, stem: str) -> Case:
 
 
 def to_tensor(pixels: Any) -> Tensor:
-    """Image or uint8 array [H, W, 3] → [3, H, W], 0 to 1."""
+    """Image, or uint8 or uint16 array [H, W, 3] → [3, H, W], 0 to 1."""
     if isinstance(pixels, Image.Image):
         pixels = np.asarray(pixels.convert("RGB"))
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / top(pixels)
 
 
 def to_image(picture: Tensor) -> Image.Image:
@@ -121,12 +122,12 @@ def to_image(picture: Tensor) -> Image.Image:
 def canvas(case: Case, config: Config) -> Canvas:
     """The case as a run of `config` sees it at its working size."""
     scene = load_scene(**case.inputs)
-    tight = torch.from_numpy(np.array(scene.tight))
+    tight = torch.from_numpy(scene.tight).float() / 255
     long = max(tight.shape)
     if scene.loose is None:
         loose = region.loose(tight, config.loose_sigma * long / LONG)
     else:
-        loose = (torch.from_numpy(np.array(scene.loose)) > 0.5).float()
+        loose = (torch.from_numpy(scene.loose) > 127).float()
     full = Canvas(to_tensor(scene.painting), to_tensor(scene.composite), tight, loose)
     return full.at(1.0 if config.size == "native" else min(1.0, config.size / long))
 
@@ -142,7 +143,8 @@ def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> 
         pixels = Image.open(picture) if isinstance(picture, Path) else picture
         return filters.resize(to_tensor(pixels), shape).clamp(0, 1)
 
-    mask = filters.resize(torch.from_numpy(np.array(scene.tight))[None], shape)[0].clamp(0, 1)
+    tight = torch.from_numpy(scene.tight).float() / 255
+    mask = filters.resize(tight[None], shape)[0].clamp(0, 1)
     found = {name: view(picture) for name, picture in others.items() if picture is not None}
     return Views(view(scene.painting), view(scene.composite), mask, found)
 

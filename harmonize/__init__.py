@@ -2,7 +2,7 @@
 
 from harmonize import Config, harmonize
 result = harmonize("painting.jpg", "cutout.png", at=(690, 480), width=330)
-result.image.save("result.png")
+result.save("result.png")
 
 Names are imported when first used, so that `import harmonize` costs nothing.
 """

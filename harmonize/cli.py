@@ -34,7 +34,9 @@ USAGE: Any = typer.BadParameter.__base__
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
-    _say_any_name()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=args, prog_name="harmonize", standalone_mode=False)
     except HarmonizeError as error:
@@ -52,12 +54,6 @@ def main(args: Sequence[str] | None = None) -> None:
 def _complain(lines: Sequence[str]) -> None:
     for line in lines:
         typer.echo(f"harmonize: error: {line}", err=True)
-
-
-def _say_any_name() -> None:
-    """Let a file's name be printed whatever its bytes are and whatever the terminal can show."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _version(wanted: bool) -> None:

@@ -16,10 +16,11 @@ import torch
 
 from harmonize.batch import Engine, Event, Tell
 from harmonize.errors import ClusterError, HarmonizeError
+from harmonize.files import write_file
 from harmonize.home import hide
 from harmonize.jobs import Job, in_order
 from harmonize.memory import Memory
-from harmonize.outputs import record_path, write_file, write_record
+from harmonize.outputs import record_path, write_record
 from harmonize.worker import paint
 
 try:

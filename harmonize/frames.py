@@ -9,8 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from harmonize.errors import InputError, OutputError
-from harmonize.outputs import check_output, meta_of, write_file, write_picture
+from harmonize.files import check_output, write_file
+from harmonize.outputs import write_picture
 from harmonize.pictures import read_srgb
+from harmonize.stored import Stored
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
@@ -43,7 +45,7 @@ class Keeper:
         """What there is of the results before the end."""
         return "the last picture saved stays" if self.count else "nothing written"
 
-    def keep(self, image: Image.Image) -> None:
+    def keep(self, picture: Stored) -> None:
         """Write one more picture.
 
         Raises:
@@ -52,11 +54,11 @@ class Keeper:
         if self._output is not None:
             if self.count == 0 and self._overwrite:
                 _remove([self._record])
-            write_picture(self._output, image, meta_of(image), self.replaces)
-        self.keep_frame(image)
+            write_picture(self._output, picture, self.replaces)
+        self.keep_frame(picture)
         self.count += 1
 
-    def keep_frame(self, image: Image.Image) -> None:
+    def keep_frame(self, picture: Stored) -> None:
         """Write one more picture into the folder only."""
         if self._folder is None:
             return
@@ -64,7 +66,7 @@ class Keeper:
             _make(self._folder)
             _remove(frames_in(self._folder) if self._overwrite else [])
         name = f"frame-{self.count + 1:04}.png"
-        write_picture(self._folder / name, image, meta_of(image), self._overwrite)
+        write_picture(self._folder / name, picture, self._overwrite)
 
 
 def frames_in(folder: Path) -> list[Path]:

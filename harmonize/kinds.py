@@ -66,7 +66,7 @@ def one_of(*names: str) -> Expects:
 
 
 LARGEST = 1e12  # of numbers without a range of their own: products of them fit in 32 bits
-Positive = Annotated[float, Limit(ge=1e-12, le=LARGEST), Expects("a number above 0, 1e-12 to 1e12")]
+Positive = Annotated[float, Limit(ge=1e-12, le=LARGEST), Expects("a number from 1e-12 to 1e12")]
 NonNegative = Annotated[float, Limit(ge=0, le=LARGEST), Expects("a number from 0 to 1e12")]
 Sigma = Annotated[float, Limit(ge=0.01, le=100), Expects("a number from 0.01 to 100")]
 Blur = Annotated[float, Limit(ge=0, le=100), Expects("a number from 0 to 100")]

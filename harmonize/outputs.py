@@ -1,25 +1,25 @@
-"""Pictures and records → files, each written whole or not at all.
+"""Pictures and records → files.
 
 The family of a picture's format is told by its extension. PNG, TIFF, WebP and BMP are written
 without loss, JPEG at quality 95 without chroma subsampling.
 """
 
-import contextlib
 import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from harmonize import vips
 from harmonize.errors import OutputError
-from harmonize.inputs import ImageMeta
+from harmonize.files import check_output, write_file
+from harmonize.stored import Stored
 
 FORMATS = {
     ".png": "PNG",
@@ -30,12 +30,15 @@ FORMATS = {
     ".webp": "WEBP",
     ".bmp": "BMP",
 }
+DEEP = ("PNG", "TIFF")  # 16 bits a channel
 WITH_ALPHA = ("PNG", "TIFF", "WEBP")
+WITH_CMYK = ("TIFF", "JPEG")
 OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
 }
+LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
 GAP = 12  # pixels between the pictures of a sheet
 
 
@@ -47,24 +50,6 @@ def default_output(painting: str | os.PathLike[str]) -> Path:
     path = Path(painting)
     suffix = path.suffix if path.suffix.lower() in FORMATS else ".png"
     return Path(f"{path.stem}-harmonized{suffix}")
-
-
-def check_output(path: Path, overwrite: bool) -> None:
-    """Find out before a long run whether a file could be written.
-
-    Raises:
-        OutputError: the file exists and `overwrite` is false, it is a folder, or its folder is
-            missing or cannot be written to.
-    """
-    if os.path.isdir(path):
-        raise OutputError(f"{path}: is a folder; give a file name")
-    if os.path.lexists(path) and not overwrite:
-        raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
-    try:
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".part", dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write there ({error.strerror})") from error
 
 
 def picture_format(path: Path) -> str:
@@ -81,58 +66,84 @@ def picture_format(path: Path) -> str:
         ) from None
 
 
-def with_meta(pixels: NDArray[np.uint8], meta: ImageMeta) -> Image.Image:
-    """Return uint8 [H, W, 3] as a picture of the painting's mode, with its alpha and profile."""
-    image = Image.fromarray(pixels).convert(meta.mode)
-    if meta.alpha is not None:
-        image.putalpha(Image.fromarray(meta.alpha))
-    if meta.icc:
-        image.info["icc_profile"] = meta.icc
-    if meta.dpi:
-        image.info["dpi"] = meta.dpi
-    return image
+def _encoded(kind: str, picture: Stored) -> bytes:
+    if picture.bits == 16:
+        return vips.encode(
+            picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
+        )
+    options = dict(OPTIONS.get(kind, {}))
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    if picture.dpi:
+        options["dpi"] = picture.dpi
+    data = io.BytesIO()
+    picture.image.save(data, kind, **options)
+    return data.getvalue()
 
 
-def meta_of(image: Image.Image) -> ImageMeta:
-    """Return what `with_meta` gave a picture."""
-    return ImageMeta(
-        mode="L" if image.mode in ("L", "LA") else "RGB",
-        icc=image.info.get("icc_profile"),
-        alpha=np.asarray(image.getchannel("A")) if "A" in image.getbands() else None,
-        dpi=image.info.get("dpi"),
-    )
+def fitting(kind: str, picture: Stored) -> Stored:
+    """Return what a file of the format `kind` can hold of a picture.
+
+    16 bits go to PNG and TIFF, alpha to these and WebP, CMYK to TIFF and JPEG, profiles to all but
+    BMP. Colors that must leave their space come out in sRGB.
+    """
+    if picture.bits == 16 and kind not in DEEP:
+        picture = picture.in_8_bits()
+    if picture.alpha is not None and kind not in WITH_ALPHA:
+        picture = replace(picture, alpha=None)
+    foreign = picture.mode == "CMYK" and kind not in WITH_CMYK
+    gray_profile = picture.mode == "L" and picture.icc and kind == "WEBP"  # WebP holds no grays
+    if foreign or gray_profile or (picture.icc and kind == "BMP"):
+        picture = picture.in_srgb()
+    return picture
 
 
-def write_picture(
-    path: Path, image: Image.Image | NDArray[np.uint8], meta: ImageMeta, overwrite: bool = False
-) -> str:
-    """Write a picture with the painting's mode, alpha, color profile and resolution.
+def losses(path: Path, picture: Stored) -> tuple[str, ...]:
+    """Return what the format of `path` cannot hold of a picture, a sentence each.
 
-    Returns the SHA-256 of the file.
+    Raises:
+        OutputError: it cannot hold the picture at all.
+    """
+    kind = picture_format(path)
+    if max(picture.size) > LONGEST.get(kind, max(picture.size)):
+        raise OutputError(
+            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
+            f"{picture.size[0]} x {picture.size[1]}; use another format"
+        )
+    held = fitting(kind, replace(picture, pixels=picture.pixels[:1], alpha=None))
+    found = []
+    if picture.bits != held.bits:
+        found.append(f"{path}: {kind} holds 8 of the painting's 16 bits a channel; use PNG or TIFF")
+    if picture.alpha is not None and kind not in WITH_ALPHA:
+        found.append(f"{path}: {kind} holds no transparency; use PNG, TIFF or WebP")
+    if picture.mode == "CMYK" != held.mode:
+        found.append(f"{path}: {kind} holds no CMYK, it comes out in sRGB; use TIFF or JPEG")
+    return tuple(found)
 
-    Args:
-        path: where to; the extension says the format.
-        image: RGB pixels, uint8 [H, W, 3], or a picture of which only the colors are taken.
-        meta: from the painting's `Scene`.
-        overwrite: replace a file that is there.
+
+def write_picture(path: Path, picture: Stored, overwrite: bool = False) -> str:
+    """Write a picture in its own depth, mode and profile, as far as the format holds them.
+
+    Returns the SHA-256 of the file. The extension of `path` says the format.
 
     Raises:
         OutputError: the file exists, or cannot be written.
     """
     kind = picture_format(path)
-    pixels = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
-    picture = with_meta(pixels, meta)
-    options = dict(OPTIONS.get(kind, {}))
-    if meta.icc and not (kind == "WEBP" and meta.mode == "L"):  # WebP holds no grays
-        options["icc_profile"] = meta.icc
-    if meta.dpi:
-        options["dpi"] = meta.dpi
-    if kind not in WITH_ALPHA:
-        picture = picture.convert(meta.mode)
-    data = io.BytesIO()
-    picture.save(data, kind, **options)
-    write_file(path, data.getvalue(), overwrite)
-    return hashlib.sha256(data.getvalue()).hexdigest()
+    check_output(path, overwrite)
+    held = fitting(kind, picture)
+    try:
+        data = _encoded(kind, held)
+    except MemoryError:
+        raise
+    except Exception as error:  # encoders raise anything
+        width, height = picture.size
+        raise OutputError(
+            f"{path}: a picture of {width} x {height} pixels cannot be written as {kind} "
+            f"({error}); use another format"
+        ) from error
+    write_file(path, data, overwrite)
+    return hashlib.sha256(data).hexdigest()
 
 
 def record_path(picture: Path) -> Path:
@@ -142,8 +153,7 @@ def record_path(picture: Path) -> Path:
 
 def write_result(
     path: Path,
-    image: Image.Image,
-    meta: ImageMeta,
+    picture: Stored,
     record: dict[str, Any],
     overwrite: bool = False,
     *,
@@ -151,13 +161,15 @@ def write_result(
 ) -> None:
     """Write a run's picture and then, beside it, its record with the picture's name and hash.
 
-    `replace` lets the picture alone take a file's place: the picture so far of the same run.
+    What the picture's format cannot hold is among the record's warnings. `replace` lets the picture
+    alone take a file's place: the picture so far of the same run.
 
     Raises:
         OutputError: a file exists, or cannot be written.
     """
-    digest = write_picture(path, image, meta, overwrite or replace)
+    digest = write_picture(path, picture, overwrite or replace)
     whole = {**record, "output": path.name, "output_sha256": digest}
+    whole["warnings"] = [*record.get("warnings", ()), *losses(path, picture)]
     write_record(record_path(path), whole, overwrite)
 
 
@@ -172,46 +184,21 @@ def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) ->
     write_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), overwrite)
 
 
-def sheet(images: Sequence[Image.Image | NDArray[np.uint8]]) -> Image.Image:
-    """Return pictures side by side on white, at their own sizes."""
-    pictures = [item if isinstance(item, Image.Image) else Image.fromarray(item) for item in images]
+def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures in sRGB side by side on white, at their own sizes."""
     width = sum(item.width for item in pictures) + GAP * (len(pictures) - 1)
     board = Image.new("RGB", (width, max(item.height for item in pictures)), "white")
     left = 0
     for item in pictures:
-        board.paste(item.convert("RGB"), (left, 0))
+        board.paste(item, (left, 0))
         left += item.width + GAP
     return board
 
 
-def write_sheet(
-    path: Path,
-    images: Sequence[Image.Image | NDArray[np.uint8]],
-    meta: ImageMeta,
-    overwrite: bool = False,
-) -> None:
-    """Write pictures side by side, in the painting's colors.
+def write_sheet(path: Path, pictures: Sequence[Image.Image], overwrite: bool = False) -> None:
+    """Write pictures in sRGB side by side.
 
     Raises:
         OutputError: the file exists, or cannot be written.
     """
-    icc = meta.icc if meta.mode == "RGB" else None
-    write_picture(path, sheet(images), ImageMeta(icc=icc), overwrite)
-
-
-def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
-    """Write beside the target, then rename: nobody ever sees half a file.
-
-    Raises:
-        OutputError: the file exists, or cannot be written.
-    """
-    check_output(path, overwrite)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    write_picture(path, Stored(np.asarray(sheet(pictures))), overwrite)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from harmonize import __version__, device, filters, finish, region, strength, weights
+from harmonize.colors import top
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.home import hide
 from harmonize.inputs import Scene, load_scene
+from harmonize.masks import Mask
 from harmonize.memory import Memory
 from harmonize.optimize import Step
-from harmonize.outputs import with_meta
+from harmonize.outputs import write_result
 from harmonize.painter import Canvas, Painter
 from harmonize.pictures import Picture
+from harmonize.stored import Stored
+from harmonize.vips import Pixels
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
@@ -35,13 +40,26 @@ NOMINAL = 700
 class Result:
     """A finished run: the picture, how it was made, what it was made from.
 
-    `image` has the painting's size, mode, color profile and alpha; outside the loose mask its
-    pixels are the painting's. `record` can be written as JSON.
+    `picture` has the painting's size, depth, mode, color profile and alpha; outside the loose mask
+    its pixels are the painting's. `record` can be written as JSON.
     """
 
-    image: Image.Image
+    picture: Stored
     record: dict[str, Any]
     scene: Scene
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow, with 8 bits a channel."""
+        return self.picture.image
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the picture, and its record beside it.
+
+        Raises:
+            OutputError: a file exists, or cannot be written.
+        """
+        write_result(Path(path), self.picture, self.record, overwrite)
 
 
 def harmonize(
@@ -56,7 +74,7 @@ def harmonize(
     config: Config | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
-    on_picture: Callable[[Step, Image.Image], None] | None = None,
+    on_picture: Callable[[Step, Stored], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
     absolute_paths: bool = False,
@@ -66,11 +84,12 @@ def harmonize(
     Pictures are paths, PIL images, or arrays [H, W, C] (uint8, or float from 0 to 1); `mask` is
     white where the element is, of the patch's size, and may be left out when the patch has an
     alpha channel. Placement is as in `inputs.load_scene`. `on_start` receives what the run
-    computes with, before the first step; `on_step` every step, and may raise `StopRun` to keep
-    the picture so far; `on_picture` every `picture_every`-th step of the run and the picture so
-    far, at the painting's size but without the finish. With a `memory`, what this run has in
-    common with the next, network and painting, is kept there. The record names files in the
-    user's home as `~/…`, unless `absolute_paths` are asked for. Neither prints nor exits.
+    computes with, `warnings` and the `original` painting, before the first step; `on_step` every
+    step, and may raise `StopRun` to keep the picture so far; `on_picture` every `picture_every`-th
+    step of the run and the picture so far, at the painting's size but without the finish. With a
+    `memory`, what this run has in common with the next, network and painting, is kept there.
+    The record names files in the user's home as `~/…`, unless `absolute_paths` are asked for.
+    Neither prints nor exits.
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
@@ -103,6 +122,8 @@ def harmonize(
         "strength": level,
         "estimated": estimated,
         "size": max(working.tight.shape),
+        "warnings": list(scene.warnings),
+        "original": scene.original,
     }
     if on_start is not None:
         on_start(facts)
@@ -110,15 +131,14 @@ def harmonize(
 
     def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
         if on_picture is not None and next(steps) % picture_every == 0:
-            pixels = _paste(so_far(), working, full, scene, config, detail=0.0)
-            on_picture(step, with_meta(pixels, scene.meta))
+            on_picture(step, _paste(so_far(), working, full, scene, config, detail=0.0))
         if on_step is not None:
             on_step(step)
 
     key = (network_key, scene.hashes["painting"])
     painter = Painter(config, network, level, memory, key, watch)
     picture, logs, interrupted = painter.paint(working)
-    pixels = _finish(picture, working, full, scene, config)
+    finished = _finish(picture, working, full, scene, config)
     record = {
         **_versions(),
         "config": config.model_dump(mode="json"),
@@ -137,16 +157,18 @@ def harmonize(
         "passes": [asdict(log) for log in logs],
         "seconds": time.perf_counter() - began,
         "interrupted": interrupted,
+        "warnings": list(scene.warnings),
     }
     record = record if absolute_paths else hide(record)
-    return Result(with_meta(pixels, scene.meta), record, scene)
+    return Result(finished, record, scene)
 
 
 def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
-    def picture(pixels: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(pixels.copy()).to(place).permute(2, 0, 1).float() / 255
+    def picture(pixels: Pixels) -> Tensor:
+        whole = torch.from_numpy(pixels.astype(np.float32)).to(place)
+        return whole.permute(2, 0, 1) / top(pixels)
 
-    tight = torch.from_numpy(scene.tight).to(place)
+    tight = _unit(scene.tight, place)
     loose = loose_mask(scene, config.loose_sigma, place)
     return Canvas(picture(scene.painting), picture(scene.composite), tight, loose)
 
@@ -154,9 +176,13 @@ def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
 def loose_mask(scene: Scene, sigma: float, place: torch.device | None = None) -> Tensor:
     """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
     if scene.loose is not None:
-        return (torch.from_numpy(scene.loose).to(place) > 0.5).float()
-    tight = torch.from_numpy(scene.tight).to(place)
+        return (_unit(scene.loose, place) > 0.5).float()
+    tight = _unit(scene.tight, place)
     return region.loose(tight, sigma * max(tight.shape) / NOMINAL)
+
+
+def _unit(mask: Mask, place: torch.device | None) -> Tensor:
+    return torch.from_numpy(mask.astype(np.float32)).to(place) / 255
 
 
 def _working_scale(full: Canvas, config: Config) -> float:
@@ -171,10 +197,8 @@ def _style_level(painting: Tensor, config: Config) -> tuple[float, bool]:
     return float(config.strength), False
 
 
-def _finish(
-    picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config
-) -> NDArray[np.uint8]:
-    """The picture at the painting's own size, as stored: uint8 [H, W, 3]."""
+def _finish(picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config) -> Stored:
+    """The picture at the painting's own size, as stored."""
     steps = config.finish
     if steps.chroma:
         window = region.around(working.loose, config.margin)
@@ -193,7 +217,7 @@ def _finish(
 
 def _paste(
     picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config, *, detail: float
-) -> NDArray[np.uint8]:
+) -> Stored:
     """What changed of `picture` in the painting at its own size, with its `detail` there."""
     window = region.around(full.loose, config.margin)
     if working.tight.shape == full.tight.shape:
@@ -212,13 +236,14 @@ def _paste(
     part = filters.limit_chroma(part, filters.chroma_span(working.painting))
     sigma = config.finish.paste_sigma * max(full.tight.shape) / NOMINAL
     share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
-    pasted = torch.lerp(window.crop(full.painting), part, share)
-    pixels = scene.painting.copy()
-    changed = window.crop(full.loose).bool().cpu().numpy()
-    rounded = (pasted.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    view = pixels[window.top : window.bottom, window.left : window.right]
-    view[changed] = rounded[changed]
-    return pixels
+    changed = window.crop(full.loose).bool()
+    return scene.original.pasted(
+        part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
+        share.cpu().numpy(),
+        changed.cpu().numpy(),
+        top=window.top,
+        left=window.left,
+    )
 
 
 def _versions() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,13 @@ def announce(facts: dict[str, Any]) -> None:
         f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}",
         err=True,
     )
+    warn(facts.get("warnings", ()))
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Say what the user should know, a line each."""
+    for note in notes:
+        typer.echo(f"harmonize: warning: {' '.join(note.split())}", err=True)
 
 
 class Bars:

@@ -23,11 +23,12 @@ from harmonize import __version__
 from harmonize.config import Config, restore
 from harmonize.curves import Chart, chart
 from harmonize.errors import ConfigError, InputError
+from harmonize.files import check_output, write_file
 from harmonize.inputs import load_scene
-from harmonize.outputs import check_output, write_file
-from harmonize.pictures import read_srgb, to_profile
+from harmonize.pictures import read_srgb
 from harmonize.pipeline import loose_mask
 from harmonize.record import differences, flat, read_record, read_tree
+from harmonize.stored import eight_bits
 
 FULL = 1600  # pixels: long side of the largest picture
 MANY = 8  # runs shown at that size; more share the pixels of so many
@@ -177,6 +178,7 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
     view.seconds, view.strength = seconds, float(level["level"])
     if tree["interrupted"]:
         view.notes.append("Interrupted: the picture so far.")
+    view.notes += map(str, tree.get("warnings", ()))
     estimated = " (estimated)" if level["estimated"] else ""
     view.facts = [
         ("style level", f"{view.strength:.1f}{estimated}"),
@@ -233,10 +235,8 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
     except (InputError, TypeError, ValueError) as error:
         view.notes.append(f"The pictures that went in cannot be shown. {error}")
         return
-    icc = scene.meta.icc if scene.meta.mode == "RGB" else None
     painting, composite = (
-        to_profile(Image.fromarray(pixels), icc, None)
-        for pixels in (scene.painting, scene.composite)
+        Image.fromarray(eight_bits(pixels)) for pixels in (scene.painting, scene.composite)
     )
     view.before = store.add("Composite", composite)
     columns = np.flatnonzero(scene.tight.any(0))
@@ -244,7 +244,7 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
     view.pictures = [
         store.add("Painting", painting),
         view.before,
-        store.add("Mask", _gray(scene.tight)),
+        store.add("Mask", Image.fromarray(scene.tight)),
     ]
     try:
         settings = restore(record.config, (), f"record {path}")
@@ -252,8 +252,5 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
         view.notes.append(f"The loose mask cannot be shown. {error}")
         return
     loose = loose_mask(scene, settings.loose_sigma).numpy()
-    view.pictures.append(store.add("Loose mask", _gray(loose)))
-
-
-def _gray(mask: Any) -> Image.Image:
-    return Image.fromarray(np.rint(np.asarray(mask) * 255).astype(np.uint8))
+    shown = Image.fromarray(loose.astype(np.uint8) * np.uint8(255))
+    view.pictures.append(store.add("Loose mask", shown))

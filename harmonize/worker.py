@@ -11,7 +11,7 @@ from harmonize.errors import HarmonizeError
 from harmonize.jobs import Job
 from harmonize.memory import Memory
 from harmonize.optimize import Step
-from harmonize.outputs import write_result
+from harmonize.outputs import losses, write_result
 from harmonize.pipeline import harmonize
 
 
@@ -23,12 +23,16 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
     """
     began = time.monotonic()
     error = None
+
+    def on_start(facts: dict[str, Any]) -> None:
+        losses(job.output, facts["original"])  # refuses before the work what cannot be written
+
     try:
         asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
-        asked["absolute_paths"] = job.absolute_paths
-        result = harmonize(**asked, on_step=on_step, memory=memory)
+        asked |= {"absolute_paths": job.absolute_paths, "memory": memory}
+        result = harmonize(**asked, on_step=on_step, on_start=on_start)
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        write_result(job.output, result.image, result.scene.meta, result.record, overwrite=True)
+        write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:
         raise
     except HarmonizeError as known:

@@ -17,9 +17,10 @@ FACADE = {"__init__", "__main__"}
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
     "errors", "home", "kinds", "schema", "layers", "problems", "config", "file_schema",
-    "pictures", "inputs", "filters", "features", "weights", "device",
+    "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
+    "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
-    "fields", "strokes", "objective", "passes", "painter", "outputs", "record", "pipeline",
+    "fields", "strokes", "objective", "passes", "painter", "files", "outputs", "record", "pipeline",
     "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
     "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare",
     "commands.config",
@@ -33,20 +34,21 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "home", "pictures", "inputs", "outputs", "record", "curves", "frames", "progress",
-    "cli", "jobs", "listing", "pairs", "batch",
+    "errors", "home", "strips", "vips", "colors", "stored", "pictures", "masks", "placing",
+    "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
+    "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
 HOMES = {
     "PIL": {
-        "pictures", "inputs", "outputs", "frames", "pipeline", "report", "commands.compare",
-        "commands.run",
+        "stored", "pictures", "placing", "outputs", "frames", "pipeline", "report",
     },
     "jinja2": {"report"},
     "kornia": {"filters"},
-    "psutil": {"doctor"},
+    "psutil": {"doctor", "files"},
     "pydantic": {"kinds", "schema", "problems", "config"},
     "pydantic_core": {"kinds", "schema"},
+    "pyvips": {"vips"},
     "ray": {"cluster"},
     "safetensors": {"weights"},
     "torchvision": {"features", "weights"},
@@ -121,7 +123,7 @@ def test_every_package_used_is_known_here_and_declared() -> None:
     project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     for package in used - {"pydantic_core"}:
         name = {"PIL": "pillow", "yaml": "pyyaml"}.get(package, package)
-        assert f'"{name}>=' in project
+        assert f'"{name}>=' in project or f'"{name}[binary]>=' in project
 
 
 @pytest.mark.parametrize(

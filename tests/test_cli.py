@@ -20,6 +20,7 @@ import harmonize
 from harmonize import config, weights
 from harmonize.errors import StopRun, WeightsError
 from harmonize.inputs import load_scene
+from harmonize.stored import Stored
 
 Command = Callable[..., Outcome]
 
@@ -40,7 +41,8 @@ class Engine:
         keys = ("loose_mask", "at", "width", "scale")
         placed = {key: asked[key] for key in keys if key in asked}
         scene = load_scene(painting, patch, mask, **placed)
-        asked["on_start"]({"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96})
+        facts = {"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96}
+        asked["on_start"]({**facts, "warnings": scene.warnings, "original": scene.original})
         interrupted = False
         try:
             for index in (1, 2):
@@ -61,8 +63,7 @@ class Engine:
             "placement": {key: asked[key] for key in keys[1:]},
             "interrupted": interrupted,
         }
-        image = Image.fromarray(scene.composite)
-        return SimpleNamespace(image=image, record=record, scene=scene)
+        return SimpleNamespace(picture=Stored(scene.composite), record=record, scene=scene)
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ def bad_files(files: Path) -> Path:
         ("--at 0,0 --width 3 --scale 2", "--width or --scale, not both"),
         ("--set siez=3", "siez: unknown key; did you mean size?"),
         ("--set size=big", "got 'big'"),
-        ("--set keep=-1", "keep: expected a number above 0, 1e-12 to 1e12; got -1"),
+        ("--set keep=-1", "keep: expected a number from 1e-12 to 1e12; got -1"),
         ("--set keep", "expected key=value"),
         (
             "--size 12",
@@ -253,7 +254,7 @@ def bad_files(files: Path) -> Path:
         ),
         ("--size [", "--size: '[': the value is not YAML"),
         ("--strength 11", "or a number from 1 to 10; got 11"),
-        ("--keep 0", "keep: expected a number above 0, 1e-12 to 1e12; got 0.0"),
+        ("--keep 0", "keep: expected a number from 1e-12 to 1e12; got 0.0"),
         ("--seed -1", "seed: expected a whole number from 0 up, below 2^63; got -1"),
         ("--config nowhere", "nowhere: No such file"),
         ("--config wrong.yaml", "wrong.yaml: line 2: key 'size' is repeated"),

@@ -19,6 +19,7 @@ from PIL import Image
 import harmonize
 from harmonize import Config
 from harmonize.config import load
+from harmonize.stored import Stored
 from harmonize.weights import BUNDLED_SHA256
 
 HARMONIZE = Path(sysconfig.get_path("scripts")) / "harmonize"
@@ -172,9 +173,9 @@ def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
     seen: list[tuple[str, int]] = []
     pictures: list[np.ndarray] = []
 
-    def keep(step: harmonize.Step, picture: Image.Image) -> None:
+    def keep(step: harmonize.Step, picture: Stored) -> None:
         seen.append((step.pass_name, step.index))
-        pictures.append(np.asarray(picture))
+        pictures.append(np.asarray(picture.image))
 
     with Image.open(folder / "cutout.png") as cut:
         result = harmonize.harmonize(

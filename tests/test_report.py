@@ -90,7 +90,7 @@ def pixels(path: Path) -> np.ndarray:
 def test_the_page_shows_every_picture_of_the_run(folder: Path) -> None:
     page = page_of(folder)
     scene = load_scene(folder / "painting.png", folder / "cutout.png", at=(20, 30))
-    tight = (scene.tight * 255)[..., None].repeat(3, -1)
+    tight = scene.tight[..., None].repeat(3, -1)
     shown = {
         "Result: a.png": pixels(folder / "a.png"),
         "Composite: ": scene.composite,
@@ -100,8 +100,8 @@ def test_the_page_shows_every_picture_of_the_run(folder: Path) -> None:
     for alt, expected in shown.items():
         assert np.abs(page.picture(alt) - expected).mean() < 8, alt
     loose = page.picture("Loose mask of")[..., 0] > 127
-    assert loose[scene.tight > 0.5].all()
-    assert (scene.tight > 0.5).sum() < loose.sum() < loose.size / 2
+    assert loose[scene.tight > 127].all()
+    assert (scene.tight > 127).sum() < loose.sum() < loose.size / 2
 
 
 def test_the_page_tells_what_the_record_says(folder: Path) -> None:

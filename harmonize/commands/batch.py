@@ -16,9 +16,10 @@ import typer
 from harmonize.batch import Engine, Event, Outcome, is_done, run
 from harmonize.commands import option
 from harmonize.errors import InputError, OutputError
+from harmonize.files import check_output
 from harmonize.jobs import Draft, Job, check
 from harmonize.listing import read_listing
-from harmonize.outputs import check_output, record_path
+from harmonize.outputs import record_path
 from harmonize.pairs import read_folder
 from harmonize.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.record import record_beside

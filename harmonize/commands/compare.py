@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from harmonize.errors import InputError, OutputError
-from harmonize.inputs import ImageMeta
-from harmonize.outputs import check_output, picture_format, write_sheet
+from harmonize.files import check_output
+from harmonize.outputs import picture_format, write_sheet
 from harmonize.pictures import read_srgb
 from harmonize.record import differences, nameable, read_tree
 
@@ -45,7 +45,7 @@ def compare(
     _print("Inputs", differences(_inputs(a), _inputs(b)))
     _print("Placement", differences(a["placement"], b["placement"]))
     _print("Circumstances", differences(_circumstances(a), _circumstances(b)))
-    write_sheet(target, pictures, ImageMeta(), overwrite)
+    write_sheet(target, pictures, overwrite)
     typer.echo(target)
 
 

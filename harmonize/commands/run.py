@@ -12,21 +12,21 @@ import typer
 from harmonize.commands import option
 from harmonize.config import Config, load, restore
 from harmonize.errors import InputError, OutputError
+from harmonize.files import check_output
 from harmonize.frames import Keeper, check_folder
 from harmonize.outputs import (
-    check_output,
     default_output,
+    losses,
     picture_format,
     record_path,
     write_result,
     write_sheet,
 )
-from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce
+from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce, warn
 from harmonize.record import Record, read_record
+from harmonize.stored import Stored
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from harmonize.optimize import Step
     from harmonize.pipeline import Result
 
@@ -191,8 +191,8 @@ def run(
         check_folder(frames, stay, overwrite)
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every, absolute_paths)
-    keeper.keep_frame(result.image)
+    result = _compute(pictures, placement, settings, keeper, save_every, target, absolute_paths)
+    keeper.keep_frame(result.picture)
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
@@ -279,6 +279,7 @@ def _compute(
     settings: Config,
     keeper: Keeper,
     every: int | None,
+    target: Path,
     absolute_paths: bool,
 ) -> "Result":
     asked: dict[str, Any] = {**pictures, **placement, "config": settings}
@@ -286,16 +287,20 @@ def _compute(
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
+        def on_start(facts: dict[str, Any]) -> None:
+            announce(facts)
+            warn(losses(target, facts["original"]))
+
         def on_step(step: "Step") -> None:
             bars.show(step)
             interrupt.check()
 
-        def on_picture(_: "Step", image: "Image") -> None:
-            keeper.keep(image)
+        def on_picture(_: "Step", picture: "Stored") -> None:
+            keeper.keep(picture)
 
         if keeper.wanted:
             asked |= {"on_picture": on_picture, "picture_every": every or 1}
-        return harmonize(**asked, on_step=on_step, on_start=announce)
+        return harmonize(**asked, on_step=on_step, on_start=on_start)
 
 
 def _write(
@@ -307,10 +312,9 @@ def _write(
     replace: bool,
 ) -> None:
     """Write what a run leaves; `replace` says whether the picture may take a file's place."""
-    meta = result.scene.meta
-    write_result(target, result.image, meta, result.record, overwrite, replace=replace)
+    write_result(target, result.picture, result.record, overwrite, replace=replace)
     if board is not None:
-        write_sheet(board, [result.scene.composite, result.image], meta, overwrite)
+        write_sheet(board, [Stored(result.scene.composite).shown, result.picture.shown], overwrite)
     if page is not None:
         from harmonize.report import Entry, write_report
 

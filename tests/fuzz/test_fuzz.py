@@ -20,11 +20,10 @@ from fuzz.pictures import (
     SIZES,
     SUFFIXES,
     Drawn,
-    damages,
     drawings,
 )
 from fuzz.runs import QUICK, Run, ran
-from fuzz.texts import GARBAGE, files, trees
+from fuzz.texts import GARBAGE, files
 from harmonize import config, weights
 
 PAINTING = Drawn((48, 40))

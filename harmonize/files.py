@@ -1,0 +1,109 @@
+"""Bytes → a file, written whole or not at all.
+
+They go to a temporary file beside the target, which takes the target's name once it is on the disk.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from harmonize.errors import OutputError
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Find out before a long run whether a file could be written.
+
+    Raises:
+        OutputError: the file exists and `overwrite` is false, it is a folder or a device, its name
+            is too long, or its folder is missing or cannot be written to.
+    """
+    try:
+        kind = _kind(path)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+    if kind == stat.S_IFDIR:
+        raise OutputError(f"{path}: is a folder; give a file name")
+    if kind not in (0, stat.S_IFREG):
+        raise OutputError(f"{path}: is no ordinary file; give another name")
+    if kind and not overwrite:
+        raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+
+
+def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
+    """Write a file so that nobody ever sees half of it, whatever happens; links are followed.
+
+    What processes that died have left of earlier writes to the same file is removed.
+
+    Raises:
+        OutputError: the file exists, or cannot be written; what was there is still there.
+    """
+    check_output(path, overwrite)
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f"{_start(target)}{os.getpid()}.part")
+    try:
+        _sweep(target)
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(OSError):  # who may read the file stays as it was
+            shutil.copymode(target, part)
+        os.replace(part, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _kind(path: Path) -> int:
+    """The type of a file, links followed; 0 where there is none."""
+    try:
+        return stat.S_IFMT(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _start(target: Path) -> str:
+    """How the names of temporary files for a target begin on this machine; short for any target."""
+    host = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())[:40]
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{host}."
+
+
+def _sweep(target: Path) -> None:
+    """Remove temporary files for a target whose processes are gone."""
+    start = _start(target)
+    for name in os.listdir(target.parent):
+        number = name.removeprefix(start).removesuffix(".part")
+        if name == f"{start}{number}.part" and number.isdecimal():
+            with contextlib.suppress(OSError):
+                if not psutil.pid_exists(int(number)):
+                    os.unlink(target.parent / name)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk too, on systems that can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

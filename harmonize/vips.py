@@ -1,0 +1,175 @@
+"""libvips as functions on arrays: files of 16 bits a channel, colors between ICC profiles.
+
+A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). The library is loaded
+by the first call. Damaged files are errors, and nothing is kept between calls.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8 | np.uint16]
+
+SPACES = {"L": ("b-w", "grey16"), "RGB": ("srgb", "rgb16"), "CMYK": ("cmyk", "cmyk")}
+MODES = {space: mode for mode, spaces in SPACES.items() for space in spaces}
+CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
+PROFILE = "icc-profile-data"
+COLORS = {"intent": "relative", "black_point_compensation": True}
+LOADERS = {"PNG": "pngload_buffer", "TIFF": "tiffload_buffer"}
+SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "PNG": ("pngsave_buffer", {"compression": 6}),
+    "TIFF": ("tiffsave_buffer", {"compression": "lzw", "resunit": "inch"}),
+}
+
+
+def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
+    """Decode a `PNG` or `TIFF`, upright: its pixels, their mode, and alpha [H, W] or None.
+
+    Lab comes out as RGB in sRGB, of 16 bits.
+
+    Raises:
+        ValueError: the file is damaged, or holds what is not known here.
+        MemoryError: there is no room for it.
+    """
+    with _errors() as vips:
+        image = getattr(vips.Image, LOADERS[kind])(data, fail_on="error").autorot()
+        if image.interpretation in ("lab", "labq", "labs"):
+            image = image.colourspace("lab").icc_export(output_profile="srgb", depth=16)
+        mode = MODES.get(image.interpretation)
+        if mode is None or image.format not in ("uchar", "ushort"):
+            raise ValueError(f"{image.interpretation} of {image.format} values")
+        whole = _picture(image)
+    count = CHANNELS[mode]
+    if whole.shape[2] <= count:
+        return _flat(whole), mode, None
+    pixels = np.ascontiguousarray(whole[..., :count])
+    return _flat(pixels), mode, np.ascontiguousarray(whole[..., count])
+
+
+def size(data: bytes, kind: str) -> tuple[int, int]:
+    """Return the width and height that the header of a `PNG` or `TIFF` says.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with _errors() as vips:
+        image = getattr(vips.Image, LOADERS[kind])(data)
+        return image.width, image.height
+
+
+def encode(
+    pixels: Pixels,
+    mode: str,
+    alpha: Pixels | None,
+    kind: str,
+    icc: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> bytes:
+    """Return a picture as a `PNG` or `TIFF` (no CMYK in the first).
+
+    Raises:
+        ValueError: it cannot be written so.
+        MemoryError: there is no room for it.
+    """
+    saver, options = SAVERS[kind]
+    with _errors():
+        image = _image(pixels, mode)
+        if alpha is not None:
+            image = image.bandjoin(_image(alpha, "L"))
+        if dpi:
+            image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
+        data: bytes = getattr(_with_profile(image, icc), saver)(**options)
+        return data
+
+
+def to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
+    """Convert a picture from its profile to sRGB [H, W, 3] of the same depth.
+
+    A profile that cannot be read counts as sRGB, or as its like for grays and CMYK.
+
+    Raises:
+        ValueError: it cannot be converted.
+        MemoryError: there is no room for it.
+    """
+    with _errors():
+        connected = _with_profile(_image(pixels, mode), icc).icc_import(embedded=True, **COLORS)
+        depth = pixels.dtype.itemsize * 8
+        return _picture(connected.icc_export(output_profile="srgb", depth=depth, **COLORS))
+
+
+def from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
+    """Convert sRGB [H, W, 3] to a profile: uint16 [H, W] or [H, W, C].
+
+    Raises:
+        ValueError: the profile cannot be read, or tells no way to it.
+        MemoryError: there is no room for it.
+    """
+    with _errors():
+        connected = _image(pixels, "RGB").icc_import(input_profile="srgb", **COLORS)
+        return _flat(_picture(_with_profile(connected, icc).icc_export(depth=16, **COLORS)))
+
+
+def lab_to_srgb(lab: NDArray[np.float32]) -> Pixels:
+    """Convert CIE Lab [H, W, 3] (D50, L from 0 to 100) to sRGB uint8 [H, W, 3]."""
+    with _errors() as vips:
+        height, width, _ = lab.shape
+        data = np.ascontiguousarray(lab)
+        image = vips.Image.new_from_memory(data, width, height, 3, "float")
+        image = image.copy(interpretation="lab")
+        return _picture(image.icc_export(output_profile="srgb", depth=8, **COLORS))
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    import pyvips
+
+    pyvips.cache_set_max(0)
+    return pyvips
+
+
+@contextmanager
+def _errors() -> Iterator[Any]:
+    """The library; its errors leave as `ValueError` and `MemoryError`."""
+    vips = _library()
+    try:
+        yield vips
+    except vips.Error as error:
+        said = " ".join(str(error).split())
+        if "out of memory" in said or "unable to allocate" in said:
+            raise MemoryError(said) from error
+        raise ValueError(said) from error
+
+
+def _image(pixels: Pixels, mode: str) -> Any:
+    """The array as an image of the library; it must live as long as the image does."""
+    height, width = pixels.shape[:2]
+    wide = pixels.dtype == np.uint16
+    image = _library().Image.new_from_memory(
+        np.ascontiguousarray(pixels),
+        width,
+        height,
+        1 if pixels.ndim == 2 else pixels.shape[2],
+        "ushort" if wide else "uchar",
+    )
+    return image.copy(interpretation=SPACES[mode][wide])
+
+
+def _with_profile(image: Any, icc: bytes | None) -> Any:
+    image = image.copy()
+    if icc:
+        image.set_type(_library().GValue.blob_type, PROFILE, icc)
+    return image
+
+
+def _picture(image: Any) -> Pixels:
+    shape = (image.height, image.width, image.bands)
+    depth = np.uint8 if image.format == "uchar" else np.uint16
+    return np.frombuffer(image.write_to_memory(), depth).reshape(shape)
+
+
+def _flat(pixels: Pixels) -> Pixels:
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
