@@ -5,6 +5,7 @@ Only formats in `SAFE` are opened: the others start programs, or are no pictures
 
 import hashlib
 import io
+import logging
 import os
 import stat
 import warnings
@@ -32,8 +33,10 @@ SAFE = (
 MANY = ("PNG", "GIF", "WEBP", "AVIF", "TIFF")  # formats in which more pictures may follow the first
 LARGEST = 1 << 31  # bytes of a file
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-ORIENTATION, BITS = 0x0112, 258  # tags of EXIF and TIFF
+ORIENTATION = 0x0112  # tag of EXIF
 NOTHING = np.empty((0, 0), np.uint8)
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def open_picture(role: str, picture: Picture) -> Source:
     """
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     data = None if path is None else read_bytes(where, path)
     with _readable(where):
         if data is not None:
@@ -155,8 +158,8 @@ def _too_large(where: str) -> InputError:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _decoded(data: bytes) -> tuple[Stored, tuple[str, ...]]:
-    """Decode the first picture of a file, and say what was left."""
+def _decoded(data: bytes) -> tuple[Stored, list[str]]:
+    """Decode the first picture of a file, and say what was left or changed."""
     Image.init()
     try:
         image = Image.open(io.BytesIO(data), formats=[kind for kind in SAFE if kind in Image.OPEN])
@@ -164,15 +167,17 @@ def _decoded(data: bytes) -> tuple[Stored, tuple[str, ...]]:
         if not data.startswith(TIFFS):
             raise
         _check_size(vips.size(data, "TIFF"))  # a layout that Pillow does not know
-        return _deep(data, "TIFF", Stored(NOTHING, format="TIFF")), ()
-    kind, count = image.format or "", _count(image)
-    notes = (f"holds {count} pictures; only the first is used",) if count > 1 else ()
+        return _by_vips(data, Stored(NOTHING, format="TIFF")), []
+    count, notes = _count(image), []
+    if count > 1:
+        notes.append(f"holds {count} pictures; only the first is used")
     if image.mode == "F":
-        notes += ("its floating values are turned to 16 bits",)
-    if _is_deep(image, data):
-        return _deep(data, kind, _labels(image)), notes
+        notes.append("its floating values are turned to 16 bits")
+    labels = _labels(image)
+    if _is_for_vips(image, data):
+        return _by_vips(data, labels), notes
     image.load()
-    return replace(_from_image(image), format=kind), notes
+    return replace(_from_image(image), format=labels.format), notes
 
 
 def _count(image: Image.Image) -> int:
@@ -184,17 +189,15 @@ def _count(image: Image.Image) -> int:
         return 1
 
 
-def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Whether a file has 16 bits a channel, of which Pillow would keep 8 where it has colors."""
+def _is_for_vips(image: Image.Image, data: bytes) -> bool:
+    """Whether Pillow would lose half of 16 bits, or complain of a TIFF on the error stream."""
     if image.format == "PNG":
         return data[24] == 16
-    if image.format != "TIFF" or image.mode == "I":  # I: with a sign
-        return False
-    return 16 in tuple(getattr(image, "tag_v2", {}).get(BITS, ()))
+    return image.format == "TIFF" and image.mode not in ("I", "F", "LAB")
 
 
-def _deep(data: bytes, kind: str, labels: Stored) -> Stored:
-    pixels, mode, alpha = vips.read(data, kind)
+def _by_vips(data: bytes, labels: Stored) -> Stored:
+    pixels, mode, alpha = vips.read(data, labels.format or "")
     return replace(labels, pixels=pixels, mode=mode, alpha=None if mode == "CMYK" else alpha)
 
 
@@ -218,14 +221,14 @@ def _dpi(dpi: Any) -> tuple[float, float] | None:
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
-def _usable(stored: Stored) -> tuple[Stored, tuple[str, ...]]:
+def _usable(stored: Stored) -> tuple[Stored, list[str]]:
     """Keep a profile if colors can go there and back; say so if not."""
     icc, mode = stored.icc, stored.mode
     if icc is None or (colors.fits(icc, mode) and colors.reachable(icc, mode)):
-        return stored, ()
+        return stored, []
     if not colors.fits(icc, mode) or colors.is_srgb(icc, mode):
-        return replace(stored, icc=None), ("its color profile cannot be used and is left out",)
-    return stored.in_srgb(), ("its color profile leads one way only; it is turned to sRGB",)
+        return replace(stored, icc=None), ["its color profile cannot be used and is left out"]
+    return stored.in_srgb(), ["its color profile leads one way only; it is turned to sRGB"]
 
 
 # --- PIL images -----------------------------------------------------------------------------------
