@@ -13,10 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from harmonize import filters, region
+from harmonize.canvas import Canvas
 from harmonize.colors import top
 from harmonize.config import Config, load
 from harmonize.inputs import load_scene
-from harmonize.painter import Canvas
+from harmonize.pipeline import canvas_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 LONG = 700  # long side at which pictures are measured, unless a size is given
@@ -120,16 +121,8 @@ def to_image(picture: Tensor) -> Image.Image:
 
 
 def canvas(case: Case, config: Config) -> Canvas:
-    """The case as a run of `config` sees it at its working size."""
-    scene = load_scene(**case.inputs)
-    tight = torch.from_numpy(scene.tight).float() / 255
-    long = max(tight.shape)
-    if scene.loose is None:
-        loose = region.loose(tight, config.loose_sigma * long / LONG)
-    else:
-        loose = (torch.from_numpy(scene.loose) > 127).float()
-    full = Canvas(to_tensor(scene.painting), to_tensor(scene.composite), tight, loose)
-    return full.at(1.0 if config.size == "native" else min(1.0, config.size / long))
+    """The case as a run of `config` sees it."""
+    return canvas_of(load_scene(**case.inputs), config)
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:
@@ -151,7 +144,7 @@ def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> 
 
 def box(mask: Tensor, margin: int = 40) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is white in `mask` [H, W], with `margin` pixels around."""
-    window = region.around(mask, margin)
+    window = region.around(mask.numpy(), margin)
     return window.left, window.top, window.right, window.bottom
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,11 +17,12 @@ from benchmarks import report
 from benchmarks.cases import LONG, Case, Options, canvas, find_cases, sample
 from benchmarks.quality import network
 from benchmarks.report import Row
-from harmonize import Config, StopRun, filters, harmonize, losses, passes, region
+from harmonize import Config, StopRun, harmonize, losses, passes
+from harmonize.canvas import Canvas, Painted, View, scaled
 from harmonize.features import VGG19
-from harmonize.fields import Painting
 from harmonize.objective import PassObjective
-from harmonize.painter import Canvas
+from harmonize.pipeline import working_view
+from harmonize.study import Study
 
 REDUCED = 256  # long side at which the paper's schedule is run
 TIMED = 4  # its steps a pass at full size, of which the first is not counted
@@ -57,6 +59,11 @@ class Watch:
     _passes: list[PassObjective] = field(default_factory=list)
     _calls: int = 0
     _due: float = 1.0
+
+    @cached_property
+    def view(self) -> View:
+        """What the judge sees."""
+        return working_view(self.full, self.config)
 
     def seconds(self) -> float:
         """Since the run began, without the time spent in the judge."""
@@ -105,53 +112,49 @@ class Watch:
         self._away += time.perf_counter() - entered
 
     def _picture(self, objective: PassObjective, image: Tensor) -> Tensor:
-        """The whole canvas at the working size, with what the pass shows in its window."""
+        """What the judge's window shows of the picture that the pass is at."""
         settings = list(self.config.passes.values())[len(self._passes) - 1]
-        here = self.full.at(settings.scale)
-        whole = self.config.region == "canvas"
-        window = (
-            region.canvas(here.loose) if whole else region.around(here.loose, self.config.margin)
-        )
+        margin = None if self.config.region == "canvas" else self.config.margin
+        here = self.full.view(scaled(self.view.shape, settings.scale), margin)
         shown = torch.lerp(objective.frame, image.clamp(0, 1), objective.mask)
-        painted = window.paste(here.painting, shown)
-        return filters.resize(painted, self.full.tight.shape).clamp(0, 1)
+        return Painted(here, shown).seen(self.view)
 
 
-def common_objective(full: Canvas, vgg: VGG19) -> Callable[[Tensor], float]:
-    """A picture at the size of `full` → the one objective that both runs are judged by."""
+def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
+    """A picture in the view's window → the one objective that both runs are judged by."""
     weights = [f"passes.refine.terms.{name}.weight={value}" for name, value in COMMON.items()]
     config = Options(None, Path(), None).config("paper", "passes.refine.balance=loss", *weights)
     settings = config.passes["refine"]
-    window = region.around(full.loose, config.margin)
-    composite = window.crop(full.composite)
-    tv = losses.total_variation_weight(float(losses.noise(full.painting)))
+    tv = losses.total_variation_weight(float(losses.noise(view.painting.bands())))
     with torch.no_grad():
-        features = vgg(full.painting[None], passes.taps_of(settings))
-        painting, mask = Painting(full.painting, features), window.crop(full.loose)
         matched = passes.match(
-            settings, vgg, image=composite, painting=painting, mask=mask, level=5.0
+            settings,
+            vgg,
+            image=view.composite,
+            painting=Study(view.painting, vgg, config.tile),
+            mask=view.loose,
+            level=5.0,
         )
         objective = passes.build(
             settings,
             vgg,
-            start=composite,
+            start=view.composite,
             matched=matched,
-            composite=composite,
-            painting=painting,
-            frame=window.crop(full.painting),
-            mask=mask,
+            composite=view.composite,
+            painting=view.painting,
+            frame=view.frame,
+            mask=view.loose,
             balance=passes.Balance(5.0, 1.0, tv),
         )
-    return lambda picture: float(
-        sum(map(float, EVALUATE(objective, window.crop(picture)).values()))
-    )
+    return lambda picture: float(sum(map(float, EVALUATE(objective, picture).values())))
 
 
 def race(case: Case, options: Options) -> tuple[list[Row], list[Row], dict[str, Any]]:
     """Both at the reduced size: their times, the crossings, the curves."""
     configs = {name: options.config(name, size=REDUCED) for name in ("default", "paper")}
     full = canvas(case, configs["default"])
-    judge = common_objective(full, network())
+    seen = working_view(full, configs["default"])
+    judge = common_objective(seen, network())
     ours = Watch(configs["default"], full, judge)
     whole = {"default": ours.run(case)}
     target = ours.curve[-1][2]
@@ -161,7 +164,7 @@ def race(case: Case, options: Options) -> tuple[list[Row], list[Row], dict[str, 
     print(f"  paper: {whole['paper']:.1f} s to {paper.curve[-1][2]:.4f}", flush=True)
     watches = {"default": ours, "paper": paper}
     times = [_times(name, watch, whole[name]) for name, watch in watches.items()]
-    start = judge(full.composite)
+    start = judge(seen.composite)
     crossings = [
         _crossing(share, start + share * (target - start), ours, paper)
         for share in (0.5, 0.8, 0.9, 1.0)

@@ -16,19 +16,8 @@ import yaml
 from pydantic import Field as Limit
 from pydantic import ValidationError
 
+from harmonize import kinds
 from harmonize.errors import ConfigError
-from harmonize.kinds import (
-    Natural,
-    PassName,
-    Positive,
-    Seed,
-    Sigma,
-    Size,
-    Strength,
-    Text,
-    is_number,
-    one_of,
-)
 from harmonize.layers import (
     FLOAT,
     LONGEST,
@@ -42,15 +31,11 @@ from harmonize.layers import (
     show,
 )
 from harmonize.problems import blamed, describe, last_word, nearest
-from harmonize.schema import Field, Finish, Histogram, Pass, Settings, at_level
+from harmonize.schema import Finish, Pass, Settings, at_level
 
 __all__ = [
     "LEVELS",
     "Config",
-    "Field",
-    "Finish",
-    "Histogram",
-    "Pass",
     "about",
     "annotated",
     "at_level",
@@ -68,29 +53,31 @@ LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 class Config(Settings):
     """All settings of a run."""
 
-    size: Size
+    size: kinds.Size
     """Long side of the painting at work, in pixels; native: its own. Never enlarged."""
-    strength: Strength
+    strength: kinds.Strength
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
-    keep: Positive
+    keep: kinds.Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
-    seed: Seed
+    seed: kinds.Seed
     """Seeds the random numbers."""
-    device: Text
+    device: kinds.Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
-    weights: Text
+    weights: kinds.Text
     """The network's weights: oxford, torchvision or a file."""
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], one_of("auto", "float32", "bfloat16")
+        Literal["auto", "float32", "bfloat16"], kinds.one_of("auto", "float32", "bfloat16")
     ]
     """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
-    loose_sigma: Sigma
+    loose_sigma: kinds.Sigma
     """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
-    region: Annotated[Literal["patch", "canvas"], one_of("patch", "canvas")]
+    region: Annotated[Literal["patch", "canvas"], kinds.one_of("patch", "canvas")]
     """Work around the patch only, or on the whole canvas."""
-    margin: Natural
+    margin: kinds.Natural
     """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
-    passes: Annotated[dict[PassName, Pass], Limit(min_length=1)]
+    tile: kinds.Tile
+    """Side of the tiles in which the painting is studied, in pixels; smaller: less memory."""
+    passes: Annotated[dict[kinds.PassName, Pass], Limit(min_length=1)]
     """The optimizations by name, in their order; null removes one."""
     finish: Finish
     """What happens after the last pass."""
@@ -332,7 +319,7 @@ def _merge(base: Tree, over: Tree) -> Tree:
 
 def _by_name(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(key, str) and not is_number(key) for key in value
+        isinstance(key, str) and not kinds.is_number(key) for key in value
     )
 
 

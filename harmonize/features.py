@@ -60,6 +60,11 @@ def depth(tap: str) -> int:
     return next(i for i, layer in enumerate(LAYOUT, start=1) if layer.tap == tap)
 
 
+def reach(tap: str) -> int:
+    """How far an activation at `tap` sees, in pixels beyond its own cell."""
+    return sum(layer.stride for layer in LAYOUT[: depth(tap)])
+
+
 class VGG19:
     """The network up to `relu5_1`, frozen.
 
@@ -105,11 +110,12 @@ class VGG19:
         for layer, (weight, bias) in zip(LAYOUT[:deepest], self._weights[:deepest], strict=True):
             if layer.pool_before:
                 x = F.max_pool2d(x, 2)
+            # In place, and no name for what has been used: half the memory of a large picture.
             if self.padding == "replicate":
-                x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
+                x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+                x = F.conv2d(x, weight, bias).relu_()
             else:
-                x = F.conv2d(x, weight, bias, padding=1)
-            x = F.relu(x)
+                x = F.conv2d(x, weight, bias, padding=1).relu_()
             if layer.tap in wanted:
                 found[layer.tap] = x[0].float()
         return {tap: found[tap] for tap in taps}

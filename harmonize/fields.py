@@ -12,18 +12,7 @@ from harmonize import matching
 from harmonize.features import STRIDE, carry_mask
 from harmonize.filters import resize, to_opponent
 from harmonize.schema import Field, at_level
-
-
-@dataclass(frozen=True)
-class Painting:
-    """The painting at one scale: its pixels [3, H, W] (0 to 1) and activations at its taps."""
-
-    image: Tensor
-    features: Mapping[str, Tensor]
-
-    def at(self, tap: str, field: Tensor) -> Tensor:
-        """Activations [C, n] at the flat indices of `field` [n]."""
-        return self.features[tap].flatten(1)[:, field]
+from harmonize.study import Study
 
 
 @dataclass(frozen=True)
@@ -39,13 +28,18 @@ class Site:
 class Match:
     """An image [3, H, W] matched to the painting: its activations, where the terms count, fields.
 
-    Each by tap; a field holds flat indices into the painting's grid, one a position.
+    Each by tap; a field holds flat indices into the painting's grid, one a position. `references`
+    are the painting's activations [C, m] at the places that a field uses, each once (paper, section
+    4.2: one smooth patch of sky is kept from ruling the statistics), `uses` [n] says which of them
+    a position has taken.
     """
 
     image: Tensor
     features: Mapping[str, Tensor]
     where: Mapping[str, Site]
     fields: Mapping[str, Tensor]
+    references: Mapping[str, Tensor]
+    uses: Mapping[str, Tensor]
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
@@ -68,7 +62,7 @@ def match(
     settings: Field,
     image: Tensor,
     features: Mapping[str, Tensor],
-    painting: Painting,
+    painting: Study,
     where: Mapping[str, Site],
     taps: Sequence[str],
     level: float,
@@ -81,30 +75,32 @@ def match(
     of its own takes the nearest one's as coarse or coarser, carried.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
+    luma = at_level(settings.guide_luma, level)
+    chroma = at_level(settings.guide_chroma, level)
     fields: dict[str, Tensor] = {}
     for tap in roots:
-        site, reference = where[tap], painting.features[tap]
-        guides = None
-        luma = at_level(settings.guide_luma, level)
-        chroma = at_level(settings.guide_chroma, level)
+        site, own, its = where[tap], None, None
         if luma or chroma:
-            guides = (
-                _guide(image, site.shape, luma, chroma),
-                _guide(painting.image, reference.shape[1:], luma, chroma),
-            )
-        field = matching.nearest(features[tap], reference, site.positions, guides=guides)
+            own = _guide(resize(image, site.shape), luma, chroma)
+            its = _guide(painting.painting.resized(painting.grid(tap)), luma, chroma)
+        parts = painting.parts(tap, guide=its)
+        field = matching.nearest(features[tap], parts, site.positions, guide=own)
         if settings.kind == "coherent":
-            colors = resize(painting.image, reference.shape[1:])
+            colors = painting.painting.resized(painting.grid(tap))
             field = matching.coherent(field, site.positions, site.shape, colors)
         fields[tap] = field
     for tap in taps:
         if tap not in fields:
             fields[tap] = _carried(tap, roots, fields, where, painting)
-    return Match(image, features, where, fields)
+    places: dict[str, Tensor] = {}
+    uses: dict[str, Tensor] = {}
+    for tap in taps:
+        places[tap], uses[tap] = torch.unique(fields[tap], return_inverse=True)
+    return Match(image, features, where, fields, painting.gather(places), uses)
 
 
-def _guide(image: Tensor, shape: Sequence[int], luma: float, chroma: float) -> Tensor:
-    opponent = to_opponent(resize(image, shape))
+def _guide(image: Tensor, luma: float, chroma: float) -> Tensor:
+    opponent = to_opponent(image)
     scale = [luma / 3] + [chroma / 2] * 2
     return opponent * opponent.new_tensor(scale).sqrt().view(3, 1, 1)
 
@@ -114,7 +110,7 @@ def _carried(
     roots: Sequence[str],
     fields: Mapping[str, Tensor],
     where: Mapping[str, Site],
-    painting: Painting,
+    painting: Study,
 ) -> Tensor:
     coarser = [root for root in roots if STRIDE[root] >= STRIDE[tap]]
     root = min(coarser, key=lambda name: STRIDE[name])
@@ -122,9 +118,9 @@ def _carried(
         fields[root],
         where[root].positions,
         where[root].shape,
-        painting.features[root].shape[1:],
+        painting.grid(root),
         where[tap].positions,
         where[tap].shape,
-        painting.features[tap].shape[1:],
+        painting.grid(tap),
         STRIDE[root] // STRIDE[tap],
     )

@@ -29,12 +29,12 @@ def from_opponent(image: Tensor) -> Tensor:
     return torch.einsum("ji,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
-def chroma_span(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest opponent chroma of `image` [3, H, W], two of [2, 1, 1] each.
+def chroma_span(colors: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest opponent chroma of `colors` [3, n], two of [2, 1, 1] each.
 
     The outermost thousandth at either end does not count.
     """
-    chroma = to_opponent(image)[1:].flatten(1).sort(1).values
+    chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
     edge = chroma.shape[1] // 1000
     return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
 

@@ -6,12 +6,16 @@ Luan et al. (2018), section 5 and the authors' released post-processing.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize import filters, matching
+from harmonize.canvas import View
+from harmonize.raster import AREA, Raster
 from harmonize.region import Window
 
 # Places of the painting that a patch is compared with.
@@ -29,33 +33,33 @@ def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Te
 
 
 def patch_field(
-    image: Tensor, painting: Tensor, mask: Tensor, *, size: int, stride: int
+    image: Tensor, painting: Raster, mask: Tensor, *, size: int, stride: int
 ) -> tuple[Tensor, Tensor]:
-    """Nearest `size` × `size` patches of `painting` [3, H, W] for `image` [3, h, w], by color.
+    """Nearest `size` × `size` patches of `painting` for `image` [3, h, w], by color.
 
-    Asked for on every `stride`-th row and column under `mask` [h, w]. Looked for first on every
-    n-th of the painting's, about `CANDIDATES` in all, so that the wait is the patch's and not the
-    painting's; then around the best. Returns (positions, field), flat indices into the two
-    pictures.
+    Asked for on every `stride`-th row and column, where any pixel up to the next is under `mask`
+    [h, w]. Looked for first on every n-th of the painting's, about `CANDIDATES` in all, so that the
+    wait is the patch's and not the painting's; then around the best. Returns (positions, field),
+    flat indices into the two pictures.
     """
-    h, w = mask.shape
-    asked = torch.zeros_like(mask, dtype=torch.bool)
-    asked[::stride, ::stride] = mask[::stride, ::stride] > 0
-    positions = torch.nonzero(asked.flatten())[:, 0]
-    big_h, big_w = painting.shape[1:]
+    w = mask.shape[1]
+    cells = F.max_pool2d(mask[None], stride, ceil_mode=True)[0]
+    y, x = torch.nonzero(cells > 0, as_tuple=True)
+    positions = y * stride * w + x * stride
+    big_h, big_w = painting.shape
     half = size // 2
     step = math.ceil((big_h * big_w / CANDIDATES) ** 0.5)
     first = -(-half // step) * step
     up, left = min(first, (big_h - 1) // 2), min(first, (big_w - 1) // 2)
-    ys = torch.arange(up, max(big_h - half, up + 1), step, device=painting.device)
-    xs = torch.arange(left, max(big_w - half, left + 1), step, device=painting.device)
+    ys = torch.arange(up, max(big_h - half, up + 1), step, device=mask.device)
+    xs = torch.arange(left, max(big_w - half, left + 1), step, device=mask.device)
     candidates = (ys[:, None] * big_w + xs).flatten()
     return positions, matching.nearest_patches(image, painting, positions, candidates, size=size)
 
 
 def patch_vote(
     image: Tensor,
-    painting: Tensor,
+    painting: Raster,
     mask: Tensor,
     *,
     size: int,
@@ -75,7 +79,7 @@ def patch_vote(
         positions,
         mask.shape,
         width=mask.shape[1],
-        reference_width=painting.shape[2],
+        reference_width=painting.shape[1],
         stride=1,
         size=size,
     )
@@ -85,69 +89,120 @@ def patch_vote(
 
 
 def enlarge(
-    picture: Tensor,
-    painting: Tensor,
-    original: Tensor,
-    mask: Tensor,
+    image: Tensor,
+    view: View,
+    original: Raster,
     window: Window,
     *,
     amount: float,
     size: int = 7,
     stride: int = 2,
 ) -> Tensor:
-    """`picture` [3, h, w] at the size of `original`, inside `window` of it, with brush detail.
+    """`image` [3, h, w] of the view's window at the size of `original`: `window` of that.
 
-    `painting` is `original` [3, H, W] shrunk to the picture's size, `mask` [h, w] where the
-    picture differs from it. What shrinking took from the painting, `original` less the enlarged
-    `painting`, is brought back under the mask times `amount` from the places whose `size` ×
-    `size` patches are nearest. Time and memory grow with the window.
+    The view shows `original` shrunk. What shrinking took from the painting, the original less the
+    enlarged painting of the view, is brought back under the view's mask times `amount` from the
+    places whose `size` × `size` patches are nearest. Time grows with the window.
     """
-    h, w = mask.shape
-    big_h, big_w = original.shape[1:]
-    rows = torch.arange(window.top, window.bottom, device=mask.device)
-    columns = torch.arange(window.left, window.right, device=mask.device)
+    details: Details | None = None
+    if amount > 0 and bool((view.loose > 0).any()):
+        positions, field = patch_field(image, view.painting, view.loose, size=size, stride=stride)
+        details = Details(view, original, positions, field, stride)
+    rows = max(1, AREA // 4 // (window.right - window.left))
+    bands = []
+    for top in range(window.top, window.bottom, rows):
+        bottom = min(top + rows, window.bottom)
+        y, x = _coordinates(Window(top, window.left, bottom, window.right), view, original)
+        here = y - view.window.top, x - view.window.left
+        band = _sample(image, *here)
+        if details is not None:
+            band += amount * _sample(view.loose[None], *here)[0] * details.at(y, x)
+        bands.append(band.clamp(0, 1))
+    return torch.cat(bands, dim=1)
+
+
+def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, Tensor]:
+    """Where the original's pixels in `window` lie at the view's scale: y and x [h, w]."""
+    (h, w), (big_h, big_w) = view.shape, original.shape
+    rows = torch.arange(window.top, window.bottom, device=view.loose.device)
+    columns = torch.arange(window.left, window.right, device=view.loose.device)
     # Pixel centers: native p ↔ working (p + ½) · h/H − ½.
     y = ((rows + 0.5) * h / big_h - 0.5)[:, None].expand(-1, len(columns))
     x = ((columns + 0.5) * w / big_w - 0.5)[None].expand(len(rows), -1)
-    result = _sample(picture, y, x)
-    if amount == 0 or not bool((mask > 0).any()):
-        return result.clamp(0, 1)
-    positions, field = patch_field(picture, painting, mask, size=size, stride=stride)
-    cells = (-(-h // stride), -(-w // stride))
-    cell = positions // w // stride * cells[1] + positions % w // stride
-    parent = matching.nearest_known(cell, cells)
-    move_y = (field // w - positions // w).float()
-    move_x = (field % w - positions % w).float()
-    total = torch.zeros_like(result)
-    corners: list[tuple[Tensor, Tensor]] = []
-    base_y, base_x = (y / stride).floor(), (x / stride).floor()
-    for dy in (0, 1):
-        for dx in (0, 1):
-            weight = (1 - (y / stride - base_y - dy).abs()) * (1 - (x / stride - base_x - dx).abs())
-            cy = (base_y + dy).clamp(0, cells[0] - 1).long()
-            cx = (base_x + dx).clamp(0, cells[1] - 1).long()
-            origin = parent[cy * cells[1] + cx]
-            there_y = (y + move_y[origin]).clamp(0, h - 1)
-            there_x = (x + move_x[origin]).clamp(0, w - 1)
-            native_y = ((there_y + 0.5) * big_h / h - 0.5).round().clamp(0, big_h - 1)
-            native_x = ((there_x + 0.5) * big_w / w - 0.5).round().clamp(0, big_w - 1)
-            sharp = original[:, native_y.long(), native_x.long()]
-            soft = _sample(
-                painting,
-                (native_y + 0.5) * h / big_h - 0.5,
-                (native_x + 0.5) * w / big_w - 0.5,
-            )
-            total += weight * (sharp - soft)
-            corners.append((weight, native_y * big_w + native_x))
-    # An average of unlike details is weaker than any of them: divided by the root of the summed
-    # products of the weights of corners that are the same place, it is as strong.
-    power = torch.zeros_like(y)
-    for one, here in corners:
-        for other, there in corners:
-            power += one * other * (here == there)
-    inside = _sample(mask[None], y, x)[0]
-    detail = total / power.sqrt().clamp_min(1e-6)
-    return (result + amount * inside * detail).clamp(0, 1)
+    return y, x
+
+
+@dataclass(frozen=True)
+class Details:
+    """What shrinking took from the painting at the places that an image's patches are nearest to.
+
+    `positions` [n] are those of every `stride`-th row and column in the view's window, `field` [n]
+    their places in the view's painting.
+    """
+
+    view: View
+    original: Raster
+    positions: Tensor
+    field: Tensor
+    stride: int
+
+    def at(self, y: Tensor, x: Tensor) -> Tensor:
+        """The detail [3, H, W] for pixels at the view's coordinates `y` and `x` [H, W]."""
+        (h, w), (big_h, big_w) = self.view.shape, self.original.shape
+        total = torch.zeros(3, *y.shape, device=y.device)
+        corners: list[tuple[Tensor, Tensor]] = []
+        cy = (y - self.view.window.top) / self.stride
+        cx = (x - self.view.window.left) / self.stride
+        for dy in (0, 1):
+            for dx in (0, 1):
+                weight = (1 - (cy - cy.floor() - dy).abs()) * (1 - (cx - cx.floor() - dx).abs())
+                down, right = self._moves(cy.floor() + dy, cx.floor() + dx)
+                there_y, there_x = (y + down).clamp(0, h - 1), (x + right).clamp(0, w - 1)
+                native_y = ((there_y + 0.5) * big_h / h - 0.5).round().clamp(0, big_h - 1)
+                native_x = ((there_x + 0.5) * big_w / w - 0.5).round().clamp(0, big_w - 1)
+                place = native_y.long() * big_w + native_x.long()
+                sharp = self.original.pick(place.flatten()).view(3, *y.shape)
+                soft = _sample(
+                    self._painting,
+                    (native_y + 0.5) * h / big_h - 0.5,
+                    (native_x + 0.5) * w / big_w - 0.5,
+                )
+                total += weight * (sharp - soft)
+                corners.append((weight, place))
+        # An average of unlike details is weaker than any of them: divided by the root of the summed
+        # products of the weights of corners that are the same place, it is as strong.
+        power = torch.zeros_like(y)
+        for one, here in corners:
+            for other, there in corners:
+                power += one * other * (here == there)
+        return total / power.sqrt().clamp_min(1e-6)
+
+    def _moves(self, cy: Tensor, cx: Tensor) -> tuple[Tensor, Tensor]:
+        """How far the matches of cells are from them, down and to the right."""
+        rows, columns = self._cells
+        cy, cx = cy.clamp(0, rows - 1).long(), cx.clamp(0, columns - 1).long()
+        origin = self._parent[cy * columns + cx]
+        position, match = self.positions[origin], self.field[origin]
+        wide, width = self.view.window.shape[1], self.view.shape[1]
+        down = match // width - position // wide - self.view.window.top
+        right = match % width - position % wide - self.view.window.left
+        return down.float(), right.float()
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        high, wide = self.view.window.shape
+        return -(-high // self.stride), -(-wide // self.stride)
+
+    @cached_property
+    def _parent(self) -> Tensor:
+        wide = self.view.window.shape[1]
+        row, column = self.positions // wide, self.positions % wide
+        cell = row // self.stride * self._cells[1] + column // self.stride
+        return matching.nearest_known(cell, self._cells)
+
+    @cached_property
+    def _painting(self) -> Tensor:
+        return self.view.painting.crop(Window(0, 0, *self.view.shape))
 
 
 def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:

@@ -80,7 +80,8 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
 
     Raises:
         OutputError: it is no folder, cannot be made or written to, holds frames already and
-            `overwrite` is false, or one of `others`, which must stay, is it or has a frame's name there.
+            `overwrite` is false; or one of `others`, which must stay, is meant to lie there or has
+            a frame's name in it.
     """
     own = os.path.realpath(folder)
     for path in others:

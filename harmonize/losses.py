@@ -6,6 +6,9 @@ divided by the mask's mass, so that it does not depend on the patch's size.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
 from torch import Tensor
 
 
@@ -34,11 +37,19 @@ def total_variation(image: Tensor, mask: Tensor) -> Tensor:
     return ((dy + dx) * mask[:-1, :-1]).sum() / mask.sum()
 
 
-def noise(image: Tensor) -> Tensor:
-    """The median over `image` [3, H, W] (0 to 1) of (dx² + dy²)/2: how grainy a painting is."""
-    dy = image[:, 1:, :-1] - image[:, :-1, :-1]
-    dx = image[:, :-1, 1:] - image[:, :-1, :-1]
-    return ((dy.square() + dx.square()) / 2).median()
+def noise(bands: Iterable[Tensor]) -> Tensor:
+    """The median over a painting of (dx² + dy²)/2 of its colors, 0 to 1: how grainy it is.
+
+    The painting comes in `bands` [3, h, W]. 0 for one without neighbors.
+    """
+
+    def steps(band: Tensor) -> Tensor:
+        dy = band[:, 1:, :-1] - band[:, :-1, :-1]
+        dx = band[:, :-1, 1:] - band[:, :-1, :-1]
+        return ((dy.square() + dx.square()) / 2).flatten()
+
+    found = torch.cat([steps(band) for band in bands])
+    return found.median() if len(found) else found.new_zeros(())
 
 
 def total_variation_weight(eta: float) -> float:

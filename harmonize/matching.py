@@ -6,11 +6,14 @@ query position. Luan et al., "Deep Painterly Harmonization" (2018), sections 4.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from harmonize.raster import Raster
 
 # Entries of one block of similarities: 64 MiB of float32.
 BLOCK = 1 << 24
@@ -30,48 +33,87 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
     return padded[:, index].permute(1, 0, 2).reshape(len(positions), c * size**2)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a grid of activations: cells with a ring of `size` // 2 cells around them.
+
+    `cells` [C, h + size − 1, w + size − 1] with the ring, `guide` [G, h, w] without; `top` and
+    `left` say where the cell after the ring lies in the grid, which is `width` cells wide.
+    """
+
+    cells: Tensor
+    guide: Tensor | None
+    top: int
+    left: int
+    width: int
+
+
+def whole(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
+    """All of `reference` [C, H, W], its border repeated."""
+    cells = F.pad(reference[None], (size // 2,) * 4, mode="replicate")[0]
+    return Part(cells, guide, 0, 0, reference.shape[2])
+
+
 def nearest(
     query: Tensor,
-    reference: Tensor,
+    parts: Iterable[Part],
     positions: Tensor,
     *,
     size: int = 3,
-    guides: tuple[Tensor, Tensor] | None = None,
+    guide: Tensor | None = None,
     block: int = BLOCK,
 ) -> Tensor:
-    """For each of `positions` [n] in `query` [C, h, w], the most similar place in `reference`.
+    """For each of `positions` [n] in `query` [C, h, w], the most similar place in a reference.
 
-    Compared are `size` × `size` × C patches by cosine, with every place of `reference` [C, H, W].
-    With `guides` (of the query and the reference, [G, h, w] and [G, H, W]) the squared distance
-    between them at the two places is taken from the similarity: our departure from the paper, which
-    keeps darks dark and hues near. Returns a field [n] into the reference's grid.
+    Compared are `size` × `size` × C patches by cosine, with every place of the reference, which
+    comes in `parts`, one after the other: it need never be in memory as a whole. With guides, of
+    the query [G, h, w] and of the parts, the squared distance between them at the two places is
+    taken from the similarity: our departure from the paper, which keeps darks dark and hues near.
+    Returns a field [n] into the reference's grid.
 
     The dot product of two patches is a sum of shifted dot products of cells: size² times fewer
     multiplications than with unfolded patches. Only rows and columns that hold positions are
     multiplied, in blocks of at most `block` products (at the least one row by one row), so memory
     does not grow with the product of the two sizes.
     """
-    span = size - 1
-    asked, known = (
-        F.pad(x[None], (span // 2,) * 4, mode="replicate")[0] for x in (query, reference)
-    )
-    width, (high, wide) = query.shape[2], reference.shape[1:]
-    lengths = _patch_lengths(known, size)
-    y, x = positions // width, positions % width
+    asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
+    y, x = positions // query.shape[2], positions % query.shape[2]
+    here = None if guide is None else guide.flatten(1)[:, positions]
     field = torch.zeros_like(positions)
+    best = torch.full(y.shape, -torch.inf, dtype=query.dtype, device=query.device)
+    for part in parts:
+        value, place = _nearest_in(part, asked, y, x, size, here, block)
+        wide = part.cells.shape[2] - size + 1
+        there = (place // wide + part.top) * part.width + place % wide + part.left
+        field = torch.where(value > best, there, field)
+        best = torch.maximum(best, value)
+    return field
+
+
+def _nearest_in(
+    part: Part, asked: Tensor, y: Tensor, x: Tensor, size: int, here: Tensor | None, block: int
+) -> tuple[Tensor, Tensor]:
+    """The best similarity [n] in one part, and where in its cells without the ring [n].
+
+    `asked` is the padded query, `y` and `x` [n] are the positions in it, `here` [G, n] their guide.
+    """
+    span, known = size - 1, part.cells
+    high, wide = known.shape[1] - span, known.shape[2] - span
+    lengths = _patch_lengths(known, size)
+    best = torch.full(y.shape, -torch.inf, dtype=asked.dtype, device=asked.device)
+    found = torch.zeros_like(y)
     for top, bottom, left, right in _boxes(y, x, span, block // known[0].numel()):
         inside = torch.nonzero((y >= top) & (y < bottom))[:, 0]
         row, column = y[inside] - top, x[inside] - left
         cells = asked[:, top : bottom + span, left : right + span]
         length = _patch_lengths(cells, size)[row, column][:, None, None]
-        best = torch.full((len(inside),), -torch.inf, dtype=query.dtype, device=query.device)
         slab = max(1, block // (cells[0].numel() * (wide + span)) - span)
         for first in range(0, high, slab):
             last = min(first + slab, high)
             products = cells.flatten(1).T @ known[:, first : last + span].flatten(1)
             products = products.view(*cells.shape[1:], last - first + span, wide + span)
             likeness = torch.zeros(
-                len(inside), last - first, wide, dtype=query.dtype, device=query.device
+                len(inside), last - first, wide, dtype=asked.dtype, device=asked.device
             )
             for dy in range(size):
                 for dx in range(size):
@@ -79,14 +121,15 @@ def nearest(
                     likeness += shifted[row + dy, column + dx]
             likeness /= length
             likeness /= lengths[first:last]
-            if guides is not None:
-                here, there = guides[0].flatten(1)[:, positions[inside]], guides[1][:, first:last]
-                likeness += (2 * here.T @ there.flatten(1)).view_as(likeness)
+            if here is not None and part.guide is not None:
+                there = part.guide[:, first:last]
+                likeness += (2 * here[:, inside].T @ there.flatten(1)).view_as(likeness)
                 likeness -= there.square().sum(0)
             value, place = likeness.flatten(1).max(1)
-            field[inside] = torch.where(value > best, place + first * wide, field[inside])
-            best = torch.maximum(best, value)
-    return field
+            better = value > best[inside]
+            found[inside] = torch.where(better, place + first * wide, found[inside])
+            best[inside] = torch.maximum(best[inside], value)
+    return best, found
 
 
 def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, int, int, int]]:
@@ -111,7 +154,7 @@ def _patch_lengths(cells: Tensor, size: int) -> Tensor:
 
 def nearest_patches(
     query: Tensor,
-    reference: Tensor,
+    reference: Raster,
     positions: Tensor,
     candidates: Tensor,
     *,
@@ -119,14 +162,14 @@ def nearest_patches(
     reach: Sequence[int] = (2, 1),
     block: int = BLOCK,
 ) -> Tensor:
-    """For each of `positions` [n] in `query` [C, h, w], a near patch of `reference` [C, H, W].
+    """For each of `positions` [n] in `query` [C, h, w], a near patch of `reference`, a raster.
 
     Compared are `size` × `size` × C patches by squared distance: first with `candidates` [m]
     (flat), in blocks of at most `block` comparisons, then with the eight places `reach` cells
     around the best so far, once for each number in it. Candidates may so be few, and far from one
     another. Returns a field [n] into the reference's grid.
     """
-    keys = patches(reference, candidates, size)
+    keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
     keys = torch.cat((2 * keys, -keys.square().sum(1, keepdim=True)), dim=1)
     found = []
@@ -135,8 +178,8 @@ def nearest_patches(
         likeness = torch.cat((asked, torch.ones_like(asked[:, :1])), dim=1) @ keys.T
         best = candidates[likeness.argmax(1)]
         for step in reach:
-            around = _around(best, reference.shape[1:], step)
-            apart = [(patches(reference, p, size) - asked).square().sum(1) for p in around.T]
+            around = _around(best, reference.shape, step)
+            apart = [(reference.patches(p, size) - asked).square().sum(1) for p in around.T]
             best = around.gather(1, torch.stack(apart).argmin(0)[:, None])[:, 0]
         found.append(best)
     return torch.cat(found) if found else positions.clone()
@@ -249,17 +292,8 @@ def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
     return known.view(-1).long()
 
 
-def unique(field: Tensor) -> Tensor:
-    """The places that `field` uses, each once, ascending.
-
-    Keeps one smooth patch of sky from ruling the statistics (paper, section 4.2).
-    """
-    places: Tensor = torch.unique(field)
-    return places
-
-
 def vote(
-    reference: Tensor,
+    reference: Raster,
     field: Tensor,
     positions: Tensor,
     shape: Sequence[int],
@@ -269,22 +303,22 @@ def vote(
     stride: int,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """The picture that the field's patches of `reference` [C, H, W] add up to, overlaps averaged.
+    """The picture that the field's patches of `reference`, a raster, add up to, overlaps averaged.
 
     Cell `positions` [n] of a grid `width` wide, `stride` pixels a cell, receives the `size` ×
     `size` pixels around the middle of its match, a cell in a grid `reference_width` wide. Patches
     are weighted by a tent. Returns the average [C, h, w] for `shape` (h, w), 0 where nothing
     voted, and how much each pixel received [h, w].
     """
-    c, big_h, big_w = reference.shape
+    big_h, big_w = reference.shape
     h, w = shape
-    device = reference.device
+    device = positions.device
     steps = torch.arange(size, device=device) - (size - stride) // 2
     tent = 1 - (steps - (stride - 1) / 2).abs() / (size / 2 + 0.5)
-    weight = (tent[:, None] * tent[None, :]).flatten().to(reference.dtype)
+    weight = (tent[:, None] * tent[None, :]).flatten()
     dy, dx = (d.flatten() for d in torch.meshgrid(steps, steps, indexing="ij"))
-    total = torch.zeros(c + 1, h * w, dtype=reference.dtype, device=device)
-    flat = reference.flatten(1)
+    c = reference.pixels.shape[2]
+    total = torch.zeros(c + 1, h * w, device=device)
     for part, match in zip(
         positions.split(BLOCK // (16 * size**2)), field.split(BLOCK // (16 * size**2)), strict=True
     ):
@@ -296,7 +330,7 @@ def vote(
         share = weight.expand(len(part), -1).flatten()[inside]
         target = (y * w + x).flatten()[inside]
         source = (there_y * big_w + there_x).flatten()[inside]
-        total[:c].index_add_(1, target, flat[:, source] * share)
+        total[:c].index_add_(1, target, reference.pick(source) * share)
         total[c].index_add_(0, target, share)
     mass = total[c]
     return (total[:c] / mass.clamp_min(1e-12)).view(c, h, w), mass.view(h, w)

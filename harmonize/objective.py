@@ -9,11 +9,12 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from harmonize import losses, matching
+from harmonize import losses
 from harmonize.features import VGG19
-from harmonize.fields import Painting, Site, gather
+from harmonize.fields import Match, Site, gather
 from harmonize.histogram import RankTable, remap
 from harmonize.optimize import unit_gradient
+from harmonize.raster import Raster
 from harmonize.schema import Histogram
 
 
@@ -48,14 +49,7 @@ def content_terms(
     return [term(tap) for tap in taps]
 
 
-def style_terms(
-    taps: Sequence[str],
-    weight: float,
-    painting: Painting,
-    fields: Mapping[str, Tensor],
-    where: Mapping[str, Site],
-    dedupe: bool,
-) -> list[Term]:
+def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
     """Gram matrix of the matched style activations (paper, equations 3 and 4).
 
     With `dedupe` each place of the painting counts once, however many positions took it;
@@ -63,12 +57,11 @@ def style_terms(
     """
 
     def term(tap: str) -> Term:
-        mask = where[tap].mask
+        mask, reference = matched.where[tap].mask, matched.references[tap]
         if dedupe:
-            reference = painting.at(tap, matching.unique(fields[tap]))
             target = losses.gram(reference, torch.ones_like(reference[0]))
         else:
-            target = losses.gram(painting.at(tap, fields[tap]), mask)
+            target = losses.gram(reference[:, matched.uses[tap]], mask)
         power = target.square().mean()
         return Term(
             "style",
@@ -80,22 +73,14 @@ def style_terms(
     return [term(tap) for tap in taps]
 
 
-def histogram_terms(
-    settings: Histogram,
-    weight: float,
-    painting: Painting,
-    fields: Mapping[str, Tensor],
-    where: Mapping[str, Site],
-    refresh: int,
-) -> list[Term]:
+def histogram_terms(settings: Histogram, weight: float, matched: Match, refresh: int) -> list[Term]:
     """Distance to the activations remapped to the matched places' histogram (article).
 
     The remapped activations are renewed every `refresh` calls and held in between.
     """
 
     def term(tap: str) -> Term:
-        site = where[tap]
-        reference = painting.at(tap, matching.unique(fields[tap]))
+        site, reference = matched.where[tap], matched.references[tap]
         table = RankTable(
             reference,
             len(site.positions),
@@ -117,9 +102,15 @@ def histogram_terms(
     return [term(tap) for tap in settings.taps]
 
 
-def variation_term(weight: float, painting: Tensor, mask: Tensor) -> Term:
-    """Total variation under `mask` [H, W], divided by that of the whole `painting` [3, H, W]."""
-    power = losses.total_variation(painting, torch.ones_like(painting[0])).clamp_min(1e-6)
+def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
+    """Total variation under `mask` [H, W], divided by that of the whole `painting`."""
+    h, w = painting.shape
+    # The mean of a band is that of all its rows; what counts is the sum.
+    sums = [
+        losses.total_variation(band, torch.ones_like(band[0])) * band[0].numel()
+        for band in painting.bands()
+    ]
+    power = (torch.stack(sums).sum() / (h * w)).clamp_min(1e-6)
     return Term("tv", None, weight, lambda x: losses.total_variation(x, mask) / power)
 
 

@@ -1,52 +1,32 @@
-"""The passes in turn, on tensors at the working size: composite in, painted picture out."""
+"""The passes in turn, each at its scale of the working size: canvas in, painted picture out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-import torch
 from torch import Tensor
 
-from harmonize import filters, losses, optimize, passes, region, strokes
+from harmonize import losses, optimize, passes, strokes
+from harmonize.canvas import Canvas, Painted, View, scaled
 from harmonize.config import Config
 from harmonize.errors import StopRun
 from harmonize.features import VGG19
-from harmonize.fields import Painting
 from harmonize.memory import Memory
 from harmonize.objective import PassObjective
 from harmonize.optimize import Step
 from harmonize.passes import Balance
-from harmonize.region import Window
+from harmonize.raster import Raster
 from harmonize.schema import Pass, at_level
+from harmonize.study import Study
 
-# Receives each step, and a function that returns the picture so far, [3, H, W].
-Watcher = Callable[[Step, Callable[[], Tensor]], None]
+# Pixels that are looked at to see how grainy the painting is.
+GRAIN = 1 << 22
 
-
-@dataclass(frozen=True)
-class Canvas:
-    """A painting and what is pasted on it, at one scale.
-
-    `painting` and `composite` [3, H, W], `tight` and `loose` masks [H, W]; all 0 to 1.
-    """
-
-    painting: Tensor
-    composite: Tensor
-    tight: Tensor
-    loose: Tensor
-
-    def at(self, scale: float) -> Canvas:
-        """The same `scale` times as large (0 to 1)."""
-        h, w = self.tight.shape
-        shape = (max(16, round(h * scale)), max(16, round(w * scale)))
-        painting, composite = (
-            filters.resize(image, shape).clamp(0, 1) for image in (self.painting, self.composite)
-        )
-        tight = filters.resize(self.tight[None], shape)[0].clamp(0, 1)
-        loose = (filters.resize(self.loose[None], shape)[0] > 0.25).to(tight.dtype)
-        return Canvas(painting, composite, tight, loose)
+# Receives each step, and a function that returns the picture so far.
+Watcher = Callable[[Step, Callable[[], Painted]], None]
 
 
 @dataclass(frozen=True)
@@ -75,15 +55,15 @@ class Painter:
     key: Hashable
     on_step: Watcher | None = None
 
-    def paint(self, canvas: Canvas) -> tuple[Tensor, list[PassLog], bool]:
-        """All passes: the picture [3, H, W], a log a pass, and whether the run was stopped.
+    def paint(self, canvas: Canvas, view: View) -> tuple[Painted, list[PassLog], bool]:
+        """All passes: the picture, a log a pass, and whether the run was stopped.
 
-        Outside the loose mask the picture is the painting.
+        `view` is the canvas at the working size. Outside the loose mask the picture is the
+        painting.
         """
-        shape = canvas.tight.shape
-        tv = losses.total_variation_weight(float(losses.noise(canvas.painting)))
+        tv = losses.total_variation_weight(float(losses.noise(view.painting.bands(GRAIN))))
         balance = passes.Balance(self.level, self.config.keep, tv)
-        picture = canvas.composite
+        picture: Painted | None = None
         logs: list[PassLog] = []
         stopped = False
         for name, settings in self.config.passes.items():
@@ -91,16 +71,10 @@ class Painter:
             if steps == 0 or stopped:
                 continue
             began = time.perf_counter()
-            here = canvas.at(settings.scale)
-            window = self._window(here)
-            start, objective = self._prepare(settings, here, window, picture, balance)
-
-            def whole(image: Tensor, here: Canvas = here, window: Window = window) -> Tensor:
-                painted = window.paste(here.painting, image.detach().clamp(0, 1))
-                painted = torch.lerp(here.painting, painted, here.loose)
-                return filters.resize(painted, shape).clamp(0, 1)
-
-            watch = _Watch(name, steps, whole, self.on_step)
+            margin = self.config.margin if self.config.region == "patch" else None
+            here = canvas.view(scaled(view.shape, settings.scale), margin)
+            start, objective = self._prepare(settings, here, picture, balance)
+            watch = _Watch(name, steps, partial(Painted.on, here), self.on_step)
             image, history = optimize.minimize(
                 start,
                 objective,
@@ -116,54 +90,49 @@ class Painter:
                 report_every=1 if self.network.device.type == "cpu" else 10,
                 on_step=watch,
             )
-            picture, stopped = whole(image), watch.stopped
+            picture, stopped = Painted.on(here, image), watch.stopped
             logs.append(PassLog(name, len(history), history, time.perf_counter() - began))
-        return picture, logs, stopped
-
-    def _window(self, canvas: Canvas) -> Window:
-        if self.config.region == "patch":
-            return region.around(canvas.loose, self.config.margin)
-        return region.canvas(canvas.loose)
+        return picture or Painted(view, view.composite), logs, stopped
 
     def _prepare(
-        self, settings: Pass, canvas: Canvas, window: Window, picture: Tensor, balance: Balance
+        self, settings: Pass, view: View, picture: Painted | None, balance: Balance
     ) -> tuple[Tensor, PassObjective]:
-        """Where a pass begins, within the window, and what it optimizes."""
-        painting = self._study(canvas.painting, passes.taps_of(settings))
-        composite, mask = window.crop(canvas.composite), window.crop(canvas.loose)
-        previous = window.crop(filters.resize(picture, canvas.tight.shape)).clamp(0, 1)
-        start = previous if settings.start == "previous" else composite
+        """Where a pass begins, within the view's window, and what it optimizes."""
+        painting = self._study(view.painting, passes.taps_of(settings))
+        previous = view.composite if picture is None else picture.seen(view)
+        start = previous if settings.start == "previous" else view.composite
         matched = passes.match(
             settings,
             self.network,
             image=previous if settings.match == "previous" else start,
             painting=painting,
-            mask=mask,
+            mask=view.loose,
             level=self.level,
         )
         if settings.strokes:
-            rough = strokes.rough(matched, painting, settings.field.taps[0])
+            rough = strokes.rough(matched, view.painting, settings.field.taps[0])
             amount = at_level(settings.strokes.amount, self.level) / max(1.0, self.config.keep)
-            start = strokes.overlay(start, rough, mask, amount=amount, sigma=settings.strokes.sigma)
+            sigma = settings.strokes.sigma
+            start = strokes.overlay(start, rough, view.loose, amount=amount, sigma=sigma)
         objective = passes.build(
             settings,
             self.network,
             start=start,
             matched=matched,
-            composite=composite,
-            painting=painting,
-            frame=window.crop(canvas.painting),
-            mask=mask,
+            composite=view.composite,
+            painting=view.painting,
+            frame=view.frame,
+            mask=view.loose,
             balance=balance,
         )
         return start, objective
 
-    def _study(self, image: Tensor, taps: tuple[str, ...]) -> Painting:
-        def study() -> Painting:
-            with torch.no_grad():
-                return Painting(image, self.network(image[None], taps))
-
-        return self.memory.recall((self.key, image.shape, taps), study)
+    def _study(self, painting: Raster, taps: tuple[str, ...]) -> Study:
+        study = Study(painting, self.network, self.config.tile)
+        if not study.single:
+            return study
+        key = (self.key, painting.shape, taps)
+        return replace(study, seen=self.memory.recall(key, lambda: study.look(taps)))
 
 
 @dataclass
@@ -172,7 +141,7 @@ class _Watch:
 
     name: str
     total: int
-    whole: Callable[[Tensor], Tensor]
+    painted: Callable[[Tensor], Painted]
     on_step: Watcher | None
     stopped: bool = False
 
@@ -180,7 +149,7 @@ class _Watch:
         if self.on_step is None:
             return
         try:
-            self.on_step(Step(self.name, index, self.total, terms), lambda: self.whole(image()))
+            self.on_step(Step(self.name, index, self.total, terms), lambda: self.painted(image()))
         except StopRun:
             self.stopped = True
             raise

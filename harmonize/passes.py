@@ -14,9 +14,11 @@ from torch import Tensor
 
 from harmonize import fields, objective
 from harmonize.features import STRIDE, VGG19
-from harmonize.fields import Match, Painting
+from harmonize.fields import Match
 from harmonize.objective import PassObjective, Term
+from harmonize.raster import Raster
 from harmonize.schema import Pass, at_level
+from harmonize.study import Study
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def match(
     network: VGG19,
     *,
     image: Tensor,
-    painting: Painting,
+    painting: Study,
     mask: Tensor,
     level: float,
 ) -> Match:
@@ -70,7 +72,7 @@ def build(
     start: Tensor,
     matched: Match,
     composite: Tensor,
-    painting: Painting,
+    painting: Raster,
     frame: Tensor,
     mask: Tensor,
     balance: Balance,
@@ -78,8 +80,8 @@ def build(
     """The objective of one pass.
 
     Within the window, [3, H, W] each: `start` is where the pass begins, `composite` the pasted
-    picture, `frame` the painting; `mask` [H, W] is where the picture may change. `matched` comes
-    from `match`.
+    picture, `frame` the painting there; `mask` [H, W] is where the picture may change. `painting`
+    is all of it. `matched` comes from `match`.
     """
     terms, where = settings.terms, matched.where
     found: list[Term] = []
@@ -98,9 +100,7 @@ def build(
             found += objective.style_terms(
                 terms.style.taps,
                 balance.weight(terms.style.weight) / balance.keep,
-                painting,
-                matched.fields,
-                where,
+                matched,
                 dedupe=settings.field.kind == "coherent",
             )
         if terms.histogram:
@@ -108,15 +108,13 @@ def build(
             found += objective.histogram_terms(
                 terms.histogram,
                 balance.weight(terms.histogram.weight, authors) / balance.keep,
-                painting,
-                matched.fields,
-                where,
+                matched,
                 settings.refresh,
             )
         if terms.tv:
             authors = terms.tv.factor * balance.level * balance.tv
             weight = balance.weight(terms.tv.weight, authors)
-            found.append(objective.variation_term(weight, painting.image, mask))
+            found.append(objective.variation_term(weight, painting, mask))
     return PassObjective(
         network,
         [term for term in found if term.weight > 0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -14,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from harmonize import __version__, device, filters, finish, region, strength, weights
-from harmonize.colors import top
+from harmonize.canvas import Canvas, Painted, View, scaled
 from harmonize.config import LEVELS, Config
 from harmonize.features import VGG19
 from harmonize.home import hide
@@ -27,10 +29,10 @@ from harmonize.masks import Mask
 from harmonize.memory import Memory
 from harmonize.optimize import Step
 from harmonize.outputs import write_result
-from harmonize.painter import Canvas, Painter
+from harmonize.painter import Painter
 from harmonize.pictures import Picture
+from harmonize.raster import Raster
 from harmonize.stored import Stored
-from harmonize.vips import Pixels
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
@@ -105,9 +107,9 @@ def harmonize(
     memory = memory or Memory(0)
     weight_set = memory.recall(config.weights, partial(weights.load, config.weights))
     torch.manual_seed(config.seed)
-    full = _canvas(scene, config, place)
-    working = full.at(_working_scale(full, config))
-    level, estimated = _style_level(working.painting, config)
+    canvas = canvas_of(scene, config, place)
+    view = working_view(canvas, config)
+    level, estimated = _style_level(view.painting, config)
     precision = device.precision(config.precision, place)
     padding = "replicate" if config.region == "patch" else "zeros"
     network_key = (weight_set.sha256, place, precision, padding)
@@ -121,7 +123,7 @@ def harmonize(
         "weights": weight_set.name,
         "strength": level,
         "estimated": estimated,
-        "size": max(working.tight.shape),
+        "size": max(view.shape),
         "warnings": list(scene.warnings),
         "original": scene.original,
     }
@@ -129,16 +131,17 @@ def harmonize(
         on_start(facts)
     steps = count(1)
 
-    def watch(step: Step, so_far: Callable[[], Tensor]) -> None:
+    def watch(step: Step, so_far: Callable[[], Painted]) -> None:
         if on_picture is not None and next(steps) % picture_every == 0:
-            on_picture(step, _paste(so_far(), working, full, scene, config, detail=0.0))
+            seen = so_far().seen(view)
+            on_picture(step, _paste(seen, view, canvas, scene, config, detail=0.0))
         if on_step is not None:
             on_step(step)
 
-    key = (network_key, scene.hashes["painting"])
+    key = (network_key, scene.hashes["painting"], config.tile)
     painter = Painter(config, network, level, memory, key, watch)
-    picture, logs, interrupted = painter.paint(working)
-    finished = _finish(picture, working, full, scene, config)
+    picture, logs, interrupted = painter.paint(canvas, view)
+    finished = _finish(picture.seen(view), view, canvas, scene, config)
     record = {
         **_versions(),
         "config": config.model_dump(mode="json"),
@@ -163,84 +166,85 @@ def harmonize(
     return Result(finished, record, scene)
 
 
-def _canvas(scene: Scene, config: Config, place: torch.device) -> Canvas:
-    def picture(pixels: Pixels) -> Tensor:
-        whole = torch.from_numpy(pixels.astype(np.float32)).to(place)
-        return whole.permute(2, 0, 1) / top(pixels)
-
-    tight = _unit(scene.tight, place)
-    loose = loose_mask(scene, config.loose_sigma, place)
-    return Canvas(picture(scene.painting), picture(scene.composite), tight, loose)
+def canvas_of(scene: Scene, config: Config, place: torch.device | str = "cpu") -> Canvas:
+    """The scene's painting and composite, and its loose mask, for work on the device `place`."""
+    place = torch.device(place)
+    painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
+    return Canvas(painting, composite, loose_mask(scene, config.loose_sigma))
 
 
-def loose_mask(scene: Scene, sigma: float, place: torch.device | None = None) -> Tensor:
+def loose_mask(scene: Scene, sigma: float) -> NDArray[np.uint8]:
     """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
     if scene.loose is not None:
-        return (_unit(scene.loose, place) > 0.5).float()
-    tight = _unit(scene.tight, place)
-    return region.loose(tight, sigma * max(tight.shape) / NOMINAL)
+        return (scene.loose > 127).astype(np.uint8)
+    sigma *= max(scene.tight.shape) / NOMINAL
+    window = region.around(scene.tight, math.ceil(2 * sigma))  # the blur reaches 1.5 times as far
+    mask = np.zeros(scene.tight.shape, np.uint8)
+    window.crop_pixels(mask)[:] = region.loose(
+        _unit(window.crop_pixels(scene.tight)), sigma
+    ).numpy()
+    return mask
 
 
-def _unit(mask: Mask, place: torch.device | None) -> Tensor:
-    return torch.from_numpy(mask.astype(np.float32)).to(place) / 255
+def _unit(mask: Mask) -> Tensor:
+    return torch.from_numpy(mask.astype(np.float32)) / 255
 
 
-def _working_scale(full: Canvas, config: Config) -> float:
-    return 1.0 if config.size == "native" else min(1.0, config.size / max(full.tight.shape))
+def working_view(canvas: Canvas, config: Config) -> View:
+    """The canvas at the working size, and the window around the loose mask."""
+    return canvas.view(working_shape(canvas.shape, config), config.margin)
 
 
-def _style_level(painting: Tensor, config: Config) -> tuple[float, bool]:
+def working_shape(shape: tuple[int, int], config: Config) -> tuple[int, int]:
+    """Height and width at work of a painting of `shape`."""
+    if config.size == "native":
+        return scaled(shape, 1.0)
+    return scaled(shape, min(1.0, config.size / max(shape)))
+
+
+def _style_level(painting: Raster, config: Config) -> tuple[float, bool]:
     if config.strength == "auto":
-        return strength.estimate(painting).level, True
+        seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
+        return strength.estimate(painting.resized(seen)).level, True
     if isinstance(config.strength, str):
         return LEVELS[config.strength], False
     return float(config.strength), False
 
 
-def _finish(picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config) -> Stored:
-    """The picture at the painting's own size, as stored."""
+def _finish(image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config) -> Stored:
+    """The picture at the painting's own size, as stored.
+
+    `image` [3, h, w] is what the view's window shows of it.
+    """
     steps = config.finish
     if steps.chroma:
-        window = region.around(working.loose, config.margin)
-        cleaned = finish.clean_chroma(
-            window.crop(picture),
-            window.crop(working.composite),
-            radius=steps.chroma.radius,
-            eps=steps.chroma.eps,
-        )
-        picture = window.paste(picture, cleaned)
+        chroma = steps.chroma
+        image = finish.clean_chroma(image, view.composite, radius=chroma.radius, eps=chroma.eps)
     if steps.vote:
-        picture = finish.patch_vote(picture, working.painting, working.loose, size=steps.vote.size)
+        image = finish.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
     detail = steps.detail.amount if steps.detail else 0.0
-    return _paste(picture, working, full, scene, config, detail=detail)
+    return _paste(image, view, canvas, scene, config, detail=detail)
 
 
 def _paste(
-    picture: Tensor, working: Canvas, full: Canvas, scene: Scene, config: Config, *, detail: float
+    image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config, *, detail: float
 ) -> Stored:
-    """What changed of `picture` in the painting at its own size, with its `detail` there."""
-    window = region.around(full.loose, config.margin)
-    if working.tight.shape == full.tight.shape:
-        part = window.crop(picture)
+    """What changed of `image` in the painting at its own size, with its `detail` there."""
+    window = region.around(canvas.loose, config.margin)
+    if view.shape == canvas.shape:
+        part = image  # the window is the view's
     else:
-        part = finish.enlarge(
-            picture,
-            working.painting,
-            full.painting,
-            working.loose,
-            window,
-            amount=detail,
-            size=config.finish.detail.size if config.finish.detail else 3,
-        )
+        size = config.finish.detail.size if config.finish.detail else 3
+        part = finish.enlarge(image, view, canvas.painting, window, amount=detail, size=size)
     # No hue beyond the painting's: an engraving stays without color.
-    part = filters.limit_chroma(part, filters.chroma_span(working.painting))
-    sigma = config.finish.paste_sigma * max(full.tight.shape) / NOMINAL
-    share = window.crop(region.paste_mask(full.tight, full.loose, sigma))
-    changed = window.crop(full.loose).bool()
+    part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
+    sigma = config.finish.paste_sigma * max(canvas.shape) / NOMINAL
+    loose, tight = window.crop_pixels(canvas.loose), _unit(window.crop_pixels(scene.tight))
+    share = region.paste_mask(tight, torch.from_numpy(loose.astype(np.float32)), sigma)
     return scene.original.pasted(
         part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
-        share.cpu().numpy(),
-        changed.cpu().numpy(),
+        share.numpy(),
+        loose > 0,
         top=window.top,
         left=window.left,
     )

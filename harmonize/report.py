@@ -251,6 +251,5 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
         return
-    loose = loose_mask(scene, settings.loose_sigma).numpy()
-    shown = Image.fromarray(loose.astype(np.uint8) * np.uint8(255))
-    view.pictures.append(store.add("Loose mask", shown))
+    loose = loose_mask(scene, settings.loose_sigma)
+    view.pictures.append(store.add("Loose mask", Image.fromarray(loose * np.uint8(255))))

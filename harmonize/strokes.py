@@ -11,22 +11,23 @@ from torch import Tensor
 
 from harmonize import filters, matching
 from harmonize.features import STRIDE
-from harmonize.fields import Match, Painting
+from harmonize.fields import Match
+from harmonize.raster import Raster
 
 
-def rough(matched: Match, painting: Painting, tap: str) -> Tensor:
+def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
     """The painting's own patches at the places that an image is matched to, overlaps averaged.
 
     [3, H, W], by the field of `tap`; where nothing is matched the image stays.
     """
     site = matched.where[tap]
     picture, mass = matching.vote(
-        painting.image,
+        painting,
         matched.fields[tap],
         site.positions,
         matched.image.shape[1:],
         width=site.shape[1],
-        reference_width=painting.features[tap].shape[2],
+        reference_width=painting.shape[1] // STRIDE[tap],
         stride=STRIDE[tap],
         size=2 * STRIDE[tap],
     )

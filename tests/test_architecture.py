@@ -19,19 +19,19 @@ ORDER = (
     "errors", "home", "kinds", "schema", "layers", "problems", "config", "file_schema",
     "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
     "filters", "features", "weights", "device",
-    "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
-    "fields", "strokes", "objective", "passes", "painter", "files", "outputs", "record", "pipeline",
-    "curves", "report", "doctor", "jobs", "listing", "pairs", "batch", "worker", "engines",
-    "cluster", "progress", "frames", "commands", "commands.batch", "commands.compare",
-    "commands.config",
-    "commands.doctor", "commands.frames", "commands.run", "commands.weights", "cli",
+    "region", "raster", "canvas", "matching", "study", "histogram", "losses", "optimize", "finish",
+    "strength", "memory", "fields", "strokes", "objective", "passes", "painter", "files", "outputs",
+    "record", "pipeline", "curves", "report", "doctor", "jobs", "listing", "pairs", "batch",
+    "worker", "engines", "cluster", "progress", "frames", "commands", "commands.batch",
+    "commands.compare", "commands.config", "commands.doctor", "commands.frames", "commands.run",
+    "commands.weights", "cli",
 )  # fmt: skip
 
 COMMANDS = {name for name in ORDER if name.startswith("commands")}
 SETTINGS = {"kinds", "schema", "layers", "problems", "config", "file_schema"}
 TENSORS_ONLY = {
-    "filters", "features", "region", "matching", "histogram", "losses", "optimize",
-    "finish", "strength",
+    "filters", "features", "region", "raster", "canvas", "matching", "study", "histogram",
+    "losses", "optimize", "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
     "errors", "home", "strips", "vips", "colors", "stored", "pictures", "masks", "placing",

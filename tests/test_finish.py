@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from harmonize import filters, finish
+from harmonize.canvas import View
+from harmonize.raster import Raster
 from harmonize.region import Window
 
 
@@ -15,7 +17,7 @@ def test_patches_of_the_painting_find_themselves() -> None:
     painting = picture()
     mask = torch.zeros(40, 48)
     mask[8:30, 8:40] = 1
-    positions, field = finish.patch_field(painting, painting, mask, size=5, stride=3)
+    positions, field = finish.patch_field(painting, Raster.of(painting), mask, size=5, stride=3)
     assert len(positions) > 20
     assert torch.equal(positions, field)
 
@@ -24,7 +26,7 @@ def test_voting_the_painting_for_itself_gives_it_back_softly() -> None:
     painting = filters.gaussian(picture(), 1.0)
     mask = torch.zeros(40, 48)
     mask[8:30, 8:40] = 1
-    found = finish.patch_vote(painting, painting, mask, size=5, stride=1)
+    found = finish.patch_vote(painting, Raster.of(painting), mask, size=5, stride=1)
     # base + (luma − its Gaussian), where the base is the image itself.
     luma = painting.mean(0, keepdim=True)
     expected = (painting + luma - filters.gaussian(luma, 1.0, 7)).clamp(0, 1)
@@ -37,7 +39,7 @@ def test_voting_takes_the_pictures_own_color_speckle() -> None:
     opponent = filters.to_opponent(painting + 0.2 * (picture() - 0.5))
     opponent[0] = filters.to_opponent(painting)[0]
     speckled = filters.from_opponent(opponent)
-    found = finish.patch_vote(speckled, painting, torch.ones(40, 48), size=5)
+    found = finish.patch_vote(speckled, Raster.of(painting), torch.ones(40, 48), size=5)
     assert float((speckled - painting).abs().max()) > 0.05
     assert float((found - painting).abs().max()) < 1e-5
 
@@ -55,36 +57,39 @@ def test_cleaning_chroma_takes_speckle() -> None:
     assert after < 0.2 * before
 
 
-def halved(seed: int = 0) -> tuple[Tensor, Tensor]:
+def halved(seed: int = 0, mask: Tensor | None = None) -> tuple[Tensor, View]:
+    """A painting, and a view of it at half the size that is all window."""
     original = filters.gaussian(picture(64, 80, seed), 0.7)
-    return original, filters.resize(original, (32, 40)).clamp(0, 1)
+    small = filters.resize(original, (32, 40)).clamp(0, 1)
+    mask = torch.ones(32, 40) if mask is None else mask
+    return original, View(Raster.of(small), Window(0, 0, 32, 40), small, small, mask)
+
+
+def enlarge(view: View, original: Tensor, window: Window, amount: float = 1.0) -> Tensor:
+    return finish.enlarge(view.frame, view, Raster.of(original), window, amount=amount)
 
 
 def test_the_paintings_own_detail_comes_back() -> None:
-    original, small = halved()
-    mask, window = torch.ones(32, 40), Window(0, 0, 64, 80)
+    original, view = halved()
     errors = []
     for amount in (0.0, 1.0):
-        found = finish.enlarge(small, small, original, mask, window, amount=amount)
+        found = enlarge(view, original, Window(0, 0, 64, 80), amount)
         assert found.shape == original.shape
         errors.append(float((found - original)[:, 8:-8, 8:-8].square().mean()))
     assert errors[1] < 0.5 * errors[0]
 
 
 def test_no_detail_is_added_outside_the_mask() -> None:
-    original, small = halved(1)
-    mask, window = torch.zeros(32, 40), Window(0, 0, 64, 80)
+    mask = torch.zeros(32, 40)
     mask[8:16, 8:16] = 1
-    plain, full = (
-        finish.enlarge(small, small, original, mask, window, amount=a) for a in (0.0, 1.0)
-    )
+    original, view = halved(1, mask)
+    plain, full = (enlarge(view, original, Window(0, 0, 64, 80), a) for a in (0.0, 1.0))
     assert torch.equal(plain[:, 40:], full[:, 40:])
     assert not torch.equal(plain, full)
 
 
 def test_a_window_is_a_crop() -> None:
-    original, small = halved(2)
-    mask = torch.ones(32, 40)
-    whole = finish.enlarge(small, small, original, mask, Window(0, 0, 64, 80), amount=1.0)
-    part = finish.enlarge(small, small, original, mask, Window(16, 20, 48, 60), amount=1.0)
+    original, view = halved(2)
+    whole = enlarge(view, original, Window(0, 0, 64, 80))
+    part = enlarge(view, original, Window(16, 20, 48, 60))
     assert torch.allclose(part, whole[:, 16:48, 20:60], atol=1e-6)

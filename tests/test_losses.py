@@ -207,14 +207,14 @@ def test_noise_is_the_median_of_squared_differences() -> None:
                 dy = float(image[c, y + 1, x] - image[c, y, x])
                 dx = float(image[c, y, x + 1] - image[c, y, x])
                 found.append((dy**2 + dx**2) / 2)
-    assert float(losses.noise(image)) == pytest.approx(sorted(found)[(len(found) - 1) // 2])
-    assert losses.noise(torch.full((3, 5, 5), 0.3)) == 0
+    assert float(losses.noise([image])) == pytest.approx(sorted(found)[(len(found) - 1) // 2])
+    assert losses.noise([torch.full((3, 5, 5), 0.3)]) == 0
 
 
 def test_one_hard_edge_is_no_noise() -> None:
     image = torch.zeros(3, 20, 20)
     image[:, :, 10:] = 1
-    assert losses.noise(image) == 0
+    assert losses.noise([image]) == 0
 
 
 def test_total_variation_weight() -> None:

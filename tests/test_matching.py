@@ -6,20 +6,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harmonize.matching import (
-    carry,
-    coherent,
-    nearest,
-    nearest_known,
-    nearest_patches,
-    patches,
-    unique,
-    vote,
-)
+from harmonize import matching
+from harmonize.matching import carry, coherent, nearest_known, patches, vote, whole
+from harmonize.raster import Raster
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def nearest(
+    query: Tensor,
+    reference: Tensor,
+    positions: Tensor,
+    *,
+    size: int = 3,
+    guides: tuple[Tensor, Tensor] | None = None,
+    **more: int,
+) -> Tensor:
+    """`matching.nearest` with the whole reference as one part."""
+    own, its = guides or (None, None)
+    parts = [whole(reference, its, size)]
+    return matching.nearest(query, parts, positions, size=size, guide=own, **more)
+
+
+def nearest_patches(query: Tensor, reference: Tensor, *args: Tensor, **more: object) -> Tensor:
+    """`matching.nearest_patches` with a tensor as the reference."""
+    return matching.nearest_patches(query.float(), Raster.of(reference), *args, **more)
 
 
 def everywhere(features: Tensor) -> Tensor:
@@ -381,14 +394,6 @@ def test_carrying_twice_is_carrying_once() -> None:
     assert torch.equal(once, twice)
 
 
-def test_unique_names_each_place_once() -> None:
-    field = torch.tensor([5, 3, 5, 9, 3, 3, 0])
-    assert unique(field).tolist() == [0, 3, 5, 9]
-
-
-# --- vote -----------------------------------------------------------------------------------------
-
-
 def naive_vote(
     reference: Tensor,
     field: Tensor,
@@ -427,7 +432,7 @@ def test_vote_is_the_naive_loop(stride: int, size: int) -> None:
     positions = some(torch.zeros(1, *grid), 17)
     field = torch.randint(28, (17,), generator=torch.Generator().manual_seed(0))
     found = vote(
-        reference,
+        Raster.of(reference),
         field,
         positions,
         shape,
@@ -437,7 +442,8 @@ def test_vote_is_the_naive_loop(stride: int, size: int) -> None:
         size=size,
     )
     expected = naive_vote(reference, field, positions, shape, grid[1], big_grid[1], stride, size)
-    torch.testing.assert_close(found, expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other.float())
     assert (found[0][:, found[1] == 0] == 0).all()
 
 
@@ -447,9 +453,16 @@ def test_the_identity_votes_for_the_painting(stride: int, size: int) -> None:
     cells = torch.arange(30)
     shape = (5 * stride, 6 * stride)
     found, mass = vote(
-        reference, cells, cells, shape, width=6, reference_width=6, stride=stride, size=size
+        Raster.of(reference),
+        cells,
+        cells,
+        shape,
+        width=6,
+        reference_width=6,
+        stride=stride,
+        size=size,
     )
-    torch.testing.assert_close(found, reference)
+    torch.testing.assert_close(found, reference.float())
     assert (mass > 0).all()
 
 
@@ -458,7 +471,7 @@ def test_a_vote_stays_within_the_paintings_palette() -> None:
     field = torch.randint(120, (80,), generator=torch.Generator().manual_seed(0))
     cells = torch.arange(80)
     found, _ = vote(
-        reference, field, cells, (8, 10), width=10, reference_width=10, stride=1, size=5
+        Raster.of(reference), field, cells, (8, 10), width=10, reference_width=10, stride=1, size=5
     )
     assert (found.flatten(1).amax(1) <= reference.flatten(1).amax(1) + 1e-9).all()
     assert (found.flatten(1).amin(1) >= reference.flatten(1).amin(1) - 1e-9).all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from torch import Tensor
 from harmonize import config, objective, passes, weights
 from harmonize.errors import ConfigError
 from harmonize.features import STRIDE, VGG19, carry_mask
-from harmonize.fields import Painting, Site, gather, match, sites
+from harmonize.fields import Match, Site, gather, match, sites
 from harmonize.histogram import RankTable, remap
 from harmonize.losses import gram, masked_mse
-from harmonize.matching import unique
 from harmonize.objective import PassObjective
 from harmonize.passes import Balance, build, taps_of
+from harmonize.raster import Raster
 from harmonize.schema import Pass
+from harmonize.study import Study
 
 SHAPE = (32, 48)
 
@@ -63,9 +65,9 @@ def settings(name: str = "refine", *overrides: str) -> Pass:
     return config.restore(tree, [f"passes.{name}.{text}" for text in overrides]).passes[name]
 
 
-def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> Painting:
-    with torch.no_grad():
-        return Painting(image, network(image[None], taps))
+def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> Study:
+    study = Study(Raster.of(image), network, 1024)
+    return replace(study, seen=study.look(taps))
 
 
 def assemble(
@@ -90,7 +92,7 @@ def assemble(
             chosen, network, image=composite, painting=studied, mask=mask, level=level
         ),
         composite=composite,
-        painting=studied,
+        painting=studied.painting,
         frame=painting,
         mask=mask,
         balance=Balance(level, keep, 2.0),
@@ -197,7 +199,7 @@ def test_unit_gradients_have_the_weights_norms() -> None:
     mask, frame = torch.ones(SHAPE), picture(0)
     image = picture(1).requires_grad_()
     for weight in (0.1, 7.0):
-        term = objective.variation_term(weight, frame, mask)
+        term = objective.variation_term(weight, Raster.of(frame), mask)
         made = PassObjective(None, [term], {}, frame, mask, unit_gradients=True)  # type: ignore[arg-type]
         (found,) = torch.autograd.grad(made(image)["tv"], image)
         assert float(found.norm()) == pytest.approx(weight, rel=1e-5)
@@ -217,18 +219,18 @@ def test_taps_are_those_in_use_shallow_first() -> None:
 # --- one term at a time ---------------------------------------------------------------------------
 
 
-def small(seed: int = 0, n_painting: int = 35, n: int = 20) -> tuple[Painting, Site, Tensor]:
-    """Return a painting of made-up activations, a site on its grid, and a field with repeats."""
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.rand(6, 5, 7, generator=generator, dtype=torch.float64)
-    positions = torch.arange(n)
+def small(scale: float = 1.0, n: int = 20) -> tuple[Match, Tensor]:
+    """Return a match with repeats to made-up activations, and all of those, [6, 35]."""
+    generator = torch.Generator().manual_seed(0)
+    features = scale * torch.rand(6, 5, 7, generator=generator, dtype=torch.float64)
     mask = 0.25 + 0.75 * torch.rand(n, generator=generator, dtype=torch.float64)
-    field = torch.randint(n_painting // 3, (n,), generator=generator)
-    return (
-        Painting(torch.rand(3, 5, 7), {"relu1_1": features}),
-        Site(positions, mask, (4, 5)),
-        field,
-    )
+    field = torch.randint(35 // 3, (n,), generator=generator)
+    places, uses = torch.unique(field, return_inverse=True)
+    tap, flat = "relu1_1", features.flatten(1)
+    site = Site(torch.arange(n), mask, (4, 5))
+    image, seen = torch.rand(3, 4, 5), {tap: features}
+    match = Match(image, seen, {tap: site}, {tap: field}, {tap: flat[:, places]}, {tap: uses})
+    return match, flat
 
 
 def outputs(seed: int, n: int = 20) -> Tensor:
@@ -237,53 +239,47 @@ def outputs(seed: int, n: int = 20) -> Tensor:
 
 @pytest.mark.parametrize("refresh", [1, 3])
 def test_the_remapped_activations_are_renewed_every_so_many_calls(refresh: int) -> None:
-    painting, site, field = small()
+    matched, flat = small()
     chosen = settings("coarse", "terms.histogram.taps=[relu1_1]").terms.histogram
-    fields, where = {"relu1_1": field}, {"relu1_1": site}
-    (term,) = objective.histogram_terms(chosen, 1.0, painting, fields, where, refresh)
-    reference = painting.at("relu1_1", unique(field))
+    (term,) = objective.histogram_terms(chosen, 1.0, matched, refresh)
+    reference = flat[:, matched.fields["relu1_1"].unique()]
     table = RankTable(reference, 20)
     power = reference.square().mean()
     for call in range(7):
         x, last_renewed = outputs(call), outputs(call - call % refresh)
-        expected = masked_mse(x, remap(last_renewed, table), site.mask) / power
+        mask = matched.where["relu1_1"].mask
+        expected = masked_mse(x, remap(last_renewed, table), mask) / power
         torch.testing.assert_close(term.loss(x), expected)
 
 
 def test_dedupe_counts_each_place_once() -> None:
-    painting, site, field = small()
-    fields, where = {"relu1_1": field}, {"relu1_1": site}
+    matched, flat = small()
+    field, mask = matched.fields["relu1_1"], matched.where["relu1_1"].mask
     x = outputs(1)
     found = {}
     for dedupe in (False, True):
-        (term,) = objective.style_terms(["relu1_1"], 1.0, painting, fields, where, dedupe)
+        (term,) = objective.style_terms(["relu1_1"], 1.0, matched, dedupe)
         found[dedupe] = float(term.loss(x))
-    assert len(unique(field)) < len(field)
-    once = painting.at("relu1_1", unique(field))
-    targets = {
-        True: once @ once.T / once.shape[1],
-        False: gram(painting.at("relu1_1", field), site.mask),
-    }
+    assert len(field.unique()) < len(field)
+    once = flat[:, field.unique()]
+    targets = {True: once @ once.T / once.shape[1], False: gram(flat[:, field], mask)}
     for dedupe, target in targets.items():
-        expected = (gram(x, site.mask) - target).square().mean() / target.square().mean()
+        expected = (gram(x, mask) - target).square().mean() / target.square().mean()
         assert found[dedupe] == pytest.approx(float(expected))
     assert found[True] != pytest.approx(found[False])
 
 
 @pytest.mark.parametrize("kind", ["content", "style", "histogram"])
 def test_a_terms_value_does_not_depend_on_the_networks_scale(kind: str) -> None:
-    painting, site, field = small()
-
     def value(scale: float) -> float:
-        scaled = Painting(painting.image, {tap: scale * x for tap, x in painting.features.items()})
-        fields, where = {"relu1_1": field}, {"relu1_1": site}
+        matched, _ = small(scale)
         if kind == "content":
-            made = objective.content_terms(["relu1_1"], 1.0, scaled.features, where)
+            made = objective.content_terms(["relu1_1"], 1.0, matched.features, matched.where)
         elif kind == "style":
-            made = objective.style_terms(["relu1_1"], 1.0, scaled, fields, where, True)
+            made = objective.style_terms(["relu1_1"], 1.0, matched, True)
         else:
             chosen = settings("coarse", "terms.histogram.taps=[relu1_1]").terms.histogram
-            made = objective.histogram_terms(chosen, 1.0, scaled, fields, where, 1)
+            made = objective.histogram_terms(chosen, 1.0, matched, 1)
         return float(made[0].loss(scale * outputs(1)))
 
     assert value(37.0) == pytest.approx(value(1.0), rel=1e-6)
@@ -292,7 +288,7 @@ def test_a_terms_value_does_not_depend_on_the_networks_scale(kind: str) -> None:
 
 def test_variation_is_relative_to_the_paintings() -> None:
     image = picture(4)
-    term = objective.variation_term(2.0, image, torch.ones(SHAPE))
+    term = objective.variation_term(2.0, Raster.of(image), torch.ones(SHAPE))
     assert float(term.loss(image)) == pytest.approx(1.0)
     assert float(term.loss(0.5 * image)) == pytest.approx(0.25)
 
@@ -324,8 +320,8 @@ def test_the_painting_is_matched_to_itself(network: VGG19, name: str) -> None:
     where = sites(box(), taps_of(chosen))
     fields = match(
         chosen.field,
-        painting.image,
-        painting.features,
+        picture(0),
+        painting.seen,
         painting,
         where,
         taps_of(chosen),
@@ -343,7 +339,7 @@ def test_a_coherent_field_is_one_field_on_all_grids(network: VGG19) -> None:
     image = picture(1)
     where = sites(box(), taps)
     fields = match(
-        chosen.field, image, study(network, image, taps).features, painting, where, taps, 5.0
+        chosen.field, image, study(network, image, taps).seen, painting, where, taps, 5.0
     ).fields
     width, wide = SHAPE[1], 64
     coarse = dict(zip(where["relu4_1"].positions.tolist(), fields["relu4_1"].tolist(), strict=True))
@@ -369,7 +365,7 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
     taps = (tap, "relu4_1")
     painting = study(network, picture(0), taps)
     where = sites(box(), taps)
-    matched = match(chosen.field, painting.image, painting.features, painting, where, taps, 5.0)
+    matched = match(chosen.field, picture(0), painting.seen, painting, where, taps, 5.0)
     fields = matched.fields
     assert torch.equal(fields[tap], where[tap].positions)
 

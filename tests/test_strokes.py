@@ -5,9 +5,11 @@ from torch import Tensor
 
 from harmonize import strokes, weights
 from harmonize.features import STRIDE, VGG19
-from harmonize.fields import Painting, match, sites
+from harmonize.fields import match, sites
 from harmonize.filters import gaussian
+from harmonize.raster import Raster
 from harmonize.schema import Field
+from harmonize.study import Study
 
 
 def picture(h: int = 24, w: int = 20, seed: int = 0) -> Tensor:
@@ -22,12 +24,12 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     mask[16:40, 24:56] = 1
     settings = Field(kind="coherent", taps=(tap,), guide_luma=8.0, guide_chroma=8.0)
     where = sites(mask, [tap])
-    studied = Painting(painting, network(painting[None], [tap]))
+    studied = Study(Raster.of(painting), network, 1024)
 
     def rough(image: Tensor) -> Tensor:
         features = network(image[None], [tap])
         matched = match(settings, image, features, studied, where, [tap], 5.0)
-        return strokes.rough(matched, studied, tap)
+        return strokes.rough(matched, studied.painting, tap)
 
     torch.testing.assert_close(rough(painting), painting)
     # Of another picture: the painting's pixels under the mask, its own far from it.
