@@ -20,7 +20,7 @@ from harmonize.config import Config
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile(
-    "fuzz", deadline=None, max_examples=500, suppress_health_check=list(HealthCheck)
+    "fuzz", deadline=None, max_examples=1250, suppress_health_check=list(HealthCheck)
 )
 
 settings.load_profile("harmonize")

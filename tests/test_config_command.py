@@ -74,7 +74,8 @@ def test_what_cannot_be_shown(command: Command, files: Path) -> None:
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.splitlines() == [
         "harmonize: error: wrong.yaml: line 1: siez: unknown key; did you mean size?",
-        "harmonize: error: wrong.yaml: line 2: keep: expected a number from 1e-12 to 1e12; got 'no'",
+        "harmonize: error: wrong.yaml: line 2: keep: expected a number from 1e-12 to 1e12; "
+        "got 'no'",
     ]
 
 

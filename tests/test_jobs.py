@@ -257,6 +257,14 @@ def test_what_is_no_list_of_jobs(files: Path, tree: object) -> None:
     assert len(problems(tree)) == 1
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+@pytest.mark.parametrize("key", ["style", "patch", "mask", "output", "config"])
+def test_what_no_file_can_be_called(files: Path, key: str, name: str) -> None:
+    with pytest.raises(JobsError) as caught:
+        jobs({"jobs": [{**PLACED, key: name}]})
+    assert len(caught.value.lines) == 1
+
+
 def test_what_is_wrong_with_the_defaults_is_said_once(files: Path) -> None:
     assert len(problems({"defaults": {"stlye": "a"}, "jobs": [PLACED, PLACED]})) == 1
     assert len(problems({"defaults": [1], "jobs": [PLACED]})) == 1
@@ -338,6 +346,14 @@ def test_files_without_a_place_are_said_at_once(files: Path) -> None:
     put("empty/x.png")
     with pytest.raises(JobsError, match=r"no x\.patch\.png"):
         folder_jobs(Path("empty"))
+
+
+def test_names_of_several_lines_and_of_dots_only(files: Path) -> None:
+    put("in/a\nb.painting.png")
+    put("in/a\nb.patch.png", 1)
+    put("in/a\nb.mask.png", None)
+    put("in/..patch.png")
+    assert names(folder_jobs(Path("in"))) == ["a\nb.png"]
 
 
 # --- the command ----------------------------------------------------------------------------------

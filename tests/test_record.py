@@ -56,6 +56,11 @@ def test_what_is_no_record(files: Path, wrong: object) -> None:
     assert "not a run record" in message(wrong)
 
 
+@pytest.mark.parametrize("name", ["a\0.png", "\ud800.png", "a/b.png"])
+def test_an_output_that_is_no_name(tree: dict[str, Any], files: Path, name: str) -> None:
+    assert "not a run record" in message({**tree, "output": name})
+
+
 def test_what_is_no_file(files: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_record(Path("nowhere.json"))

@@ -10,21 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.case import Absent, Content, Data, Folder, Link, Locked, played
-from fuzz.pictures import (
-    COLORS,
-    SHAPES,
-    SIZES,
-    SUFFIXES,
-    Drawn,
-    drawings,
-)
+from fuzz.pictures import COLORS, SHAPES, SIZES, SUFFIXES, Drawn, drawings
 from fuzz.runs import QUICK, Run, ran
 from fuzz.texts import GARBAGE, files
 from harmonize import config, weights
+
+# Fewer cases than other tests have: each is a whole run of the command.
+cases = settings(max_examples=settings.default.max_examples * 2 // 5)
 
 PAINTING = Drawn((48, 40))
 CUTOUT = Drawn((24, 20), seed=3, mode="RGBA", alpha="disc")
@@ -37,14 +33,10 @@ ASIDE = ("--style=p.png", "--patch=c.png", "--at=12,10")
 def one_network() -> Iterator[None]:
     """The bundled weights are read once, not in every case."""
     with pytest.MonkeyPatch.context() as patch:
-        read = functools.cache(weights.load)
-        patch.setattr(
-            weights, "load", lambda name: (read if name == "oxford" else weights_load)(name)
-        )
+        read = weights.load
+        bundled = functools.cache(lambda: read("oxford"))
+        patch.setattr(weights, "load", lambda name: bundled() if name == "oxford" else read(name))
         yield
-
-
-weights_load = weights.load
 
 
 def some(strategy: st.SearchStrategy[Any], often: int = 1) -> st.SearchStrategy[Any]:
@@ -81,6 +73,7 @@ def pictures(draw: st.DrawFn) -> Run:
     )
 
 
+@cases
 @given(pictures())
 def test_pictures(run: Run) -> None:
     with ran(run):
@@ -116,6 +109,7 @@ def placements(draw: st.DrawFn) -> Run:
     )
 
 
+@cases
 @given(placements())
 def test_masks_and_placements(run: Run) -> None:
     with ran(run):
@@ -125,14 +119,16 @@ def test_masks_and_placements(run: Run) -> None:
 # --- names and places -----------------------------------------------------------------------------
 
 NAMES = (
-    "a b", "a\nb", "😀", "\udcff\udcfe", "-x", "--overwrite", "x" * 180, "[a]", "{painting}", "a.b.c",
-    "~", "%s", "<script>", "'\"", "\x1b[31m", "ünï", " ", "...", "a\\b", "*", "$HOME", "\u2028",
+    "a b", "a\nb", "😀", "\udcff\udcfe", "-x", "--overwrite", "x" * 180, "[a]", "{painting}",
+    "a.b.c", "~", "%s", "<script>", "'\"", "\x1b[31m", "ünï", " ", "...", "a\\b", "*", "$HOME", 
+    "\u2028",
 )  # fmt: skip
 HARD = (
     "missing/out.png", "out.png/x.png", "p.png", "c.png", "out.json", "folder", "folder/", "", ".",
-    "/", "..", "/proc/out.png", "/dev/null", "/dev/null/x.png", "x" * 300 + ".png", "out", "out.txt",
-    "x" * 245 + ".png", "out.png.json", "OUT.PNG", "loop.png", "dangling.png", "toward.png", "out.jpg",
-    "old.png", "old.json", ".png", "./out.png", "folder/../out.png", "\udcff.png", "frame-0001.png",
+    "/", "..", "/proc/out.png", "/dev/null", "/dev/null/x.png", "x" * 300 + ".png", "out",
+    "out.txt", "x" * 245 + ".png", "out.png.json", "OUT.PNG", "loop.png", "dangling.png",
+    "toward.png", "out.jpg", "old.png", "old.json", ".png", "./out.png",
+    "folder/../out.png", "\udcff.png", "frame-0001.png",
     "folder/frame-0001.png",
 )  # fmt: skip
 LINKS = {
@@ -191,6 +187,7 @@ def places(draw: st.DrawFn) -> Run:
     )
 
 
+@cases
 @given(places())
 def test_names_and_places(run: Run) -> None:
     with ran(run):
@@ -216,6 +213,7 @@ SETTINGS = st.one_of(*map(files, FILES))
 SINGLE = st.tuples(KEYS, VALUES).map("=".join) | GARBAGE
 
 
+@cases
 @given(SETTINGS, st.lists(SINGLE, max_size=2), st.sampled_from(["check", "show"]))
 def test_settings(file: Data, single: list[str], deed: str) -> None:
     more = [f"--set={text}" for text in single] if deed == "show" else ["default", "missing\n.yaml"]
@@ -248,7 +246,6 @@ NUMBERS = st.sampled_from(
         10**30,
     ]
 )
-LEAVES = [path for path in config.annotated().split("\n") if path]
 
 
 def dotted(tree: dict[str, Any], above: str = "") -> Iterator[str]:
@@ -273,6 +270,7 @@ OPTIONS = st.one_of(
 )
 
 
+@cases
 @given(st.lists(OPTIONS, max_size=3), SETTINGS, st.binary(max_size=200))
 def test_settings_of_runs(options: list[str], file: Data, weights_file: bytes) -> None:
     given = {**PLACES, **LINKS, "a.yaml": file}
@@ -294,9 +292,10 @@ JOBS = {
 }  # fmt: skip
 FLAGS = st.lists(
     st.sampled_from(
-        ["--restart", "--fail-fast", "--report", "--log-json=log", "--log-json=folder", "--workers=0",
-         "--set=x", "--config=missing", "--output-dir=out", "--output-dir=p.png", "--output-dir=loop.png",
-         "--output-dir=folder", "--output-dir=a/b", "--output-dir=\udcff", "--output-dir=", "--log-json="]
+        ["--restart", "--fail-fast", "--report", "--log-json=log", "--log-json=folder",
+         "--log-json=", "--workers=0", "--set=x", "--config=missing", "--output-dir=out",
+         "--output-dir=p.png", "--output-dir=loop.png", "--output-dir=folder", "--output-dir=a/b",
+         "--output-dir=\udcff", "--output-dir="]
     ),
     max_size=2, unique=True,
 )  # fmt: skip
@@ -312,6 +311,7 @@ def batched(given: dict[str, Content], words: list[str]) -> None:
             assert path == "log" or path.split("/")[0] not in given or path.startswith("folder/")
 
 
+@cases
 @given(files(JOBS), FLAGS, MOSTLY_DRY)
 def test_lists(file: Data, flags: list[str], dry: tuple[str, ...]) -> None:
     given = {**PLACES, **LINKS, "jobs.yaml": file}
@@ -333,13 +333,14 @@ def folders(draw: st.DrawFn) -> dict[str, Content]:
     return found
 
 
+@cases
 @given(folders(), FLAGS, MOSTLY_DRY)
 def test_folders(found: dict[str, Content], flags: list[str], dry: tuple[str, ...]) -> None:
     given = {**PLACES, **LINKS, "in/empty.txt": Data(b""), **found}
     batched(given, ["batch", "in", *flags, *dry, *QUICK])
 
 
-# --- records and pictures of earlier runs ----------------------------------------------------------
+# --- records and pictures of earlier runs ---------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -356,6 +357,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cases
 @given(st.data())
 def test_records(earlier: Path, data: st.DataObject) -> None:
     tree = json.loads((earlier / "out.json").read_bytes())
@@ -370,6 +372,7 @@ def test_records(earlier: Path, data: st.DataObject) -> None:
         assert not outcome.changed & set(PLACES)
 
 
+@cases
 @given(st.data())
 def test_comparisons(earlier: Path, data: st.DataObject) -> None:
     tree = json.loads((earlier / "out.json").read_bytes())
@@ -411,6 +414,7 @@ def animations(draw: st.DrawFn) -> tuple[dict[str, Content], list[str]]:
     ]
 
 
+@cases
 @given(animations())
 def test_animations(case: tuple[dict[str, Content], list[str]]) -> None:
     given, words = case
@@ -425,6 +429,7 @@ WORDS = st.sampled_from(
 ) | GARBAGE  # fmt: skip
 
 
+@cases
 @given(st.lists(WORDS, max_size=4))
 def test_words(words: list[str]) -> None:
     if "download" not in words:

@@ -15,10 +15,10 @@ from fuzz.pictures import damaged, damages
 
 VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 2, 3, 0.5, -0.0, 1e308, 1e-320, float("inf"), float("nan"), 2**31,
-    2**63, 10**30, 10**400, "", "x", "a b", "\0", "a\nb", "😀", "\ud800", "auto", "native", "strong",
-    "default", "../x", "/etc/passwd", "/dev/null", "{strength}", "{x}", "*", "**", "[", "a.png",
-    "<script>", "\x1b[31m", "x" * 300, "1,1", "nan", "1e999", [], {}, [1, 2], [[]], ["a", 1],
-    [1, 5], {"a": 1}, {"": {}}, {"1": 2}, {"5": -1}, [None], ["a=b"], ["size=32"],
+    2**63, 10**30, 10**400, "", "x", "a b", "\0", "a\nb", "😀", "\ud800", "auto", "native",
+    "strong", "default", "../x", "/etc/passwd", "/dev/null", "{strength}", "{x}", "*", "**",
+    "[", "a.png", "<script>", "\x1b[31m", "x" * 300, "1,1", "nan", "1e999", [], {}, [1, 2], [[]],
+    ["a", 1], [1, 5], {"a": 1}, {"": {}}, {"1": 2}, {"5": -1}, [None], ["a=b"], ["size=32"],
 )  # fmt: skip
 SNIPPETS = (
     "&a [*a]", "*a", "!!python/object/apply:os.system ['true']", "\t", "{" * 50, "[" * 3000, "? ",
