@@ -13,6 +13,7 @@ import typer
 from harmonize import __version__
 from harmonize.commands import batch, compare, config, doctor, frames, run, weights
 from harmonize.errors import HarmonizeError
+from harmonize.progress import INTERRUPTED
 
 app = typer.Typer(
     help="Paste an element into a painting so that it looks painted there.",
@@ -42,6 +43,8 @@ def main(args: Sequence[str] | None = None) -> None:
     except HarmonizeError as error:
         _complain(error.lines)
         code = error.exit_code
+    except typer.Abort:  # Ctrl-C before anything began
+        code = INTERRUPTED
     except USAGE as error:
         message = " ".join((error.format_message() or "").split())
         if message:  # there is none where no words at all bring the help
