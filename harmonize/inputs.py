@@ -28,7 +28,7 @@ class Scene:
         painting: uint8 or uint16 [H, W, 3] in sRGB.
         composite: the same with the element pasted on it.
         tight: uint8 [H, W], 255 inside the element.
-        loose: uint8 [H, W], at least `tight`, or None to derive it.
+        loose: uint8 [H, W], 255 wherever `tight` is not faint, or None to derive it.
         original: the painting as stored, its alpha with the element added.
         hashes: role (`painting`, `patch`, `mask`, `loose_mask`) → SHA-256 of the file's bytes, or
             of the pixels of a picture that came without a file.
@@ -96,7 +96,7 @@ def load_scene(
         painting=base,
         composite=composite,
         tight=tight,
-        loose=None if loose is None else np.maximum(loose, tight),
+        loose=None if loose is None else np.where(tight > FAINT, np.uint8(255), loose),
         original=_with_element(original, tight),
         hashes={role: source.sha256 for role, source in sources.items()},
         paths={role: source.path for role, source in sources.items()},
@@ -177,7 +177,7 @@ def _warnings(sources: dict[str, Source], given: Mask | None) -> tuple[str, ...]
     notes = [note for source in sources.values() for note in source.warnings]
     if given is not None and looks_inverted(given):
         notes.append(
-            f"{sources['mask'].where}: white at the border and black in the middle; white marks "
-            "the element (inverted mask?)"
+            "mask: white at the border and black in the middle; white marks the element "
+            "(inverted mask?)"
         )
     return tuple(notes)

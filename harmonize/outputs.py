@@ -113,11 +113,13 @@ def losses(path: Path, picture: Stored) -> tuple[str, ...]:
     held = fitting(kind, replace(picture, pixels=picture.pixels[:1], alpha=None))
     found = []
     if picture.bits != held.bits:
-        found.append(f"{path}: {kind} holds 8 of the painting's 16 bits a channel; use PNG or TIFF")
+        found.append(
+            f"{path.name}: {kind} holds 8 of the painting's 16 bits a channel; use PNG or TIFF"
+        )
     if picture.alpha is not None and kind not in WITH_ALPHA:
-        found.append(f"{path}: {kind} holds no transparency; use PNG, TIFF or WebP")
+        found.append(f"{path.name}: {kind} holds no transparency; use PNG, TIFF or WebP")
     if picture.mode == "CMYK" != held.mode:
-        found.append(f"{path}: {kind} holds no CMYK, it comes out in sRGB; use TIFF or JPEG")
+        found.append(f"{path.name}: {kind} holds no CMYK, it comes out in sRGB; use TIFF or JPEG")
     return tuple(found)
 
 

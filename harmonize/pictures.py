@@ -63,7 +63,7 @@ class Source:
         return name(self.role, self.path)
 
 
-def name(role: str, path: str | os.PathLike[str] | None) -> str:
+def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
     """Return what to call a picture in a message."""
     return role.replace("_", " ") + (f" {os.fspath(path)}" if path is not None else "")
 
@@ -96,7 +96,7 @@ def open_picture(role: str, picture: Picture) -> Source:
         stored,
         None if path is None else os.path.abspath(path),
         digest,
-        tuple(f"{where}: {note}" for note in (*notes, *more)),
+        tuple(f"{name(role)}: {note}" for note in (*notes, *more)),
     )
 
 
@@ -285,8 +285,10 @@ def _deep_gray(image: Image.Image) -> Callable[[Image.Image], NDArray[Any]]:
 
 
 def _from_lab(strip: Image.Image) -> NDArray[Any]:
-    lab = np.asarray(strip).astype(np.float32)
-    return vips.lab_to_srgb(lab * (100 / 255, 1, 1) - (0, 128, 128))
+    stored = np.asarray(strip)  # the last two channels have a sign
+    light = stored[..., :1] * np.float32(100 / 255)
+    lab = np.concatenate([light, stored[..., 1:].view(np.int8)], -1, dtype=np.float32)
+    return vips.lab_to_srgb(lab)
 
 
 def _orientation(image: Image.Image) -> int:

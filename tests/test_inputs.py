@@ -82,6 +82,55 @@ def test_compression_noise_in_a_mask_goes_and_a_soft_edge_stays() -> None:
     assert 126 <= scene.tight[0, 0] <= 130
 
 
+def test_a_soft_mask_stays_soft_and_a_jpegs_noise_goes() -> None:
+    ramp = np.linspace(0, 255, 96).round().astype(np.uint8)[None].repeat(80, 0)
+    tight = load_scene(PAINTING, PATCH, ramp).tight[0].astype(int)
+    assert set(tight[ramp[0] <= 32]) == {0}
+    assert set(tight[ramp[0] >= 223]) == {255}
+    between = (ramp[0] > 32) & (ramp[0] < 223)
+    assert np.abs(tight[between] - (ramp[0][between] - 32.0) * 255 / 191).max() <= 0.5
+    data = io.BytesIO()
+    Image.fromarray(MASK).save(data, "JPEG", quality=60)
+    lossy = load_scene(PAINTING, PATCH, Image.open(data)).tight
+    far = np.ones_like(MASK, bool)  # from the edge
+    for axis in (0, 1):
+        for shift in (-8, 8):
+            far &= np.roll(MASK, shift, axis) == MASK
+    assert (lossy[far] == MASK[far]).all()
+
+
+def test_a_faint_mask_counts_and_an_inverted_one_is_told() -> None:
+    faint = load_scene(PAINTING, PATCH, MASK // 4)
+    assert 0 < faint.tight.max() < 64
+    assert faint.warnings == ()
+    (said,) = load_scene(PAINTING, PATCH, 255 - MASK).warnings
+    assert said.startswith("mask: white at the border and black in the middle")
+    most = np.full_like(MASK, 255)
+    most[:4] = 0
+    assert load_scene(PAINTING, PATCH, most).warnings == ()
+
+
+def test_the_depths_of_patch_and_mask_may_be_others() -> None:
+    expected = load_scene(PAINTING, PATCH, MASK)
+    patch, mask = PATCH.astype(np.uint16) * 257, MASK.astype(np.uint16) * 257
+    for scene in (
+        load_scene(PAINTING, patch, MASK),
+        load_scene(PAINTING, PATCH, mask),
+        load_scene(PAINTING, np.dstack([patch, mask])),
+        load_scene(PAINTING, Image.fromarray(PATCH), Image.fromarray(mask)),
+    ):
+        assert (scene.composite == expected.composite).all()
+        assert (scene.tight == expected.tight).all()
+
+
+def test_only_what_shows_of_a_large_patch_is_resized() -> None:
+    whole = load_scene(np.zeros((400, 400, 3), np.uint8), CUTOUT, at=(0, 0), width=380)
+    part = load_scene(np.zeros((80, 100, 3), np.uint8), CUTOUT, at=(-60, -50), width=380)
+    assert np.abs(whole.tight[50:130, 60:160].astype(int) - part.tight).max() <= 1
+    shown = whole.composite[50:130, 60:160].astype(int)
+    assert np.abs(shown - part.composite).max() <= 1
+
+
 def test_alpha_stands_for_the_mask_and_narrows_a_given_one() -> None:
     rgba = np.dstack([PATCH, MASK])
     assert (load_scene(PAINTING, rgba).tight == MASK).all()
@@ -96,6 +145,9 @@ def test_the_loose_mask_is_never_smaller_than_the_tight_one() -> None:
     scene = load_scene(PAINTING, PATCH, MASK, loose_mask=loose)
     assert scene.loose is not None
     assert (scene.loose == np.maximum(loose, MASK)).all()
+    faint = load_scene(PAINTING, PATCH, MASK // 4, loose_mask=loose)
+    assert faint.loose is not None
+    assert (faint.loose == scene.loose).all()  # else nothing of the element might change
 
 
 # --- placed patches -------------------------------------------------------------------------------
