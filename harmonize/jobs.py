@@ -213,8 +213,11 @@ def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     root = os.path.realpath(folder)
     try:
-        if os.path.commonpath([root, os.path.realpath(path)]) != root:
-            raise InputError(f"output {printable(name)}: lies outside the output folder {folder}")
+        for written in (path, record_path(path)):
+            if os.path.commonpath([root, os.path.realpath(written)]) != root:
+                raise InputError(
+                    f"output {printable(name)}: lies outside the output folder {folder}"
+                )
         if stat.S_ISDIR(os.stat(path).st_mode):
             raise InputError(f"output {path}: is a folder")
     except (FileNotFoundError, NotADirectoryError):

@@ -12,7 +12,7 @@ import yaml
 from conftest import Outcome, disc, strokes
 from PIL import Image
 
-from harmonize.config import Config, load
+from harmonize.config import load
 from harmonize.errors import JobsError
 from harmonize.jobs import Job, check, in_order
 from harmonize.listing import read_listing
@@ -198,6 +198,7 @@ def test_a_link_does_not_lead_out_of_the_output_folder(files: Path) -> None:
     [
         ("{weights}/../../a", "outside the output folder"),
         ("link", "outside the output folder"),
+        ("record", "outside the output folder"),
         ("loop", "Too many levels"),
         ("a\0b", "not a name that a file can have"),
         ("\ud800", "not a name that a file can have"),
@@ -208,6 +209,7 @@ def test_a_link_does_not_lead_out_of_the_output_folder(files: Path) -> None:
 def test_no_name_leads_out_of_the_output_folder(files: Path, output: str, said: str) -> None:
     (files / "out" / "deep.png").mkdir(parents=True)
     (files / "out" / "link.png").symlink_to(files / "elsewhere.png")
+    (files / "out" / "record.json").symlink_to(files / "elsewhere.json")
     (files / "out" / "loop.png").symlink_to("loop.png")
     [problem] = problems({"jobs": [{**PLACED, "weights": "..", "output": output}]})
     assert said in problem
@@ -218,21 +220,6 @@ def test_a_home_is_no_more_than_a_name(files: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(files))
     [job] = jobs({"jobs": [{**PLACED, "output": "~/a"}]})
     assert job.output == Path("out/~/a.png")
-
-
-def test_a_link_in_a_records_place_is_replaced_and_not_followed(
-    files: Path, command: Command
-) -> None:
-    (files / "elsewhere").write_text("precious")
-    (files / "out").mkdir()
-    for name in ("a.json", "report.html"):
-        (files / "out" / name).symlink_to(files / "elsewhere")
-    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [{**PLACED, "output": "a"}]}))
-    steps = [f"--set=passes.{name}.steps=1" for name in Config.preset().passes]
-    done = command("batch", "jobs.yaml", "--output-dir", "out", "--report", *steps)
-    assert done.code == 0
-    assert (files / "elsewhere").read_text() == "precious"
-    assert json.loads((files / "out" / "a.json").read_text())["output"] == "a.png"
 
 
 @pytest.mark.parametrize("key", ["style", "patch", "mask", "config", "output"])
