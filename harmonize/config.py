@@ -218,11 +218,10 @@ def _read(path: Path, longest: int = LONGEST) -> str:
             return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
-    except ValueError as error:
-        raise ConfigError(f"{source}: no name that a file can have") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or "cannot be read"
         raise ConfigError(
-            f"{source}: {error.strerror}; expected a YAML file or one of the presets "
+            f"{source}: {reason}; expected a YAML file or one of the presets "
             + ", ".join(presets())
         ) from error
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -11,6 +12,7 @@ from typing import Any
 from harmonize.config import Config, load
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.inputs import load_scene
+from harmonize.layers import printable, show
 from harmonize.outputs import FORMATS, default_output, record_path
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -210,10 +212,19 @@ def _shown(value: Any) -> str:
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     root = os.path.realpath(folder)
-    if os.path.commonpath([root, os.path.realpath(path)]) != root:
-        raise InputError(f"output {name}: lies outside the output folder {folder}")
-    if path.is_dir():
-        raise InputError(f"output {path}: is a folder")
+    try:
+        for written in (path, record_path(path)):
+            if os.path.commonpath([root, os.path.realpath(written)]) != root:
+                raise InputError(
+                    f"output {printable(name)}: lies outside the output folder {folder}"
+                )
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise InputError(f"output {path}: is a folder")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not a name that a file can have"
+        raise InputError(f"output {show(name)}: {reason}") from error
     return path
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from harmonize import config
 from harmonize.config import Config, at_level, dump, load, loads, presets, restore
-from harmonize.errors import ConfigError
+from harmonize.errors import MOST_LINES, ConfigError
+from harmonize.problems import MOST_NAMES
 
 FIRST = next(iter(Config.preset().passes))
 
@@ -420,3 +422,60 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
 
 def test_named_levels_are_on_the_scale() -> None:
     assert config.LEVELS == {"weak": 1.0, "medium": 5.0, "strong": 10.0}
+
+
+# --- files from anywhere --------------------------------------------------------------------------
+
+LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (LAUGHS.encode(), "more than 10 aliases"),
+        (b"[" * 10_000_000, "more than 50,000 characters"),
+        (b"size: 300\n" + bytes(60_000), "more than 50,000 characters"),
+        ("size: 300\n".encode("utf-16"), "not a text file in UTF-8"),
+        ("size: 300\n".encode("utf-16-le"), "the character 0x0 is not for YAML"),
+        (b"size: \xe9\n", "not a text file in UTF-8"),
+        (b"size: &x 1\nkeep: &x {}\nseed: *x\n", "line 2: the anchor x is repeated"),
+        (b"extends: [paper]\n", "there is no preset"),
+        (b"keep: " + b"9" * 4000, "keep: expected"),
+        (b"? " + b"x" * 40_000 + b"\n: 1\n", "xxx...: unknown key"),
+        (b'"\\ud800": 1\n', r"got '\ud800'"),
+    ],
+    ids=range(11),
+)
+def test_hostile_files_are_said_in_short_lines(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert said in caught.value.lines[0].removeprefix(str(path))
+    assert all(line.isprintable() and len(line) < 400 for line in caught.value.lines)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfsize: 300\n")
+    assert load(tmp_path / "a.yaml").size == 300
+
+
+def test_of_very_many_problems_the_first_are_said(tmp_path: Path) -> None:
+    text = "".join(f"k{index}: 1\n" for index in range(1500))
+    with pytest.raises(ConfigError) as caught:
+        loads(text)
+    assert len(caught.value.lines) == MOST_LINES + 1
+    assert caught.value.lines[-1] == f"and {1500 - MOST_LINES:,} more"
+
+
+def test_thousands_of_passes_are_not_compared_with_one_another() -> None:
+    text = "passes: {" + "".join(f"p{index}: {{}}, " for index in range(MOST_NAMES + 1)) + "}"
+    with pytest.raises(ConfigError) as caught:
+        loads(text)
+    assert not any("did you mean" in line for line in str(caught.value).split("\n"))
+
+
+@pytest.mark.parametrize("name", ["a\0b.yaml", "\ud800.yaml", "x" * 300])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected a YAML file or one of the presets"):
+        load(name)
