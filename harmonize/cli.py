@@ -6,13 +6,14 @@ torch is imported only by the commands that compute, so that `--help` answers at
 import io
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from harmonize import __version__
 from harmonize.commands import batch, compare, config, doctor, frames, run, weights
 from harmonize.errors import HarmonizeError
+from harmonize.progress import INTERRUPTED
 
 app = typer.Typer(
     help="Paste an element into a painting so that it looks painted there.",
@@ -28,17 +29,34 @@ app.add_typer(config.app, name="config")
 app.add_typer(weights.app, name="weights")
 
 
+# What typer raises for words it cannot make sense of; it exports only this subclass.
+USAGE: Any = typer.BadParameter.__base__
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=args, prog_name="harmonize")
+        code = app(args=args, prog_name="harmonize", standalone_mode=False)
     except HarmonizeError as error:
-        for line in error.lines:
-            typer.echo(f"harmonize: error: {line}", err=True)
-        sys.exit(error.exit_code)
+        _complain(error.lines)
+        code = error.exit_code
+    except typer.Abort:  # Ctrl-C before anything began
+        code = INTERRUPTED
+    except USAGE as error:
+        message = " ".join((error.format_message() or "").split())
+        if message:  # there is none where no words at all bring the help
+            command = error.ctx.command_path if error.ctx else "harmonize"
+            _complain([f"{message.rstrip('.')}; see {command} --help"])
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _complain(lines: Sequence[str]) -> None:
+    for line in lines:
+        typer.echo(f"harmonize: error: {line}", err=True)
 
 
 def _version(wanted: bool) -> None:

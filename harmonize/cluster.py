@@ -17,6 +17,7 @@ import torch
 from harmonize.batch import Engine, Event, Tell
 from harmonize.errors import ClusterError, HarmonizeError
 from harmonize.files import write_file
+from harmonize.home import hide
 from harmonize.jobs import Job, in_order
 from harmonize.memory import Memory
 from harmonize.outputs import record_path, write_record
@@ -191,7 +192,8 @@ def _received(job: Job, parcel: Parcel) -> Event:
     if parcel.picture is not None and parcel.record is not None:
         record = json.loads(parcel.record)
         for role, path in job.inputs.items():
-            record["inputs"][role]["path"] = str(path.absolute())
+            here = str(path.absolute())
+            record["inputs"][role]["path"] = here if job.absolute_paths else hide(here)
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
             write_file(job.output, parcel.picture, overwrite=True)

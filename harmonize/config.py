@@ -59,7 +59,7 @@ class Config(Settings):
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: kinds.Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
-    seed: kinds.Natural
+    seed: kinds.Seed
     """Seeds the random numbers."""
     device: kinds.Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
@@ -69,7 +69,7 @@ class Config(Settings):
         Literal["auto", "float32", "bfloat16"], kinds.one_of("auto", "float32", "bfloat16")
     ]
     """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
-    loose_sigma: kinds.Positive
+    loose_sigma: kinds.Sigma
     """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
     region: Annotated[Literal["patch", "canvas"], kinds.one_of("patch", "canvas")]
     """Work around the patch only, or on the whole canvas."""
@@ -218,9 +218,10 @@ def _read(path: Path, longest: int = LONGEST) -> str:
             return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or "cannot be read"
         raise ConfigError(
-            f"{source}: {error.strerror}; expected a YAML file or one of the presets "
+            f"{source}: {reason}; expected a YAML file or one of the presets "
             + ", ".join(presets())
         ) from error
 

@@ -12,8 +12,13 @@
     └── ClusterError      a cluster that cannot be had: no Ray, no address, no room
 
 Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
-a line for each of the settings' problems, a `JobsError` for each of the jobs'.
+a line for each of the settings' problems, a `JobsError` for each of the jobs'; of very many, the
+first.
 """
+
+from collections.abc import Sequence
+
+MOST_LINES = 100  # of one error: in a file, every other character can be a problem
 
 
 class HarmonizeError(Exception):
@@ -33,7 +38,7 @@ class ConfigError(HarmonizeError):
     @property
     def lines(self) -> list[str]:
         """The message, a line for each problem."""
-        return str(self).split("\n")
+        return _first(str(self).split("\n"))
 
 
 class JobsError(HarmonizeError):
@@ -42,7 +47,7 @@ class JobsError(HarmonizeError):
     @property
     def lines(self) -> list[str]:
         """The messages, a line each."""
-        return [" ".join(str(problem).split()) for problem in self.args]
+        return _first([" ".join(str(problem).split()) for problem in self.args])
 
 
 class InputError(HarmonizeError):
@@ -71,6 +76,11 @@ class NumbersError(HarmonizeError):
 
 class ClusterError(HarmonizeError):
     """Ray is not installed, or its cluster cannot be reached or has no room for a worker."""
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    left = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"and {left:,} more"] if left > 0 else [])]
 
 
 class StopRun(Exception):  # noqa: N818 - a request, not an error

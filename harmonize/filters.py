@@ -70,9 +70,10 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
 def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
     """`image` [C, H, W] smoothed along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
 
-    `radius` in pixels of the square window; `eps` is the variance of the guide (0 to 1 squared)
-    below which it counts as flat.
+    `radius` in pixels of the square window, at most the image's side less one; `eps` is the
+    variance of the guide (0 to 1 squared) below which it counts as flat.
     """
+    radius = min(radius, *(side - 1 for side in image.shape[1:]))
     return guided_blur(guide[None], image[None], 2 * radius + 1, eps)[0]
 
 

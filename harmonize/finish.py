@@ -50,8 +50,9 @@ def patch_field(
     half = size // 2
     step = math.ceil((big_h * big_w / CANDIDATES) ** 0.5)
     first = -(-half // step) * step
-    ys = torch.arange(min(first, big_h - 1), max(big_h - half, 1), step, device=mask.device)
-    xs = torch.arange(min(first, big_w - 1), max(big_w - half, 1), step, device=mask.device)
+    up, left = min(first, (big_h - 1) // 2), min(first, (big_w - 1) // 2)
+    ys = torch.arange(up, max(big_h - half, up + 1), step, device=mask.device)
+    xs = torch.arange(left, max(big_w - half, left + 1), step, device=mask.device)
     candidates = (ys[:, None] * big_w + xs).flatten()
     return positions, matching.nearest_patches(image, painting, positions, candidates, size=size)
 

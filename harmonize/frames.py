@@ -16,6 +16,7 @@ from harmonize.stored import Stored
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
+LARGEST = 16383  # pixels, width or height: what a WebP can have
 
 
 class Keeper:
@@ -86,14 +87,18 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
 
     Raises:
         OutputError: it is no folder, cannot be made or written to, holds frames already and
-            `overwrite` is false, or one of `others`, which must stay, has a frame's name there.
+            `overwrite` is false; or one of `others`, which must stay, is meant to lie there or has
+            a frame's name in it.
     """
+    own = os.path.realpath(folder)
     for path in others:
-        beside = os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
-        if beside and FRAME.fullmatch(path.name):
+        place = os.path.realpath(path)
+        if place == own:
+            raise OutputError(f"{path}: is meant for a file and for frames; use another folder")
+        if os.path.dirname(place) == own and FRAME.fullmatch(path.name):
             raise OutputError(f"{path}: would be replaced by a frame; use another folder")
-    if not folder.is_dir():
-        if folder.exists():
+    if not os.path.isdir(folder):
+        if os.path.lexists(folder):
             raise OutputError(f"{folder}: is a file; frames need a folder")
         check_output(folder, overwrite)
         return
@@ -113,14 +118,14 @@ def animate(
     wide (as wide as the frames if left out).
 
     Raises:
-        InputError: no frames, or one that cannot be read.
+        InputError: no frames, one that cannot be read, or an animation that would be too large.
         OutputError: neither `.gif` nor `.webp`, or it cannot be written.
     """
     kind = ANIMATIONS.get(target.suffix.lower())
     if kind is None:
         raise OutputError(f"{target}: unknown kind of animation; use {' or '.join(ANIMATIONS)}")
     check_output(target, overwrite)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; give the one that --frames wrote to")
     paths = frames_in(folder)
     if not paths:
@@ -146,8 +151,13 @@ def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]
     for path in paths:
         image = read_srgb("frame", path)
         if size is None:
-            factor = 1.0 if width is None else width / image.width
-            size = (round(image.width * factor), max(1, round(image.height * factor)))
+            wide = image.width if width is None else width
+            size = (wide, max(1, round(image.height * wide / image.width)))
+            if max(size) > LARGEST:
+                raise InputError(
+                    f"{paths[0]}: the animation would be larger than {LARGEST} pixels a side; "
+                    "give a smaller --width"
+                )
         yield image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -11,6 +12,7 @@ from typing import Any
 from harmonize.config import Config, load
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.inputs import load_scene
+from harmonize.layers import printable, show
 from harmonize.outputs import FORMATS, default_output, record_path
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -52,6 +54,7 @@ class Job:
         placement: `at`, `width` and `scale`, as for `inputs.load_scene`.
         config: its settings.
         output: the picture's file.
+        absolute_paths: whether the record names files in the home in full.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Job:
     placement: dict[str, Any]
     config: Config
     output: Path
+    absolute_paths: bool = False
 
     @property
     def painting(self) -> str:
@@ -208,10 +212,19 @@ def _shown(value: Any) -> str:
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     root = os.path.realpath(folder)
-    if os.path.commonpath([root, os.path.realpath(path)]) != root:
-        raise InputError(f"output {name}: lies outside the output folder {folder}")
-    if path.is_dir():
-        raise InputError(f"output {path}: is a folder")
+    try:
+        for written in (path, record_path(path)):
+            if os.path.commonpath([root, os.path.realpath(written)]) != root:
+                raise InputError(
+                    f"output {printable(name)}: lies outside the output folder {folder}"
+                )
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise InputError(f"output {path}: is a folder")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not a name that a file can have"
+        raise InputError(f"output {show(name)}: {reason}") from error
     return path
 
 

@@ -65,21 +65,28 @@ def one_of(*names: str) -> Expects:
     return Expects("one of " + ", ".join(names))
 
 
-Positive = Annotated[float, Limit(gt=0), Expects("a number above 0")]
-NonNegative = Annotated[float, Limit(ge=0), Expects("a number from 0 up")]
+LARGEST = 1e12  # of numbers without a range of their own: products of them fit in 32 bits
+Positive = Annotated[float, Limit(ge=1e-12, le=LARGEST), Expects("a number from 1e-12 to 1e12")]
+NonNegative = Annotated[float, Limit(ge=0, le=LARGEST), Expects("a number from 0 to 1e12")]
+Sigma = Annotated[float, Limit(ge=0.01, le=100), Expects("a number from 0.01 to 100")]
+Blur = Annotated[float, Limit(ge=0, le=100), Expects("a number from 0 to 100")]
 Fraction = Annotated[float, Limit(gt=0, le=1), Expects("a number above 0, at most 1")]
-Bins = Annotated[int, Limit(ge=2), Expects("a whole number from 2 up")]
+Bins = Annotated[int, Limit(ge=2, le=65536), Expects("a whole number from 2 to 65536")]
+Seed = Annotated[int, Limit(ge=0, lt=2**63), Expects("a whole number from 0 up, below 2^63")]
+Radius = Annotated[int, Limit(ge=1, le=100), Expects("a whole number from 1 to 100")]
 Natural = Annotated[int, Limit(ge=0), Expects("a whole number from 0 up")]
 Count = Annotated[int, Limit(ge=1), Expects("a whole number from 1 up")]
 Odd = Annotated[
     int,
-    Limit(ge=3, json_schema_extra={"not": {"multipleOf": 2}}),
+    Limit(ge=3, le=31, json_schema_extra={"not": {"multipleOf": 2}}),
     AfterValidator(_odd),
-    Expects("an odd whole number from 3 up"),
+    Expects("an odd whole number from 3 to 31"),
 ]
 Tile = Annotated[int, Limit(ge=128), Expects("a whole number of pixels from 128 up")]
 Flag = Annotated[bool, Expects("true or false")]
-Text = Annotated[str, Limit(min_length=1), Expects("a name (quote it if it looks like a number)")]
+Text = Annotated[
+    str, Limit(pattern=r"^[^\x00]+$"), Expects("a name (quote it if it looks like a number)")
+]
 Tap = Annotated[str, Limit(pattern=r"^relu([12]_[12]|[34]_[1-4]|5_1)$")]
 Taps = Annotated[
     tuple[Tap, ...],
@@ -92,15 +99,15 @@ PassName = Annotated[
     Expects("a pass's name of lowercase letters, digits, - and _"),
 ]
 Size = Annotated[
-    Annotated[int, Limit(ge=32)] | Literal["native"],
-    Expects("a whole number of pixels from 32 up, or native"),
+    Annotated[int, Limit(ge=32, le=10**6)] | Literal["native"],
+    Expects("a whole number of pixels from 32 to 1000000, or native"),
 ]
 Level = Annotated[float, Limit(ge=1, le=10)]
 Strength = Annotated[
     Literal["auto", "weak", "medium", "strong"] | Level,
     Expects("auto, weak, medium, strong, or a number from 1 to 10"),
 ]
-Amount = Annotated[float, Limit(ge=0)]
+Amount = Annotated[float, Limit(ge=0, le=LARGEST)]
 Table = Annotated[
     dict[Level, Amount],
     Limit(
@@ -111,10 +118,10 @@ Table = Annotated[
 Weight = Annotated[
     Amount | Table,
     BeforeValidator(number_keys),
-    Expects("a number from 0 up, or a table of style level (1 to 10): number"),
+    Expects("a number from 0 to 1e12, or a table of style level (1 to 10): number"),
 ]
 AutoWeight = Annotated[
     Literal["auto"] | Amount | Table,
     BeforeValidator(number_keys),
-    Expects("auto, a number from 0 up, or a table of style level (1 to 10): number"),
+    Expects("auto, a number from 0 to 1e12, or a table of style level (1 to 10): number"),
 ]

@@ -84,7 +84,7 @@ def read_setting(key: str, text: str, source: str) -> Layer:
 
 def dotted(path: Keys) -> str:
     """Return a path as `--set` has it."""
-    return ".".join(map(printable, path))
+    return ".".join(_brief(printable(part)) for part in path)
 
 
 def printable(name: object) -> str:
@@ -94,7 +94,10 @@ def printable(name: object) -> str:
 
 def show(value: object) -> str:
     """Return a value on one line, shortened."""
-    text = repr(value)
+    return _brief(repr(value))
+
+
+def _brief(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -134,7 +137,9 @@ class _Reader:
                 return _SCALARS[node.tag](node.value)
             except (ValueError, KeyError):
                 return self._note(path, _line(node), f"{show(node.value)} cannot be read")
-        return self._note(path, _line(node), f"the tag {node.tag} is not for settings")
+        return self._note(
+            path, _line(node), f"the tag {_brief(printable(node.tag))} is not for settings"
+        )
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
         tree: Tree = {}
@@ -178,6 +183,8 @@ class _Loader(yaml.SafeLoader):
                 raise _refused(f"more than {MOST_ALIASES} aliases", event)
             if isinstance(whole, yaml.CollectionNode) and whole.end_mark is None:
                 raise _refused(f"the alias {event.anchor} stands within itself", event)
+        elif event.anchor in self.anchors:
+            raise _refused(f"the anchor {event.anchor} is repeated", event)
         if self.depth >= DEEPEST:
             raise _refused(f"more than {DEEPEST} levels", event)
         self.depth += 1

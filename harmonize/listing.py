@@ -3,6 +3,7 @@
 import glob
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 from harmonize.config import load, presets, read_yaml
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.jobs import PLACEHOLDER, Draft, override, setting
+from harmonize.layers import dotted, show
 from harmonize.problems import nearest
+from harmonize.record import nameable
 
 Tree = dict[str, Any]
 Skip = Callable[[Path], bool]
+
+MOST_JOBS = 10_000  # of a list: a few words can ask for any number
 
 INPUTS = {"style": "painting", "patch": "patch", "mask": "mask", "loose_mask": "loose_mask"}
 PLACEMENT = ("at", "width", "scale")
@@ -34,7 +39,7 @@ def read_listing(path: Path, skip: Skip) -> tuple[list[Draft], list[str]]:
     tree = read_yaml(path)
     unknown = sorted(map(str, set(tree) - {"defaults", "jobs"}))
     if unknown:
-        raise JobsError(f"{path}: {unknown[0]}: unknown key; valid: defaults, jobs")
+        raise JobsError(f"{path}: {dotted((unknown[0],))}: unknown key; valid: defaults, jobs")
     defaults, jobs = tree.get("defaults") or {}, tree.get("jobs")
     if not isinstance(jobs, list) or not jobs:
         raise JobsError(f"{path}: jobs: expected a list such as `- {{style: a.jpg, patch: b.png}}`")
@@ -45,20 +50,23 @@ def read_listing(path: Path, skip: Skip) -> tuple[list[Draft], list[str]]:
         try:
             _check_keys(job)
             if number:
-                drafts += _expand(where, _over(defaults, job), path.parent, skip)
+                found = _expand(where, _over(defaults, job), path.parent, skip)
+                drafts += itertools.islice(found, MOST_JOBS + 1 - len(drafts))
         except (InputError, ConfigError) as error:
             problems += [f"{where}: {problem}" for problem in error.lines]
             if not number:
                 break  # every job would say the same
+        if len(drafts) > MOST_JOBS:
+            raise JobsError(f"{where}: makes more than {MOST_JOBS:,} jobs; use several lists")
     return drafts, problems
 
 
 def _check_keys(job: Any) -> None:
     if not isinstance(job, dict):
-        raise InputError(f"expected options such as `patch: duck.png`, got {job!r}")
+        raise InputError(f"expected options such as `patch: duck.png`, got {show(job)}")
     for key in job:
         if key not in OPTIONS:
-            raise InputError(f"{key}: unknown option{nearest(key, OPTIONS)}")
+            raise InputError(f"{dotted((key,))}: unknown option{nearest(key, OPTIONS)}")
     if not isinstance(job.get("settings") or {}, dict):
         raise InputError("settings: expected settings such as `strength: medium`")
 
@@ -99,17 +107,16 @@ def _words(value: Any) -> list[str]:
 
 def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft]:
     placement = _placement(options)
-    config = _config(options.get("config"), base)
+    config = _config(options, base)
     explicit = {key for key in SHORT if options.get(key) is not None}
     tree = {**options["settings"], **{key: options[key] for key in explicit}}
     output = _text(options, "output")
     choices = dict(_lists(tree, _native(config)))
-    combinations = list(itertools.product(*choices.values()))
     for painting, patch in itertools.product(
         _files(options, "style", base, skip), _files(options, "patch", base, skip)
     ):
         inputs = {"painting": painting, "patch": patch, **_masks(options, base, painting, patch)}
-        for values in combinations:
+        for values in itertools.product(*choices.values()):
             varied = dict(zip(choices, values, strict=True))
             settings = _with_weights(_filled(tree, varied), base)
             first = [override(key, settings[key]) for key in settings if key not in explicit]
@@ -126,28 +133,27 @@ def _placement(options: Tree) -> Tree:
             x, y = (int(part) for part in parts if not isinstance(part, float))
         except (TypeError, ValueError):
             raise InputError(
-                f"at: expected X,Y in whole pixels, such as 120,40; got {at!r}"
+                f"at: expected X,Y in whole pixels, such as 120,40; got {show(at)}"
             ) from None
         at = (x, y)
     if width is not None and type(width) is not int:
-        raise InputError(f"width: expected a whole number of pixels; got {width!r}")
+        raise InputError(f"width: expected a whole number of pixels; got {show(width)}")
     if scale is not None and type(scale) not in (int, float):
-        raise InputError(f"scale: expected a number above 0; got {scale!r}")
+        raise InputError(f"scale: expected a number above 0; got {show(scale)}")
     return {"at": at, "width": width, "scale": scale}
 
 
-def _config(name: Any, base: Path) -> str:
-    if name is None:
-        return "default"
-    if not isinstance(name, str):
-        raise InputError(f"config: expected a preset or a file; got {name!r}")
+def _config(options: Tree, base: Path) -> str:
+    name = _text(options, "config") or "default"
     return name if name in presets() else str(base / name)
 
 
 def _text(options: Tree, key: str) -> str | None:
     value = options.get(key)
     if value is not None and (not isinstance(value, str) or not value):
-        raise InputError(f"{key}: expected a name; got {value!r}")
+        raise InputError(f"{key}: expected a name; got {show(value)}")
+    if value is not None and not nameable(value):
+        raise InputError(f"{key}: {show(value)} is not a name that a file can have")
     return value
 
 
@@ -156,9 +162,10 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> list[Path]:
     if pattern is None:
         raise InputError(f"no {key} given; add `{key}: FILE`")
     literal = base / pattern
-    if literal.exists() or not glob.has_magic(pattern):
+    if os.path.exists(literal) or not glob.has_magic(pattern):
         return [literal]
-    found = sorted(glob.glob(pattern, root_dir=base, recursive=True))
+    once = re.sub(r"(\*\*/)+", "**/", pattern)  # each further one would find all again
+    found = sorted(glob.glob(once, root_dir=base, recursive=True))
     files = [base / name for name in found if (base / name).is_file() and not skip(base / name)]
     if not files:
         raise InputError(f"{key}: no file matches {literal}")

@@ -182,6 +182,7 @@ def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) ->
         OutputError: the file exists, or cannot be written.
     """
     text = json.dumps(record, indent=2, ensure_ascii=False)
+    # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.
     write_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), overwrite)
 
 

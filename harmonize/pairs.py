@@ -9,7 +9,7 @@ from harmonize.errors import JobsError
 from harmonize.jobs import Draft
 
 ROLES = {"painting": "painting", "patch": "patch", "mask": "mask", "loose": "loose_mask"}
-NAME = re.compile(rf"(?:(?P<stem>.+)\.)?(?P<role>{'|'.join(ROLES)})\.[^.]+")
+NAME = re.compile(rf"(?:(?P<stem>.*[^.])\.)?(?P<role>{'|'.join(ROLES)})\.[^.]+", re.DOTALL)
 
 Group = dict[str, Path]  # role → file
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from harmonize.canvas import Canvas, Painted, View
 from harmonize.checkpoint import Checkpoint, Saved
 from harmonize.config import Config
 from harmonize.features import VGG19
+from harmonize.home import hide
 from harmonize.inputs import Scene, load_scene
 from harmonize.memory import Memory
 from harmonize.optimize import Step
@@ -173,6 +174,7 @@ def harmonize(
     memory: Memory | None = None,
     max_memory: int | None = None,
     checkpoint: Checkpoint | None = None,
+    absolute_paths: bool = False,
 ) -> Result:
     """Paste `patch` into `painting` so that it looks painted there.
 
@@ -185,7 +187,8 @@ def harmonize(
     `memory`, what this run has in common with the next, network and painting, is kept there. With
     `max_memory`, in bytes, tiles or the working size get smaller until the run fits. With a
     `checkpoint` the run saves itself there, and goes on from it where that is asked for; the file
-    is the caller's to remove. Neither prints nor exits.
+    is the caller's to remove. The record names files in the user's home as `~/…`, unless
+    `absolute_paths` are asked for. Neither prints nor exits.
 
     Raises:
         InputError: a picture, mask or placement cannot be used.
@@ -209,9 +212,10 @@ def harmonize(
             max_memory=max_memory,
         )
     with budget.refused(run.need):
-        return _paint(
+        result = _paint(
             run, placed, began, on_step, on_start, on_picture, picture_every, memory, checkpoint
         )
+    return result if absolute_paths else replace(result, record=hide(result.record))
 
 
 def _paint(

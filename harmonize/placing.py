@@ -100,7 +100,7 @@ def _pasted_size(patch: Size, canvas: Size, width: int | None, scale: float | No
         return patch
     if width is not None and width < 1:
         raise InputError(f"placement: --width {width}, expected a whole number of pixels from 1 up")
-    if scale is not None and not 0 < scale < float("inf"):
+    if scale is not None and not 0 < scale <= HUGE:
         raise InputError(f"placement: --scale {scale}, expected a number above 0")
     factor = scale if scale is not None else min(width or 0, HUGE) / patch[0]
     area = factor * patch[0] * factor * patch[1]

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from harmonize.layers import Keys, Layer, Tree, dotted, show
 from harmonize.schema import Settings
 
+MOST_NAMES = 100  # that a word is compared with; a file may invent any number of them
+
 
 def describe(layers: Sequence[Layer]) -> list[str]:
     """Return the layers' problems: `mine.yaml: line 3: size: expected …`, in order of lines."""
@@ -49,6 +51,8 @@ def nearest(word: object, valid: Iterable[object]) -> str:
 
 
 def _close(word: object, names: Sequence[str]) -> str:
+    if len(names) > MOST_NAMES:
+        return ""
     found = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
     return f"; did you mean {found[0]}?" if found else ""
 

@@ -5,6 +5,7 @@ A record is the JSON that every run writes beside its picture (`outputs.write_re
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,14 @@ from typing import Any
 
 from harmonize import __version__
 from harmonize.errors import InputError
+from harmonize.home import find, hide
 from harmonize.kinds import is_number
 from harmonize.outputs import record_path
+
+LARGEST = 100_000_000  # bytes of a record
+DEEPEST = 40  # mappings and lists within one another
+REQUIRED = ("painting", "patch")
+ROLES = (*REQUIRED, "mask", "loose_mask")
 
 ABSENT = "—"  # in place of the value of a key that is not there
 
@@ -44,14 +51,16 @@ class Record:
 def read_tree(path: Path) -> dict[str, Any]:
     """Read a record as it was written, whatever became of the files it names.
 
+    Paths in the user's home come as `~/…`, however it has them.
+
     Raises:
         InputError: it cannot be read, or is no record.
     """
     try:
-        tree = json.loads(path.read_bytes())
+        tree = _parsed(path)
     except OSError as error:
         raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"record {path}: not a run record (not JSON)") from error
     keys = ("config", "inputs", "placement")
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in keys):
@@ -69,24 +78,35 @@ def read_record(path: Path) -> Record:
     try:
         placement = tree["placement"]
         at = placement["at"]
-        record = Record(
+        return Record(
             path=path,
-            inputs={role: _input(role, entry, path) for role, entry in tree["inputs"].items()},
+            inputs={
+                role: _input(role, tree["inputs"][role], path)
+                for role in ROLES
+                if role in REQUIRED or role in tree["inputs"]
+            },
             at=None if at is None else (int(at[0]), int(at[1])),
-            width=placement["width"],
-            scale=placement["scale"],
+            width=_number(placement["width"], int),
+            scale=_number(placement["scale"], int, float),
             config=dict(tree["config"]),
-            output=tree.get("output"),
+            output=_name(tree.get("output")),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"record {path}: not a run record ({error!r})") from error
-    return record
+
+
+def nameable(text: str) -> bool:
+    """Return whether a file can have this name: no NUL, no half of a pair of surrogates."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def record_beside(picture: Path) -> dict[str, Any]:
     """Return the record that a run wrote beside this picture; empty where there is none."""
     try:
-        tree = json.loads(record_path(picture).read_bytes())
+        tree = _parsed(record_path(picture))
     except (OSError, ValueError):
         return {}
     written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
@@ -107,7 +127,7 @@ def is_result(
     record = record_beside(picture)
     asked = {
         "version": __version__,
-        "config": config,
+        "config": hide(dict(config)),
         "placement": placement,
         "interrupted": False,
     }
@@ -143,17 +163,56 @@ def _hashes(record: dict[str, Any]) -> dict[str, Any]:
     return {role: entry.get("sha256") for role, entry in entries if isinstance(entry, dict)}
 
 
+def _parsed(path: Path) -> Any:
+    """What a file of JSON holds: ValueError where it is none, too large or too deep."""
+    with path.open("rb") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ValueError(f"more than {LARGEST} bytes")
+    try:
+        tree = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    _check_depth(tree, DEEPEST)
+    return hide(tree)
+
+
+def _check_depth(tree: Any, left: int) -> None:
+    if not left:
+        raise ValueError("too deep")
+    if isinstance(tree, (dict, list)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            _check_depth(item, left - 1)
+
+
+def _number(value: Any, *kinds: type) -> Any:
+    """The value, if it is None or of one of the kinds."""
+    if value is not None and type(value) not in kinds:
+        raise TypeError(f"{value!r} is no number")
+    return value
+
+
+def _name(value: Any) -> Any:
+    """The value, if it is None or a file's name: nothing outside the record's own folder."""
+    if value is None or (value and Path(value).name == value and nameable(value)):
+        return value
+    raise ValueError(f"{value!r} is no file's name")
+
+
 def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
     where = f"record {record}: {role.replace('_', ' ')}"
-    if entry["path"] is None:
+    named = entry["path"]
+    if named is None:
         raise InputError(f"{where} came without a file; the run cannot be repeated from here")
-    path = Path(entry["path"])
+    path = find(named)
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{where} {named}: not a file")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"{where} {path}: {error.strerror or 'cannot be read'}") from error
+        raise InputError(f"{where} {named}: {error.strerror or 'cannot be read'}") from error
     if digest != entry["sha256"]:
-        raise InputError(f"{where} {path} has changed since (its SHA-256 differs)")
+        raise InputError(f"{where} {named} has changed since (its SHA-256 differs)")
     return path
 
 

@@ -133,7 +133,7 @@ def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
     and 0 outside `loose_mask`. The authors paste by the blur itself, which makes thin parts
     transparent.
     """
-    if sigma == 0:
+    if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask
     half = max(1, round(sigma))
     blurred = filters.gaussian(tight[None], sigma, 2 * half + 1)[0]

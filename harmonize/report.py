@@ -161,7 +161,7 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
     except InputError as error:
         view.notes.append(str(error))
         return view
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         view.notes.append(f"record {entry.record}: not a whole run record ({error!r})")
         return view
     _show_result(view, entry.record.parent / Path(str(tree.get("output"))).name, folder, store)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from harmonize.kinds import (
     AutoWeight,
     Bins,
+    Blur,
     Count,
     Flag,
     Fraction,
@@ -20,6 +21,8 @@ from harmonize.kinds import (
     NonNegative,
     Odd,
     Positive,
+    Radius,
+    Sigma,
     Taps,
     Weight,
     one_of,
@@ -104,7 +107,7 @@ class Strokes(Settings):
     amount: Weight
     """Share of their detail that is laid over; 1 is all. Divided by `keep` where that is above
     1."""
-    sigma: Positive
+    sigma: Sigma
     """Of the Gaussian that takes the detail off the strokes, in pixels at the pass's scale."""
 
 
@@ -119,6 +122,12 @@ class Terms(Settings):
     """Tones and hues, as histograms of features; null: off."""
     tv: Tv | None = None
     """Total variation, for smoothness; null: off."""
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> "Terms":
+        if not any((self.content, self.style, self.histogram, self.tv)):
+            raise PydanticCustomError("expected", "at least one term that is not null")
+        return self
 
 
 class Pass(Settings):
@@ -181,9 +190,9 @@ def block(tap: str) -> int:
 class Chroma(Settings):
     """The guided filter of the Lab chroma, along the composite's edges."""
 
-    radius: Count
+    radius: Radius
     """Of the filter's window, in pixels at the working size."""
-    eps: Positive
+    eps: Fraction
     """Regularizer: the variance of colors (0 to 1) below which all is smoothed."""
 
 
@@ -212,7 +221,7 @@ class Finish(Settings):
     """Rebuilding from the painting's patches; null: off."""
     detail: Detail | None = None
     """Detail for paintings above the working size; null: off."""
-    paste_sigma: NonNegative
+    paste_sigma: Blur
     """Of the Gaussian that softens the paste, in pixels of a painting of 700."""
 
 

@@ -3,11 +3,17 @@
 Every set comes out the same way: float32 tensors under torchvision's names, `features.0.weight` to
 `features.28.bias` (conv1_1 to conv5_1), for RGB input in [0, 1] normalized with torchvision's
 ImageNet mean and standard deviation.
+
+No file is trusted: nothing in it is run, and what it holds is limited before it is read.
 """
 
 import hashlib
-import pickle
+import io
+import stat
+import warnings
+import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -16,6 +22,16 @@ from safetensors.torch import load as load_safetensors
 
 from harmonize.errors import WeightsError
 from harmonize.features import LAYOUT
+from harmonize.home import find
+
+LARGEST = 2 << 30  # bytes of a file and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB
+
+# Name → shape of every tensor that a set has.
+SHAPES: dict[str, tuple[int, ...]] = {
+    f"{layer.name}.{kind}": (layer.channels_out, *rest)
+    for layer in LAYOUT
+    for kind, rest in (("weight", (layer.channels_in, 3, 3)), ("bias", ()))
+}
 
 State = dict[str, torch.Tensor]
 
@@ -49,33 +65,35 @@ def load(name_or_path: str) -> WeightSet:
     """Return the set called `oxford` or `torchvision`, or the one in a file.
 
     A file is a `.safetensors` (plain tensors, or the bundled file's index and codebook) or a
-    `.pth` in torchvision's layout, read with `weights_only`. Tensors beyond conv5_1 are ignored.
+    `.pth` in torchvision's layout, read with `weights_only`; `~/` stands for the user's home.
+    Tensors beyond conv5_1 are ignored.
 
     Raises:
-        WeightsError: no such file or set, a damaged file, a missing tensor, a wrong shape, or
-            torchvision's weights neither cached nor to be downloaded.
+        WeightsError: no such file or set, a damaged or far too large file, a missing tensor, a
+            wrong shape, or torchvision's weights neither cached nor to be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()
     if name_or_path == "torchvision":
         return _load_torchvision()
-    return _load_file(Path(name_or_path))
+    return _load_file(find(name_or_path))
 
 
 def download(progress: bool = False) -> Path:
     """Fetch torchvision's weights into its cache unless they are there; return the file.
 
-    Raises:
-        WeightsError: they cannot be fetched, or the cached file is damaged.
-    """
-    from torchvision.models import VGG19_Weights
+    What is fetched gets its name in the cache only when its hash is right.
 
+    Raises:
+        WeightsError: they cannot be fetched.
+    """
     path = cached_torchvision()
+    if path.exists():
+        return path
     try:
-        VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=progress, check_hash=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        if path.exists():
-            raise WeightsError(f"{path}: damaged; delete it and download again") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(_url(), str(path), _hash_prefix(path), progress)
+    except (OSError, RuntimeError, HTTPException) as error:
         raise WeightsError(
             "weights torchvision: not in the cache and cannot be downloaded (offline?); use "
             f"--weights oxford, or put {path.name} in {path.parent}"
@@ -85,10 +103,18 @@ def download(progress: bool = False) -> Path:
 
 def cached_torchvision() -> Path:
     """Return where torchvision keeps its VGG19 weights, whether they are there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / _url().rsplit("/", 1)[-1]
+
+
+def _url() -> str:
     from torchvision.models import VGG19_Weights
 
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    return folder / str(VGG19_Weights.IMAGENET1K_V1.url).rsplit("/", 1)[-1]
+    return str(VGG19_Weights.IMAGENET1K_V1.url)
+
+
+def _hash_prefix(path: Path) -> str:
+    """The start of the file's SHA-256, which its name ends in."""
+    return path.stem.rsplit("-", 1)[-1]
 
 
 def _load_bundled() -> WeightSet:
@@ -104,80 +130,115 @@ def _load_bundled() -> WeightSet:
 
 def _load_torchvision() -> WeightSet:
     path = download()
-    digest = hashlib.sha256(_read(path)).hexdigest()
-    if not digest.startswith(path.stem.rsplit("-", 1)[-1]):
+    data = _read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(_hash_prefix(path)):
         raise WeightsError(f"{path}: damaged; delete it and download again")
-    return WeightSet("torchvision", digest, NAMES["torchvision"], _checked(_parse_pth(path), path))
+    state = _checked(_parse_pth(data, path), path)
+    return WeightSet("torchvision", digest, NAMES["torchvision"], state)
 
 
 def _load_file(path: Path) -> WeightSet:
     data = _read(path)
-    if path.suffix == ".safetensors":
-        tensors = _parse_safetensors(data, path)
-    elif path.suffix in (".pth", ".pt"):
-        tensors = _parse_pth(path)
-    else:
+    parse = PARSERS.get(path.suffix)
+    if parse is None:
         raise WeightsError(
             f"weights {path}: expected oxford, torchvision, or a .safetensors or .pth"
         )
     digest = hashlib.sha256(data).hexdigest()
-    return WeightSet(str(path), digest, "not known", _checked(tensors, path))
+    return WeightSet(str(path), digest, "not known", _checked(parse(data, path), path))
 
 
 def _read(path: Path) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device might never end
+            raise WeightsError(f"weights {path}: not a file; give a .safetensors or a .pth")
+        if found.st_size > LARGEST:
+            raise _too_large(path)
         return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "cannot be read"
         raise WeightsError(
             f"weights {path}: {reason}; expected oxford, torchvision, or a file"
         ) from error
 
 
+def _too_large(path: Path) -> WeightsError:
+    return WeightsError(f"weights {path}: more than {LARGEST >> 30} GiB; VGG19 has 0.54")
+
+
 def _parse_safetensors(data: bytes, path: Path) -> State:
     try:
         tensors = load_safetensors(data)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: of a kind of number it does not know
         raise WeightsError(f"weights {path}: not a readable .safetensors file") from error
-    for key in [key for key in tensors if key.endswith(".index")]:
-        stem = key.removesuffix(".index")
-        index, codebook = tensors.pop(key), tensors.pop(f"{stem}.codebook", torch.empty(0))
-        if index.numel() and int(index.max()) >= codebook.numel():
-            raise WeightsError(f"weights {path}: {stem}.codebook has too few values")
-        tensors[stem] = codebook[index.long()]
+    for key in SHAPES:
+        index = tensors.pop(f"{key}.index", None)
+        if index is not None:
+            codebook = tensors.pop(f"{key}.codebook", torch.empty(0))
+            tensors[key] = _looked_up(index, codebook, key, path)
     return tensors
 
 
-def _parse_pth(path: Path) -> State:
+def _looked_up(index: torch.Tensor, codebook: torch.Tensor, key: str, path: Path) -> torch.Tensor:
+    if index.dtype != torch.uint8 or codebook.dim() != 1:
+        raise WeightsError(f"weights {path}: {key} has no index of bytes into a list of values")
+    if index.numel() and int(index.max()) >= codebook.numel():
+        raise WeightsError(f"weights {path}: {key}.codebook has too few values")
+    _check_shape(index, key, path)
+    return codebook[index.long()]
+
+
+def _parse_pth(data: bytes, path: Path) -> State:
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        unpacked = _unpacked(data)
+        if unpacked <= LARGEST:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a file that is refused anyway
+                tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file makes the reader stumble in every way there is
         raise WeightsError(f"weights {path}: not a file of plain PyTorch tensors") from error
+    if unpacked > LARGEST:
+        raise _too_large(path)
     if not isinstance(tensors, dict):
         raise WeightsError(f"weights {path}: expected a dictionary of tensors")
     return tensors
 
 
+def _unpacked(data: bytes) -> int:
+    """The bytes that a file becomes; a ZIP archive may hold more than its own size."""
+    if not data.startswith(b"PK"):
+        return len(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return sum(item.file_size for item in archive.infolist())
+
+
+PARSERS = {".safetensors": _parse_safetensors, ".pth": _parse_pth, ".pt": _parse_pth}
+
+
 def _checked(tensors: State, path: Path) -> State:
-    state = {}
-    for layer in LAYOUT:
-        kernel = (layer.channels_out, layer.channels_in, 3, 3)
-        for kind, shape in (("weight", kernel), ("bias", kernel[:1])):
-            key = f"{layer.name}.{kind}"
-            state[key] = _checked_tensor(tensors.get(key), key, shape, path)
-    return state
+    return {key: _checked_tensor(tensors.get(key), key, path) for key in SHAPES}
 
 
-def _checked_tensor(tensor: object, key: str, shape: tuple[int, ...], path: Path) -> torch.Tensor:
+def _checked_tensor(tensor: object, key: str, path: Path) -> torch.Tensor:
     if not isinstance(tensor, torch.Tensor):
         raise WeightsError(
             f"weights {path}: no tensor {key}; this is not torchvision's VGG19 layout"
         )
-    if tuple(tensor.shape) != shape:
-        raise WeightsError(
-            f"weights {path}: {key} has shape {tuple(tensor.shape)}, expected {shape} as in VGG19"
-        )
-    tensor = tensor.float()
+    _check_shape(tensor, key, path)
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if not (plain and tensor.is_floating_point()):
+        raise WeightsError(f"weights {path}: {key} is not made of plain floating-point numbers")
+    tensor = tensor.detach().float()
     if not torch.isfinite(tensor).all():
         raise WeightsError(f"weights {path}: {key} holds values that are not finite")
     return tensor
+
+
+def _check_shape(tensor: torch.Tensor, key: str, path: Path) -> None:
+    if tuple(tensor.shape) != SHAPES[key]:
+        raise WeightsError(
+            f"weights {path}: {key} has shape {tuple(tensor.shape)}, expected {SHAPES[key]} as in "
+            "VGG19"
+        )

@@ -29,7 +29,8 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
 
     try:
         asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
-        result = harmonize(**asked, on_step=on_step, on_start=on_start, memory=memory)
+        asked |= {"absolute_paths": job.absolute_paths, "memory": memory}
+        result = harmonize(**asked, on_step=on_step, on_start=on_start)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from harmonize import cli
@@ -19,6 +19,10 @@ from harmonize.config import Config
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=1250, suppress_health_check=list(HealthCheck)
+)
+
 settings.load_profile("harmonize")
 
 # Tensors are tiny here: a second thread costs more than it saves.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ FACADE = {"__init__", "__main__"}
 
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
-    "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
+    "errors", "home", "kinds", "schema", "layers", "problems", "config", "file_schema",
     "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
     "filters", "features", "weights", "device",
     "region", "raster", "canvas", "matching", "study", "histogram", "losses", "optimize", "finish",
@@ -24,7 +25,7 @@ ORDER = (
     "record", "checkpoint", "easel", "budget", "pipeline", "curves", "report", "doctor", "jobs",
     "listing", "pairs", "batch", "worker", "engines", "cluster", "progress", "frames", "commands",
     "commands.batch", "commands.compare", "commands.config", "commands.doctor", "commands.frames",
-    "commands.run", "commands.weights", "cli",
+    "commands.request", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 
 COMMANDS = {name for name in ORDER if name.startswith("commands")}
@@ -34,8 +35,8 @@ TENSORS_ONLY = {
     "losses", "optimize", "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
-    "files", "outputs", "record", "curves", "frames", "progress", "cli",
+    "errors", "home", "strips", "vips", "colors", "stored", "pictures", "masks", "placing",
+    "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
     "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
@@ -135,6 +136,36 @@ def test_only_the_command_prints_or_exits(module: str) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"print", "exit", "sys.exit", "os._exit", "sys.stderr.write"}
+
+
+# What runs code or objects out of data, and what may in its home: where and how.
+DANGEROUS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+UNTRUSTING = {("weights", "torch.load"): "weights_only=True"}
+PICKLES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "subprocess"}
+READERS = {"torch.load", "np.load", "torch.jit.load", "torch.hub.load_state_dict_from_url"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nothing_from_outside_is_run(module: str) -> None:
+    roots = {name.split(".")[0] for name in imports(module)}
+    assert not roots & PICKLES
+    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in DANGEROUS
+            assert "get_state_dict" not in called
+            assert not called.startswith("yaml.") or "load" not in called
+            if called in READERS:
+                assert UNTRUSTING[module, called] in map(ast.unparse, node.keywords)
+
+
+def test_every_dependency_has_bounds_and_a_purpose() -> None:
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    start, end = text.index("dependencies = ["), text.index("[project.scripts]")
+    lines = [line for line in text[start:end].splitlines() if line.startswith("  ")]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.fullmatch(r'  "[\w\-\[\]]+>=[\d.]+,<\d+", +# .+', line), line
 
 
 @pytest.mark.parametrize("module", modules())

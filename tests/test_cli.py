@@ -246,13 +246,16 @@ def bad_files(files: Path) -> Path:
         ("--at 0,0 --width 3 --scale 2", "--width or --scale, not both"),
         ("--set siez=3", "siez: unknown key; did you mean size?"),
         ("--set size=big", "got 'big'"),
-        ("--set keep=-1", "keep: expected a number above 0; got -1"),
+        ("--set keep=-1", "keep: expected a number from 1e-12 to 1e12; got -1"),
         ("--set keep", "expected key=value"),
-        ("--size 12", "size: expected a whole number of pixels from 32 up, or native; got 12"),
+        (
+            "--size 12",
+            "size: expected a whole number of pixels from 32 to 1000000, or native; got 12",
+        ),
         ("--size [", "--size: '[': the value is not YAML"),
         ("--strength 11", "or a number from 1 to 10; got 11"),
-        ("--keep 0", "keep: expected a number above 0; got 0.0"),
-        ("--seed -1", "seed: expected a whole number from 0 up; got -1"),
+        ("--keep 0", "keep: expected a number from 1e-12 to 1e12; got 0.0"),
+        ("--seed -1", "seed: expected a whole number from 0 up, below 2^63; got -1"),
         ("--config nowhere", "nowhere: No such file"),
         ("--config wrong.yaml", "wrong.yaml: line 2: key 'size' is repeated"),
         ("--output patch.png", "is one of the inputs"),
@@ -304,6 +307,49 @@ def test_an_input_is_never_replaced(command: Command, engine: Engine, files: Pat
     assert (files / "painting.png").read_bytes() == before
 
 
-def test_an_option_that_is_none(command: Command) -> None:
-    assert command("run", "--stile", "painting.png").code == 2
-    assert command("paint").code == 2
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run --stile painting.png", "No such option"),
+        ("run --width wide", "Invalid value for '--width'"),
+        ("run --save-every 0", "Invalid value for '--save-every'"),
+        ("run extra", "unexpected extra argument"),
+        ("frames", "Missing argument"),
+        ("paint", "No such command 'paint'"),
+    ],
+)
+def test_words_that_make_no_sense_are_one_line_too(
+    command: Command, arguments: str, said: str
+) -> None:
+    refused = command(*arguments.split())
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("harmonize: error: ")
+    assert refused.err.count("\n") == 1
+    assert said in refused.err
+    assert "--help" in refused.err
+
+
+def test_no_words_at_all_bring_the_help(command: Command) -> None:
+    asked = command()
+    assert "Usage: harmonize" in asked.out
+    assert asked.err == ""
+
+
+@pytest.mark.parametrize(
+    "role", ["--style", "--patch", "--mask", "--output", "--sheet", "--frames"]
+)
+def test_a_loop_of_links_is_one_line(
+    command: Command, engine: Engine, files: Path, role: str
+) -> None:
+    os.symlink("loop.png", "loop.png")
+    refused = command(*ALIGNED, role, "loop.png", "--overwrite")
+    assert refused.code == 2
+    assert refused.err.startswith("harmonize: error: ")
+    assert refused.err.count("\n") == 1
+    assert "loop.png" in refused.err
+
+
+def test_an_output_without_a_name(command: Command, engine: Engine, files: Path) -> None:
+    refused = command(*ALIGNED, "--output", "", "--report")
+    assert refused.code == 2
+    assert "unknown picture format" in refused.err

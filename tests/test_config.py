@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from harmonize import config
 from harmonize.config import Config, at_level, dump, load, loads, presets, restore
-from harmonize.errors import ConfigError
+from harmonize.errors import MOST_LINES, ConfigError
+from harmonize.problems import MOST_NAMES
 
 FIRST = next(iter(Config.preset().passes))
 
@@ -206,24 +208,45 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("size=12", "size: expected a whole number of pixels from 32 up, or native; got 12"),
+        (
+            "size=12",
+            "size: expected a whole number of pixels from 32 to 1000000, or native; got 12",
+        ),
         ("size=huge", "or native; got 'huge'"),
         ("size=700.5", "got 700.5"),
         ("size=true", "got True"),
         ("strength=11", "strength: expected auto, weak, medium, strong, or a number from 1 to 10"),
         ("strength=mild", "got 'mild'"),
-        ("keep=0", "keep: expected a number above 0; got 0"),
-        ("keep=.inf", "expected a number above 0; got inf"),
-        ("keep=.nan", "expected a number above 0; got nan"),
-        ("seed=-1", "seed: expected a whole number from 0 up; got -1"),
+        ("keep=0", "keep: expected a number from 1e-12 to 1e12; got 0"),
+        ("keep=.inf", "expected a number from 1e-12 to 1e12; got inf"),
+        ("keep=.nan", "expected a number from 1e-12 to 1e12; got nan"),
+        ("seed=-1", "seed: expected a whole number from 0 up, below 2^63; got -1"),
         ("seed=null", "got None"),
+        ("seed=9223372036854775808", "below 2^63; got 9223372036854775808"),
+        ("size=1000001", "pixels from 32 to 1000000, or native"),
+        ("keep=1e-300", "a number from 1e-12 to 1e12"),
+        ("loose_sigma=1e7", "a number from 0.01 to 100"),
+        ("finish.paste_sigma=1e300", "a number from 0 to 100"),
+        ("finish.chroma.radius=5000", "a whole number from 1 to 100"),
+        ("finish.chroma.eps=1e300", "a number above 0, at most 1"),
+        ("finish.vote.size=101", "an odd whole number from 3 to 31"),
+        (f"passes.{FIRST}.terms.histogram.bins=100000000", "a whole number from 2 to 65536"),
+        (f"passes.{FIRST}.terms.style.weight=1e300", "a number from 0 to 1e12"),
+        ('weights="a\\0b"', "weights: expected a name"),
+        (
+            f"passes.{FIRST}.terms={{content: null, style: null, histogram: null, tv: null}}",
+            "expected at least one term that is not null",
+        ),
         ("device=3", "device: expected a name"),
         ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
         ("region=all", "expected one of patch, canvas; got 'all'"),
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
         ("passes={coarse: null, refine: null}", "passes: expected at least one pass; got none"),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),
-        ("finish.vote.size=4", "finish.vote.size: expected an odd whole number from 3 up; got 4"),
+        (
+            "finish.vote.size=4",
+            "finish.vote.size: expected an odd whole number from 3 to 31; got 4",
+        ),
         (f"passes.{FIRST}.scale=1.5", "expected a number above 0, at most 1; got 1.5"),
         (f"passes.{FIRST}.steps=-1", "or a table of style level (1 to 10): number; got -1"),
         (f"passes.{FIRST}.steps={{11: 1}}", "got {11: 1}"),
@@ -231,7 +254,7 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         (f"passes.{FIRST}.field.taps=[relu9_1]", "got ['relu9_1']"),
         (f"passes.{FIRST}.field.taps=[]", "expected a list of taps"),
         (f"passes.{FIRST}.field.taps=relu4_1", "got 'relu4_1'"),
-        (f"passes.{FIRST}.terms.tv={{weight: no}}", "expected auto, a number from 0 up"),
+        (f"passes.{FIRST}.terms.tv={{weight: no}}", "expected auto, a number from 0 to 1e12"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected_and_what_it_got(override: str, said: str) -> None:
@@ -279,7 +302,7 @@ def test_an_option_is_blamed_by_its_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load("default", ["seed=3", "keep=0"], {"seed": -1, "weights": "[", "keep": 1})
     assert str(caught.value).split("\n") == [
-        "--seed: expected a whole number from 0 up; got -1",
+        "--seed: expected a whole number from 0 up, below 2^63; got -1",
         "--weights: '[': the value is not YAML (expected the node content, "
         "but found '<stream end>')",
     ]
@@ -298,13 +321,13 @@ def test_all_that_is_wrong_is_said_at_once_in_order_of_lines(tmp_path: Path) -> 
         f"{path}: line 1: extends: there is no preset 'prevew' to extend; did you mean preview?",
         f"{path}: line 2: siez: unknown key; did you mean size?",
         f"{path}: line 4: key 'keep' is repeated (first on line 3)",
-        f"{path}: line 7: passes.refine.rate: expected a number above 0; got 'no'",
-        f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 up, or a "
-        "table of style level (1 to 10): number; got -1",
+        f"{path}: line 7: passes.refine.rate: expected a number from 1e-12 to 1e12; got 'no'",
+        f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 to 1e12, "
+        "or a table of style level (1 to 10): number; got -1",
         f"{path}: line 9: passes.refined: missing ",
         f"{path}: line 10: passes.coarser: no such pass; did you mean coarse?",
-        f"{path}: line 11: finish.vote.size: expected an odd whole number from 3 up; got 4",
-        "--set: seed: expected a whole number from 0 up; got -1",
+        f"{path}: line 11: finish.vote.size: expected an odd whole number from 3 to 31; got 4",
+        "--set: seed: expected a whole number from 0 up, below 2^63; got -1",
         "--set: device: expected a name (quote it if it looks like a number); got 3",
     ]
     lines = caught.value.lines
@@ -399,3 +422,60 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
 
 def test_named_levels_are_on_the_scale() -> None:
     assert config.LEVELS == {"weak": 1.0, "medium": 5.0, "strong": 10.0}
+
+
+# --- files from anywhere --------------------------------------------------------------------------
+
+LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (LAUGHS.encode(), "more than 10 aliases"),
+        (b"[" * 10_000_000, "more than 50,000 characters"),
+        (b"size: 300\n" + bytes(60_000), "more than 50,000 characters"),
+        ("size: 300\n".encode("utf-16"), "not a text file in UTF-8"),
+        ("size: 300\n".encode("utf-16-le"), "the character 0x0 is not for YAML"),
+        (b"size: \xe9\n", "not a text file in UTF-8"),
+        (b"size: &x 1\nkeep: &x {}\nseed: *x\n", "line 2: the anchor x is repeated"),
+        (b"extends: [paper]\n", "there is no preset"),
+        (b"keep: " + b"9" * 4000, "keep: expected"),
+        (b"? " + b"x" * 40_000 + b"\n: 1\n", "xxx...: unknown key"),
+        (b'"\\ud800": 1\n', r"got '\ud800'"),
+    ],
+    ids=range(11),
+)
+def test_hostile_files_are_said_in_short_lines(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert said in caught.value.lines[0].removeprefix(str(path))
+    assert all(line.isprintable() and len(line) < 400 for line in caught.value.lines)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfsize: 300\n")
+    assert load(tmp_path / "a.yaml").size == 300
+
+
+def test_of_very_many_problems_the_first_are_said(tmp_path: Path) -> None:
+    text = "".join(f"k{index}: 1\n" for index in range(1500))
+    with pytest.raises(ConfigError) as caught:
+        loads(text)
+    assert len(caught.value.lines) == MOST_LINES + 1
+    assert caught.value.lines[-1] == f"and {1500 - MOST_LINES:,} more"
+
+
+def test_thousands_of_passes_are_not_compared_with_one_another() -> None:
+    text = "passes: {" + "".join(f"p{index}: {{}}, " for index in range(MOST_NAMES + 1)) + "}"
+    with pytest.raises(ConfigError) as caught:
+        loads(text)
+    assert not any("did you mean" in line for line in str(caught.value).split("\n"))
+
+
+@pytest.mark.parametrize("name", ["a\0b.yaml", "\ud800.yaml", "x" * 300])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected a YAML file or one of the presets"):
+        load(name)

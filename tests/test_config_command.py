@@ -74,7 +74,8 @@ def test_what_cannot_be_shown(command: Command, files: Path) -> None:
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.splitlines() == [
         "harmonize: error: wrong.yaml: line 1: siez: unknown key; did you mean size?",
-        "harmonize: error: wrong.yaml: line 2: keep: expected a number above 0; got 'no'",
+        "harmonize: error: wrong.yaml: line 2: keep: expected a number from 1e-12 to 1e12; "
+        "got 'no'",
     ]
 
 
@@ -98,7 +99,7 @@ def test_files_are_checked_one_by_one(command: Command, files: Path) -> None:
     lines = checked.out.splitlines()
     assert lines[:2] == [
         "wrong.yaml: line 1: siez: unknown key; did you mean size?",
-        "wrong.yaml: line 2: keep: expected a number above 0; got 'no'",
+        "wrong.yaml: line 2: keep: expected a number from 1e-12 to 1e12; got 'no'",
     ]
     assert lines[2].startswith("nowhere.yaml: No such file")
     assert lines[3] == "mask.png: not a text file in UTF-8"

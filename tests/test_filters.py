@@ -109,6 +109,12 @@ def test_gaussian_is_the_naive_loop(sigma: float, size: int) -> None:
     torch.testing.assert_close(gaussian(image, sigma, size), naive_gaussian(image, sigma, size))
 
 
+def test_a_window_larger_than_the_image_is_the_largest_that_fits() -> None:
+    image = torch.rand(2, 5, 9, generator=torch.manual_seed(0))
+    largest = guided(image, image, 4, 0.1)
+    assert torch.equal(guided(image, image, 100, 0.1), largest)
+
+
 def test_gaussians_own_size_is_three_sigma_to_each_side() -> None:
     image = picture(10, 12)
     assert torch.equal(gaussian(image, 1.4), gaussian(image, 1.4, 11))

@@ -22,6 +22,15 @@ def test_patches_of_the_painting_find_themselves() -> None:
     assert torch.equal(positions, field)
 
 
+def test_patches_may_be_as_large_as_the_painting() -> None:
+    painting = picture(9, 20)
+    positions, field = finish.patch_field(
+        painting, Raster.of(painting), torch.ones(9, 20), size=31, stride=4
+    )
+    assert len(field) == len(positions) > 0
+    assert 0 <= int(field.min()) <= int(field.max()) < 180
+
+
 def test_voting_the_painting_for_itself_gives_it_back_softly() -> None:
     painting = filters.gaussian(picture(), 1.0)
     mask = torch.zeros(40, 48)

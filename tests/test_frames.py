@@ -108,6 +108,9 @@ def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:
         ("kept", "kept: holds frames already; use --overwrite", ()),
         ("mask.png", "mask.png: is a file; frames need a folder", ()),
         ("no/where", "no/where: cannot write there", ()),
+        ("x" * 300, "File name too long", ()),
+        ("a.json", "a.json: is meant for a file and for frames", ()),
+        ("b.png", "b.png: is meant for a file and for frames", ("--sheet=b.png",)),
         ("kept", "frame-0001.png: would be replaced by a frame", ("--style=kept/frame-0001.png",)),
     ):
         refused = command(*RUN, "--frames", folder, *options, *(["--overwrite"] if options else []))
@@ -163,9 +166,11 @@ def test_what_an_animation_refuses(command: Command, kept: Path, tmp_path: Path)
         (kept, "no/a.gif", "cannot write there"),
         (tmp_path / "nowhere", "a.gif", "nowhere: no such folder"),
         (tmp_path / "empty", "a.gif", "empty: no frames"),
+        (kept, "a.webp --width=16384", "larger than 16383 pixels a side"),
         (bad, "a.gif", "frame-0001.png: not an image"),
     ):
-        refused = command("frames", folder, tmp_path / target)
+        name, *options = target.split()
+        refused = command("frames", folder, tmp_path / name, *options)
         assert refused.code == 2
         assert said in refused.err
         assert refused.err.count("\n") == 1

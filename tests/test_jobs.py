@@ -193,6 +193,57 @@ def test_a_link_does_not_lead_out_of_the_output_folder(files: Path) -> None:
     assert "outside the output folder" in problem
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("{weights}/../../a", "outside the output folder"),
+        ("link", "outside the output folder"),
+        ("record", "outside the output folder"),
+        ("loop", "Too many levels"),
+        ("a\0b", "not a name that a file can have"),
+        ("\ud800", "not a name that a file can have"),
+        ("x" * 300, "name too long"),
+        ("deep", "is a folder"),
+    ],
+)
+def test_no_name_leads_out_of_the_output_folder(files: Path, output: str, said: str) -> None:
+    (files / "out" / "deep.png").mkdir(parents=True)
+    (files / "out" / "link.png").symlink_to(files / "elsewhere.png")
+    (files / "out" / "record.json").symlink_to(files / "elsewhere.json")
+    (files / "out" / "loop.png").symlink_to("loop.png")
+    [problem] = problems({"jobs": [{**PLACED, "weights": "..", "output": output}]})
+    assert said in problem
+    assert problem.isprintable()
+
+
+def test_a_home_is_no_more_than_a_name(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(files))
+    [job] = jobs({"jobs": [{**PLACED, "output": "~/a"}]})
+    assert job.output == Path("out/~/a.png")
+
+
+@pytest.mark.parametrize("key", ["style", "patch", "mask", "config", "output"])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", 3, [], {"a": 1}, ""])
+def test_what_is_no_name_is_one_line(files: Path, key: str, name: object) -> None:
+    [problem] = problems({"jobs": [{**PLACED, key: name}]})
+    assert problem.startswith(f"jobs.yaml: job 1: {key}")
+    assert problem.isprintable()
+
+
+def test_a_few_words_cannot_ask_for_any_number_of_jobs(files: Path) -> None:
+    many = {"seed": list(range(3000)), "size": list(range(100, 3000))}
+    [problem] = problems({"jobs": [{**PLACED, "settings": many}]})
+    assert "job 1: makes more than 10,000 jobs" in problem
+
+
+def test_repeated_stars_find_a_file_once(files: Path) -> None:
+    for folder in ("in/a/b/c", "in/d/e/f"):
+        (files / folder).mkdir(parents=True)
+        shutil.copy("cutout.png", f"{folder}/{folder[-1]}.png")
+    found = jobs({"jobs": [{**PLACED, "patch": "in/**/**/**/*.png"}]})
+    assert names(found) == ["painting-c.png", "painting-f.png"]
+
+
 def test_clashes_are_found(files: Path) -> None:
     [same] = problems({"jobs": [PLACED, PLACED]})
     assert "two jobs have it" in same
@@ -255,6 +306,14 @@ def test_a_problem_that_many_jobs_share_is_said_once(files: Path) -> None:
 @pytest.mark.parametrize("tree", [{}, {"jobs": []}, {"jobs": {"a": 1}}, {"job": []}, {"jobs": 3}])
 def test_what_is_no_list_of_jobs(files: Path, tree: object) -> None:
     assert len(problems(tree)) == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+@pytest.mark.parametrize("key", ["style", "patch", "mask", "output", "config"])
+def test_what_no_file_can_be_called(files: Path, key: str, name: str) -> None:
+    with pytest.raises(JobsError) as caught:
+        jobs({"jobs": [{**PLACED, key: name}]})
+    assert len(caught.value.lines) == 1
 
 
 def test_what_is_wrong_with_the_defaults_is_said_once(files: Path) -> None:
@@ -338,6 +397,14 @@ def test_files_without_a_place_are_said_at_once(files: Path) -> None:
     put("empty/x.png")
     with pytest.raises(JobsError, match=r"no x\.patch\.png"):
         folder_jobs(Path("empty"))
+
+
+def test_names_of_several_lines_and_of_dots_only(files: Path) -> None:
+    put("in/a\nb.painting.png")
+    put("in/a\nb.patch.png", 1)
+    put("in/a\nb.mask.png", None)
+    put("in/..patch.png")
+    assert names(folder_jobs(Path("in"))) == ["a\nb.png"]
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -87,10 +87,20 @@ def test_a_repeated_key_is_found_at_any_depth_and_in_any_spelling() -> None:
         ("--- 1\n--- 2", "line 2: but found another document"),
         ("a: &a {b: *a}", "line 1: the alias a stands within itself"),
         ("a: &a [*a]", "line 1: the alias a stands within itself"),
+        ("a: !!python/object/apply:os.system [id]", "line 1: the tag tag:yaml.org,2002:python"),
+        ("!!python/name:os.system", "line 1: the tag tag:yaml.org,2002:python"),
+        ("a: !x%0Ay%1Bz b", r"line 1: the tag '!x\ny\x1bz' is not for settings"),
+        ("a: !" + "x" * 9000, "line 1: the tag !xxx"),
+        ("[1, 2]: 3", "line 1: [1, 2] cannot be a key"),
+        ("{a: 1}: 3", "line 1: {'a': 1} cannot be a key"),
+        ("~: 3", "line 1: None cannot be a key"),
+        ("a: \0", "line 1: the character 0x0 is not for YAML"),
     ],
 )
 def test_what_cannot_be_read_is_one_problem(text: str, said: str) -> None:
     assert problem(text).startswith(said)
+    assert len(problem(text)) < 200
+    assert problem(text).isprintable()
 
 
 def test_what_cannot_be_read_says_nothing() -> None:

@@ -79,6 +79,7 @@ def test_inputs_are_told_apart_by_what_is_in_them(command: Command, folder: Path
         ("a.json a.png", "record a.png: not a run record (not JSON)"),
         ("a.json list.json", "record list.json: not a run record"),
         ("a.json nameless.json", "record nameless.json: names no picture"),
+        ("a.json unnameable.json", "record unnameable.json: names no picture"),
         ("a.json gone.json", "picture gone.png: No such file"),
         ("a.json b.json --output a.png --overwrite", "one of the pictures that are compared"),
         ("a.json b.json --output a.xyz", "a.xyz: unknown picture format"),
@@ -91,6 +92,7 @@ def test_what_a_comparison_refuses(
     tree = json.loads((folder / "b.json").read_text())
     (folder / "gone.json").write_text(json.dumps({**tree, "output": "gone.png"}))
     (folder / "nameless.json").write_text(json.dumps({**tree, "output": None}))
+    (folder / "unnameable.json").write_text(json.dumps({**tree, "output": "a\0.png"}))
     (folder / "list.json").write_text("[1]")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     refused = command("compare", *arguments.split())

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harmonize.errors import InputError
-from harmonize.record import read_record
+from harmonize.record import read_record, record_beside
 
 
 @pytest.fixture
@@ -55,8 +56,63 @@ def test_what_is_no_record(files: Path, wrong: object) -> None:
     assert "not a run record" in message(wrong)
 
 
+@pytest.mark.parametrize("name", ["a\0.png", "\ud800.png", "a/b.png"])
+def test_an_output_that_is_no_name(tree: dict[str, Any], files: Path, name: str) -> None:
+    assert "not a run record" in message({**tree, "output": name})
+
+
 def test_what_is_no_file(files: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_record(Path("nowhere.json"))
     with pytest.raises(InputError, match="not JSON"):
         read_record(Path("mask.png"))
+
+
+DEEP: list[Any] = []
+for _ in range(60):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"output": "../a.png"},
+        {"output": "/a.png"},
+        {"output": ""},
+        {"output": 3},
+        {"placement": {"at": [1], "width": None, "scale": None}},
+        {"placement": {"at": [1e400, 1], "width": None, "scale": None}},
+        {"placement": {"at": None, "width": "wide", "scale": None}},
+        {"placement": {"at": None, "width": True, "scale": None}},
+        {"placement": {"at": None, "width": None, "scale": [2]}},
+        {"inputs": {}},
+        {"inputs": {"painting": 3}},
+        {"inputs": {"painting": {"path": 3, "sha256": ""}}},
+        {"inputs": {"painting": {"path": "a\0b", "sha256": ""}}},
+        {"config": {"size": DEEP}},
+    ],
+)
+def test_odd_records_are_one_line(tree: dict[str, Any], change: dict[str, Any]) -> None:
+    assert "not a run record" in message({**tree, **change})
+
+
+def test_a_record_has_limits(tree: dict[str, Any], files: Path) -> None:
+    Path("deep.json").write_text("[" * 100_000)
+    Path("huge.json").touch()
+    os.truncate("huge.json", 1 << 40)
+    for name in ("deep", "huge"):
+        with pytest.raises(InputError, match="not a run record"):
+            read_record(Path(f"{name}.json"))
+        assert record_beside(Path(f"{name}.png")) == {}
+
+
+def test_an_input_must_be_a_file(tree: dict[str, Any], files: Path) -> None:
+    os.mkfifo("pipe")
+    tree["inputs"]["mask"]["path"] = str(files / "pipe")
+    assert "pipe: not a file" in message(tree)
+
+
+def test_other_roles_are_not_read(tree: dict[str, Any], files: Path) -> None:
+    tree["inputs"]["friend"] = {"path": "/etc/passwd", "sha256": ""}
+    Path("out.json").write_text(json.dumps(tree))
+    assert set(read_record(Path("out.json")).inputs) == {"painting", "patch", "mask"}

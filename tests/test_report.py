@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from conftest import Outcome, strokes
 from PIL import Image
 
@@ -228,6 +229,12 @@ def test_names_and_words_from_outside_are_only_text(folder: Path) -> None:
             ),
             "not a whole run record",
         ),
+        (
+            lambda folder: (folder / "a.json").write_text(
+                re.sub(r'("seconds": )[\d.]+', rf"\g<1>{10**400}", (folder / "a.json").read_text())
+            ),
+            "not a whole run record",
+        ),
     ],
 )
 def test_what_is_gone_or_changed_is_said_on_the_page(
@@ -310,3 +317,46 @@ def test_odd_losses_stay_within_the_chart() -> None:
             for x, y in points(curve.points):
                 assert drawn.left <= x <= drawn.right
                 assert 0 < y <= drawn.bottom
+
+
+def hostile(files: Path, name: str) -> list[str]:
+    """Inputs whose names are markup, and options that paint with them a little."""
+    for old in ("painting.png", "cutout.png"):
+        shutil.move(files / old, files / f"{name}-{old}")
+    return [f"--set=passes.{name}.steps=1" for name in Config.preset().passes]
+
+
+NAME = "<script>alert(1)<_script>\"'&amp;<img src=x onerror=alert(2)>"
+
+
+def check_harmless(page: Page) -> None:
+    assert NAME in page.words
+    assert len(page.all("script")) == 2
+    assert all(attributes.get("src") is None for attributes in page.all("img"))
+    assert not {key for _, attributes in page.tags for key in attributes if key.startswith("on")}
+
+
+def test_a_runs_page_is_harmless_whatever_its_files_are_called(
+    command: Command, files: Path
+) -> None:
+    steps = hostile(files, NAME)
+    pictures = (f"--style={NAME}-painting.png", f"--patch={NAME}-cutout.png", "--at=20,30")
+    done = command("run", *pictures, f"--output={NAME}.png", "--report", *steps)
+    assert done.code == 0
+    check_harmless(Page(files / f"{NAME}.html"))
+
+
+def test_a_batchs_page_is_harmless_whatever_its_files_and_errors_say(
+    command: Command, files: Path
+) -> None:
+    steps = hostile(files, NAME)
+    for weights in (NAME, "oxford"):
+        job = {"style": f"{NAME}-painting.png", "patch": f"{NAME}-cutout.png", "at": "20,30"}
+        named = {**job, "output": f"{weights}{NAME}", "settings": {"weights": weights}}
+        Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [named, {**job, "output": "b"}]}))
+        done = command("batch", "jobs.yaml", "--report", "--output-dir=out", *steps)
+        assert done.code == (1 if weights == NAME else 0)
+        page = Page(files / "out" / "report.html")
+        check_harmless(page)
+        assert f"weights {NAME}" in page.words or weights == "oxford"
+        assert [a for a in page.all("li") if NAME in str(a.get("data-name"))]

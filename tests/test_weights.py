@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
+import tarfile
 import urllib.error
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +119,133 @@ def test_what_is_no_weights_file(tmp_path: Path) -> None:
     assert "codebook has too few values" in message(tmp_path / "short.safetensors")
 
 
-def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def trap(place: Path) -> dict[str, Any]:
+    """Weights that create the file `place` in whoever unpickles them."""
+
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
-            return (Path.touch, (tmp_path / "ran",))
+            return (Path.touch, (place,))
 
-    torch.save({"features.0.weight": Trap()}, tmp_path / "a.pth")
-    assert "not a file of plain PyTorch tensors" in message(tmp_path / "a.pth")
-    assert not (tmp_path / "ran").exists()
+    return {"features.0.weight": Trap()}
+
+
+def test_a_file_that_would_run_code_is_refused(files: Path, command: Callable[..., Any]) -> None:
+    ran = files / "ran"
+    torch.save(trap(ran), "zip.pth")
+    torch.save(trap(ran), "pickles.pth", _use_new_zipfile_serialization=False)
+    Path("pickle.pth").write_bytes(pickle.dumps(trap(ran)))
+    with tarfile.open("tar.pth", "w") as archive:  # PyTorch's oldest format, a tar of pickles
+        for name in ("storages", "tensors", "pickle"):
+            archive.add("pickle.pth", name)
+    for path in sorted(files.glob("*.pth")):
+        assert "not a file of plain PyTorch tensors" in message(path)
+        pictures = ("--style", "painting.png", "--patch", "cutout.png", "--at=5,5")
+        done = command("run", *pictures, "--output=out.png", "--weights", path.name)
+        assert (done.code, len(done.err.splitlines())) == (2, 1)
+        assert done.err.startswith(f"harmonize: error: weights {path.name}: not a file of plain")
+        assert not ran.exists()
+        assert not Path("out.png").exists()
+    torch.load("zip.pth", weights_only=False)
+    assert ran.exists(), "the trap is none"
+
+
+def test_archives_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    (tmp_path / "script.pth").write_bytes(whole)
+    with zipfile.ZipFile(tmp_path / "script.pth", "a") as archive:  # TorchScript has constants
+        archive.writestr("whole/constants.pkl", b"\x80\x02).")
+    for length in range(0, len(whole), 311):
+        (tmp_path / f"cut{length}.pth").write_bytes(whole[:length])
+    (tmp_path / "whole.pth").unlink()
+    for path in sorted(tmp_path.glob("*.pth")):
+        assert message(path) == f"weights {path}: not a file of plain PyTorch tensors"
+
+
+def test_a_file_that_unpacks_to_far_too_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("read all the same")
+
+    monkeypatch.setattr(torch, "load", never)
+    monkeypatch.setattr(weights, "LARGEST", 10_000)
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(20_000))
+    assert (tmp_path / "bomb.pth").stat().st_size < 1000
+    (tmp_path / "sparse.pth").touch()
+    os.truncate(tmp_path / "sparse.pth", 1 << 40)
+    for name in ("bomb.pth", "sparse.pth"):
+        assert "more than" in message(tmp_path / name)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "folder.pth").mkdir()
+    for name in ("pipe.pth", "folder.pth"):
+        assert "not a file" in message(tmp_path / name)
+    assert "cannot be read" in message("a\0b.pth")
+
+
+HEADER = '{"features.0.bias":{"dtype":"%s","shape":%s,"data_offsets":[0,%d]}}'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[" * 100_000,
+        "{}" + " " * 100,
+        HEADER % ("F32", "[64]", 1 << 62),
+        HEADER % ("F32", "[4611686018427387904, 8]", 256),
+        HEADER % ("F32", "[-64]", 256),
+        HEADER % ("F99", "[64]", 256),
+        HEADER % ("F32", "[64]", 256) * 2,
+    ],
+)
+def test_odd_headers_of_safetensors_are_one_line(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    text = header.encode()
+    for length in (len(text), 1 << 63, 1 << 40, 0):
+        path.write_bytes(length.to_bytes(8, "little") + text + bytes(256))
+        said = message(path)
+        assert "not a readable .safetensors" in said or "no tensor features.0.weight" in said
+
+
+@pytest.mark.parametrize(
+    "bias",
+    [
+        torch.zeros(64).to_sparse(),
+        torch.zeros(64, device="meta"),
+        torch.zeros(64, dtype=torch.complex64),
+        torch.zeros(64, dtype=torch.int32),
+    ],
+)
+def test_tensors_of_other_kinds_are_refused(
+    tmp_path: Path, oxford: weights.WeightSet, bias: torch.Tensor
+) -> None:
+    torch.save({**oxford.state, "features.0.bias": bias}, tmp_path / "a.pth")
+    assert "features.0.bias is not made of plain floating-point" in message(tmp_path / "a.pth")
+
+
+def test_an_index_takes_no_more_than_the_networks_room(tmp_path: Path) -> None:
+    index, codebook = torch.zeros(64, dtype=torch.uint8), torch.zeros(1)
+    for name, tensors, said in [
+        ("deep", {"index": index, "codebook": torch.zeros(1, 1000)}, "no index of bytes"),
+        ("signed", {"index": index.to(torch.int8) - 1, "codebook": codebook}, "no index of bytes"),
+        ("long", {"index": index.repeat(1000), "codebook": codebook}, "has shape (64000,)"),
+    ]:
+        named = {f"features.0.bias.{key}": tensor for key, tensor in tensors.items()}
+        save_file(
+            {**named, "features.0.weight": torch.zeros(64, 3, 3, 3)},
+            tmp_path / f"{name}.safetensors",
+        )
+        assert said in message(tmp_path / f"{name}.safetensors")
 
 
 # --- torchvision's --------------------------------------------------------------------------------
+
+
+DOWNLOAD = torch.hub.download_url_to_file
 
 
 @pytest.fixture
@@ -145,6 +266,23 @@ def test_offline_without_a_cache_is_one_clear_line(cache: Path) -> None:
     assert "offline" in said
     assert "--weights oxford" in said
     assert str(cache.parent) in said
+
+
+def test_what_is_downloaded_has_its_name_only_with_the_right_hash(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = cache.parent / "source" / cache.name
+    source.parent.mkdir()
+    source.write_bytes(b"something else")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", DOWNLOAD)
+    monkeypatch.setattr(weights, "_url", source.as_uri)
+    assert "cannot be downloaded" in message("torchvision")
+    assert list(cache.parent.iterdir()) == [source.parent]
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    source = source.rename(source.with_name(f"vgg19-{digest[:8]}.pth"))
+    monkeypatch.setattr(weights, "_url", source.as_uri)
+    assert weights.download() == cache.with_name(source.name)
+    assert weights.download().read_bytes() == b"something else"
 
 
 def test_a_half_downloaded_file_is_noticed(cache: Path) -> None:
@@ -170,3 +308,21 @@ def test_the_cached_file_is_used(
     read = weights.load("torchvision")
     assert (read.name, read.sha256) == ("torchvision", digest)
     assert torch.equal(read.state["features.28.bias"], oxford.state["features.28.bias"])
+
+
+def test_a_planted_file_in_the_cache_runs_no_code(
+    cache: Path, files: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = files / "ran"
+    torch.save(trap(ran), cache)
+    digest = hashlib.sha256(cache.read_bytes()).hexdigest()
+    pictures = ("--style", "painting.png", "--patch", "cutout.png", "--at=5,5")
+    for said in ("damaged; delete it and download again", "not a file of plain PyTorch tensors"):
+        done = command("run", *pictures, "--output=out.png", "--weights=torchvision")
+        assert (done.code, len(done.err.splitlines())) == (2, 1)
+        assert said in done.err
+        assert not ran.exists()
+        monkeypatch.setattr(weights, "_hash_prefix", lambda _: digest[:8])  # 8 digits can be forged
+    assert command("weights", "download").code == 0
+    assert command("weights", "list").code == 0
+    assert not ran.exists()

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,6 +113,10 @@ def batch(
         bool,
         option(RESULTS, "Also write report.html, a page to look through.", "--report"),
     ] = False,
+    absolute_paths: Annotated[
+        bool,
+        option(RESULTS, "Name files in your home in full in the records.", "--absolute-paths"),
+    ] = False,
     log_json: Annotated[
         Path | None, option(RESULTS, "Add every event to this file, one line of JSON each.")
     ] = None,
@@ -126,6 +131,7 @@ def batch(
         raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
     found = _jobs(jobs, folder, config, set_ or [])
+    found = [replace(job, absolute_paths=absolute_paths) for job in found]
     if dry_run:
         _preview(found, restart)
         return

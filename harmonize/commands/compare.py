@@ -10,7 +10,7 @@ from harmonize.errors import InputError, OutputError
 from harmonize.files import check_output
 from harmonize.outputs import picture_format, write_sheet
 from harmonize.pictures import read_srgb
-from harmonize.record import differences, read_tree
+from harmonize.record import differences, nameable, read_tree
 
 Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
@@ -52,7 +52,7 @@ def compare(
 def _file(record: Path, tree: Tree) -> Path:
     """The picture of a record: it lies beside it."""
     name = tree.get("output")
-    if not isinstance(name, str) or not Path(name).name:
+    if not isinstance(name, str) or not Path(name).name or not nameable(name):
         raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
     return record.with_name(Path(name).name)
 

@@ -43,7 +43,7 @@ def check(files: Annotated[list[str], typer.Argument(metavar="FILE...")]) -> Non
             load(file)
         except ConfigError as error:
             wrong = True
-            typer.echo(str(error))
+            typer.echo("\n".join(error.lines))
         else:
             typer.echo(f"{printable(file)}: ok")
     if wrong:

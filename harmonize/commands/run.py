@@ -1,8 +1,6 @@
 """`harmonize run`: one picture."""
 
-import json
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harmonize.commands import option
-from harmonize.config import Config, load, restore
+from harmonize.commands.request import (
+    bytes_of,
+    default_target,
+    pictures_of,
+    placement_of,
+    quoted,
+    settings_of,
+)
+from harmonize.config import Config
 from harmonize.errors import InputError, OutputError
 from harmonize.files import check_output
 from harmonize.frames import Keeper, check_folder
 from harmonize.outputs import (
-    default_output,
     losses,
     picture_format,
     record_path,
@@ -24,11 +29,10 @@ from harmonize.outputs import (
     write_sheet,
 )
 from harmonize.progress import INTERRUPTED, Bars, Interrupt, announce, warn
-from harmonize.record import Record, hashes, is_result, read_record
+from harmonize.record import hashes, is_result, read_record
 from harmonize.stored import Stored
 
 if TYPE_CHECKING:
-    from harmonize.checkpoint import Checkpoint
     from harmonize.optimize import Step
     from harmonize.pipeline import Result
 
@@ -178,6 +182,10 @@ def run(
         bool,
         option(RESULTS, "Go on from --checkpoint, if it is there; the same bytes.", "--resume"),
     ] = False,
+    absolute_paths: Annotated[
+        bool,
+        option(RESULTS, "Name files in your home in full in the record.", "--absolute-paths"),
+    ] = False,
     overwrite: Annotated[
         bool, option(RESULTS, "Replace results that exist.", "--overwrite")
     ] = False,
@@ -190,18 +198,19 @@ def run(
     if resume and checkpoint is None:
         raise InputError("--resume goes with --checkpoint FILE")
     before = read_record(record) if record else None
-    pictures = _pictures(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
-    placement = _placement(before, at, width, scale)
+    pictures = pictures_of(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
+    placement = placement_of(before, at, width, scale)
     options = {
         "size": size,
         "strength": strength,
         "keep": keep,
         "seed": seed,
-        "weights": _quoted(weights),
-        "device": _quoted(device),
+        "weights": quoted(weights),
+        "device": quoted(device),
     }
-    settings = _settings(before, config, set_ or [], options)
-    target = output or _default_target(before, pictures["painting"])
+    settings = settings_of(before, config, set_ or [], options)
+    target = output or default_target(before, pictures["painting"])
+    picture_format(target)  # so that it is a name to make others of
     page = target.with_suffix(".html") if report else None
     outputs = [path for path in (target, record_path(target), sheet, page, frames) if path]
     saved = None
@@ -217,15 +226,18 @@ def run(
         return
     _check_targets(target, sheet, page, list(pictures.values()), overwrite)
     if frames is not None:
-        stay = (*pictures.values(), target, sheet or target)
+        results = [path for path in (target, record_path(target), sheet, page) if path]
+        stay = (*pictures.values(), *results)
         check_folder(frames, stay, overwrite)
-    limit = None if max_memory is None else _bytes(max_memory)
+    limit = None if max_memory is None else bytes_of(max_memory)
     if dry_run:
         _preview({**pictures, **placement, "config": settings, "max_memory": limit})
         return
     keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
     started = time.monotonic()
-    result = _compute(pictures, placement, settings, keeper, save_every, target, saved, limit)
+    extras = {"checkpoint": saved, "max_memory": limit, "absolute_paths": absolute_paths}
+    asked = {**pictures, **placement, "config": settings, **extras}
+    result = _compute(asked, keeper, save_every, target)
     warn([text for log in result.record["passes"] for text in log["trouble"]])
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     keeper.keep_frame(result.picture)
@@ -236,51 +248,6 @@ def run(
     typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-def _pictures(before: Record | None, **given: Path | None) -> dict[str, Path]:
-    """Return role → file: from the record, replaced by what the command line names."""
-    named = {role: path for role, path in given.items() if path is not None}
-    if before and "patch" in named:  # another patch has other masks
-        kept = {"painting": before.inputs["painting"]}
-    else:
-        kept = dict(before.inputs) if before else {}
-    pictures = {**kept, **named}
-    for role, flag in (("painting", "--style"), ("patch", "--patch")):
-        if role not in pictures:
-            raise InputError(f"no {role} given; use {flag} FILE")
-    return pictures
-
-
-def _placement(
-    before: Record | None, at: str | None, width: int | None, scale: float | None
-) -> dict[str, Any]:
-    placement: dict[str, Any] = {"at": None, "width": None, "scale": None}
-    if before:
-        placement = {"at": before.at, "width": before.width, "scale": before.scale}
-    if at is not None:
-        placement["at"] = _corner(at)
-    if width is not None or scale is not None:
-        placement.update(width=width, scale=scale)
-    return placement
-
-
-def _corner(text: str) -> tuple[int, int]:
-    try:
-        x, y = map(int, text.split(","))
-    except ValueError:
-        raise InputError(f"--at {text}: expected X,Y in whole pixels, such as 120,40") from None
-    return x, y
-
-
-def _bytes(text: str) -> int:
-    """A size such as 2GB, 1.5 GiB or 800MB, in bytes."""
-    units = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if not match or not float(match[1]):
-        raise InputError(f"--max-memory {text}: expected a size such as 2GB or 800MB")
-    power = units[match[2].upper()]
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def _preview(asked: dict[str, Any]) -> None:
@@ -295,28 +262,6 @@ def _preview(asked: dict[str, Any]) -> None:
     typer.echo(
         f"about {show(run.need)} of memory at the peak; {steps} steps on {wide} x {high} pixels"
     )
-
-
-def _quoted(text: str | None) -> str | None:
-    """Make sure that YAML reads a name as a string, whatever is in it."""
-    return None if text is None else json.dumps(text)
-
-
-def _settings(
-    before: Record | None,
-    name: str | None,
-    overrides: Sequence[str],
-    options: Mapping[str, object],
-) -> Config:
-    if before and name is None:
-        return restore(before.config, overrides, f"record {before.path}", options)
-    return load(name or "default", overrides, options)
-
-
-def _default_target(before: Record | None, painting: Path) -> Path:
-    if before and before.output:
-        return before.path.with_name(before.output)
-    return default_output(painting)
 
 
 def _is_made(
@@ -343,18 +288,8 @@ def _check_targets(
         check_output(path, overwrite)
 
 
-def _compute(
-    pictures: dict[str, Path],
-    placement: dict[str, Any],
-    settings: Config,
-    keeper: Keeper,
-    every: int | None,
-    target: Path,
-    checkpoint: "Checkpoint | None",
-    limit: int | None,
-) -> "Result":
-    asked: dict[str, Any] = {**pictures, **placement, "config": settings, "max_memory": limit}
-    asked["checkpoint"] = checkpoint
+def _compute(asked: dict[str, Any], keeper: Keeper, every: int | None, target: Path) -> "Result":
+    """Run the library with what is `asked`, its progress shown and its pictures so far kept."""
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.pipeline import harmonize
 
