@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cases import Options
 
-NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "batch")
+NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "batch", "memory")
 
 
 def main() -> int:

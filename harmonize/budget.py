@@ -27,7 +27,7 @@ from harmonize.schema import at_level
 # 64 channels and what is kept of the taps. Whatever the sizes: blocks of the matching and the vote,
 # and memory that the allocator holds back.
 STEP, LOOK, ALWAYS = 5600, 1400, 120 << 20
-MARGIN = 96  # pixels around a tile, at most, that it is looked at with
+MARGIN = 48  # pixels around a tile, at most, that it is looked at with
 SMALLEST = 64  # pixels: the least working size that a limit leads to
 TILES = (1024, 512, 256)  # sides that are tried
 SAFETY = 0.9  # of a limit: what an estimate may take of it

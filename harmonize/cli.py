@@ -43,6 +43,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except HarmonizeError as error:
         _complain(error.lines)
         code = error.exit_code
+    except MemoryError:
+        _complain(
+            ["out of memory; give --max-memory, such as --max-memory 1GB, or smaller pictures"]
+        )
+        code = HarmonizeError.exit_code
     except typer.Abort:  # Ctrl-C before anything began
         code = INTERRUPTED
     except USAGE as error:
