@@ -17,7 +17,7 @@ FACADE = {"__init__", "__main__"}
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
     "errors", "kinds", "schema", "layers", "problems", "config", "file_schema",
-    "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
+    "strips", "vips", "colors", "stored", "images", "pictures", "masks", "placing", "inputs",
     "filters", "features", "weights", "device",
     "region", "matching", "histogram", "losses", "optimize", "finish", "strength", "memory",
     "fields", "strokes", "objective", "passes", "painter", "files", "outputs", "record", "pipeline",
@@ -34,14 +34,14 @@ TENSORS_ONLY = {
     "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
-    "files", "outputs", "record", "curves", "frames", "progress", "cli",
+    "errors", "strips", "vips", "colors", "stored", "images", "pictures", "masks", "placing",
+    "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
     "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
 HOMES = {
     "PIL": {
-        "stored", "pictures", "placing", "outputs", "frames", "pipeline", "report",
+        "stored", "images", "pictures", "placing", "outputs", "frames", "pipeline", "report",
     },
     "jinja2": {"report"},
     "kornia": {"filters"},
