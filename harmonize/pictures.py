@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from harmonize import colors, vips
 from harmonize.errors import InputError
+from harmonize.images import NOTHING, from_array, from_image, labels_of
 from harmonize.stored import Stored
-from harmonize.strips import strips
-from harmonize.vips import Pixels
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[Any]
 
@@ -33,8 +32,6 @@ SAFE = (
 MANY = ("PNG", "GIF", "WEBP", "AVIF", "TIFF")  # formats in which more pictures may follow the first
 LARGEST = 1 << 31  # bytes of a file
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-ORIENTATION = 0x0112  # tag of EXIF
-NOTHING = np.empty((0, 0), np.uint8)
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 
@@ -83,10 +80,10 @@ def open_picture(role: str, picture: Picture) -> Source:
         if data is not None:
             stored, notes = _decoded(data)
         elif isinstance(picture, np.ndarray):
-            stored = _from_array(where, picture)
+            stored = from_array(where, picture)
         elif isinstance(picture, Image.Image):
             picture.load()
-            stored = _from_image(picture)
+            stored = from_image(picture)
         else:
             raise InputError(f"{where}: expected a path, a PIL image or an array, got {picture!r}")
         digest = hashlib.sha256(data).hexdigest() if data is not None else _digest(stored)
@@ -147,6 +144,8 @@ def _readable(where: str) -> Iterator[None]:
         raise InputError(f"{where}: too many pixels to open safely; make it smaller") from error
     except MemoryError as error:
         raise _too_large(where) from error
+    except vips.UnknownValues as error:
+        raise InputError(f"{where}: {error}; save it with 8 or 16 bits a channel") from error
     except Exception as error:  # decoders of damaged files raise anything
         raise InputError(f"{where}: damaged or truncated image file; export it again") from error
 
@@ -166,18 +165,19 @@ def _decoded(data: bytes) -> tuple[Stored, list[str]]:
     except UnidentifiedImageError:
         if not data.startswith(TIFFS):
             raise
-        _check_size(vips.size(data, "TIFF"))  # a layout that Pillow does not know
-        return _by_vips(data, Stored(NOTHING, format="TIFF")), []
+        size, icc = vips.header(data, "TIFF")  # of a layout that Pillow does not know
+        _check_size(size)
+        return _by_vips(data, Stored(NOTHING, icc=icc, format="TIFF")), []
     count, notes = _count(image), []
     if count > 1:
         notes.append(f"holds {count} pictures; only the first is used")
     if image.mode == "F":
         notes.append("its floating values are turned to 16 bits")
-    labels = _labels(image)
+    labels = labels_of(image)
     if _is_for_vips(image, data):
         return _by_vips(data, labels), notes
     image.load()
-    return replace(_from_image(image), format=labels.format), notes
+    return replace(from_image(image), format=labels.format), notes
 
 
 def _count(image: Image.Image) -> int:
@@ -207,20 +207,6 @@ def _check_size(size: tuple[int, int]) -> None:
         raise Image.DecompressionBombError
 
 
-def _labels(image: Image.Image) -> Stored:
-    """What a picture says besides its pixels."""
-    icc = None if image.mode == "LAB" else image.info.get("icc_profile") or None
-    return Stored(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
-
-
-def _dpi(dpi: Any) -> tuple[float, float] | None:
-    try:
-        x, y = float(dpi[0]), float(dpi[1])
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
-        return None
-    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
-
-
 def _usable(stored: Stored) -> tuple[Stored, list[str]]:
     """Keep a profile if colors can go there and back; say so if not."""
     icc, mode = stored.icc, stored.mode
@@ -229,116 +215,6 @@ def _usable(stored: Stored) -> tuple[Stored, list[str]]:
     if not colors.fits(icc, mode) or colors.is_srgb(icc, mode):
         return replace(stored, icc=None), ["its color profile cannot be used and is left out"]
     return stored.in_srgb(), ["its color profile leads one way only; it is turned to sRGB"]
-
-
-# --- PIL images -----------------------------------------------------------------------------------
-
-
-def _from_image(image: Image.Image) -> Stored:
-    """Take over a decoded PIL image, a strip at a time: Pillow's colors take 4 bytes a pixel."""
-    mode, transparent, read = _reader(image)
-    turn = _orientation(image)
-    size = image.size if turn < 5 else image.size[::-1]
-    sample = read(image.crop((0, 0, 1, 1)))
-    pixels = np.empty((*size[::-1], vips.CHANNELS[mode]), sample.dtype)
-    alpha = np.empty(size[::-1], sample.dtype) if transparent else None
-    for rows in strips(image.height, image.width):
-        strip = read(image.crop((0, rows.start, image.width, rows.stop)))
-        _lying(pixels, turn)[rows] = strip[..., : pixels.shape[2]]
-        if alpha is not None:
-            _lying(alpha, turn)[rows] = strip[..., -1]
-    flat = pixels[..., 0] if mode == "L" else pixels
-    return replace(_labels(image), pixels=flat, mode=mode, alpha=alpha)
-
-
-def _reader(image: Image.Image) -> tuple[str, bool, Callable[[Image.Image], NDArray[Any]]]:
-    """The mode that an image is stored in, whether with alpha, and how: a strip → [H, W, C]."""
-    if image.mode[0] in "IF":
-        return "L", False, _deep_gray(image)
-    if image.mode == "LAB":
-        return "RGB", False, _from_lab
-    if image.mode == "CMYK":
-        return "CMYK", False, np.asarray
-    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    transparent = image.has_transparency_data
-    through = mode + "A" * transparent
-
-    def read(strip: Image.Image) -> NDArray[np.uint8]:
-        return np.atleast_3d(np.asarray(strip.convert(through)))
-
-    return mode, transparent, read
-
-
-def _deep_gray(image: Image.Image) -> Callable[[Image.Image], NDArray[Any]]:
-    """How to read 16-bit, 32-bit and floating grays; the range of the latter is said nowhere."""
-    largest: Any = image.getextrema()[1] if image.mode in ("I", "F") else 65535
-    factor = 1.0
-    if image.mode == "F":
-        factor = 65535.0 if largest <= 1 else 257.0 if largest <= 255 else 1.0
-    dtype = np.uint8 if image.mode == "I" and largest <= 255 else np.uint16
-
-    def read(strip: Image.Image) -> NDArray[Any]:
-        values = np.nan_to_num(np.asarray(strip, np.float64) * factor)
-        return np.clip(np.rint(values), 0, 65535).astype(dtype)[..., None]
-
-    return read
-
-
-def _from_lab(strip: Image.Image) -> NDArray[Any]:
-    stored = np.asarray(strip)  # the last two channels have a sign
-    light = stored[..., :1] * np.float32(100 / 255)
-    lab = np.concatenate([light, stored[..., 1:].view(np.int8)], -1, dtype=np.float32)
-    return vips.lab_to_srgb(lab)
-
-
-def _orientation(image: Image.Image) -> int:
-    """How EXIF says that the picture lies, 1 to 8; 1, upright, where that cannot be read."""
-    try:
-        found = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged EXIF data are no damage to the picture
-        return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
-def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The same pixels in the order in which a file of that orientation has them."""
-    down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
-    turned = upright[:: -1 if down else 1, :: -1 if across else 1]
-    return turned if orientation < 5 else turned.swapaxes(0, 1)
-
-
-# --- arrays ---------------------------------------------------------------------------------------
-
-
-def _from_array(where: str, array: NDArray[Any]) -> Stored:
-    """Take over an array; one of whole numbers is not copied."""
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
-        raise InputError(
-            f"{where}: array of shape {array.shape}, expected [H, W] or [H, W, 1 to 4]"
-        )
-    whole = _whole_numbers(where, array[..., None] if array.ndim == 2 else array)
-    channels = whole.shape[2]
-    alpha: Pixels | None = np.ascontiguousarray(whole[..., -1]) if channels in (2, 4) else None
-    if channels < 3:
-        return Stored(np.ascontiguousarray(whole[..., 0]), "L", alpha=alpha)
-    return Stored(np.ascontiguousarray(whole[..., :3]), "RGB", alpha=alpha)
-
-
-def _whole_numbers(where: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype in (np.uint8, np.uint16):
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(
-            f"{where}: array of {array.dtype}, expected uint8, uint16, or float in [0, 1]"
-        )
-    if not (array.min() >= 0 and array.max() <= 1):  # neither is so for NaN
-        raise InputError(f"{where}: float array with values outside [0, 1]")
-    whole = np.empty(array.shape, np.uint8)
-    for rows in strips(*array.shape[:2]):
-        whole[rows] = np.rint(array[rows] * 255)
-    return whole
 
 
 def _digest(stored: Stored) -> str:

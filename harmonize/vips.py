@@ -26,13 +26,18 @@ SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+class UnknownValues(ValueError):
+    """A file holds values that are neither 8 nor 16 bits, or colors of a kind not known here."""
+
+
 def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
     """Decode a `PNG` or `TIFF`, upright: its pixels, their mode, and alpha [H, W] or None.
 
     Lab comes out as RGB in sRGB, of 16 bits.
 
     Raises:
-        ValueError: the file is damaged, or holds what is not known here.
+        UnknownValues: the file holds what is not known here.
+        ValueError: it is damaged.
         MemoryError: there is no room for it.
     """
     with _errors() as vips:
@@ -41,7 +46,7 @@ def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
             image = image.colourspace("lab").icc_export(output_profile="srgb", depth=16)
         mode = MODES.get(image.interpretation)
         if mode is None or image.format not in ("uchar", "ushort"):
-            raise ValueError(f"{image.interpretation} of {image.format} values")
+            raise UnknownValues(f"a {kind} of {image.format} values ({image.interpretation})")
         whole = _picture(image)
     count = CHANNELS[mode]
     if whole.shape[2] <= count:
@@ -50,15 +55,16 @@ def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
     return _flat(pixels), mode, np.ascontiguousarray(whole[..., count])
 
 
-def size(data: bytes, kind: str) -> tuple[int, int]:
-    """Return the width and height that the header of a `PNG` or `TIFF` says.
+def header(data: bytes, kind: str) -> tuple[tuple[int, int], bytes | None]:
+    """Return width and height, and the color profile, that the header of a file says.
 
     Raises:
         ValueError: the file is damaged.
     """
     with _errors() as vips:
         image = getattr(vips.Image, LOADERS[kind])(data)
-        return image.width, image.height
+        icc = image.get(PROFILE) if image.get_typeof(PROFILE) else None
+        return (image.width, image.height), icc
 
 
 def encode(

@@ -18,7 +18,7 @@ FACADE = {"__init__", "__main__"}
 # From the bottom to the top: each module imports only from those before it.
 ORDER = (
     "errors", "home", "kinds", "schema", "layers", "problems", "config", "file_schema",
-    "strips", "vips", "colors", "stored", "pictures", "masks", "placing", "inputs",
+    "strips", "vips", "colors", "stored", "images", "pictures", "masks", "placing", "inputs",
     "filters", "features", "weights", "device",
     "region", "raster", "canvas", "matching", "study", "histogram", "losses", "optimize", "finish",
     "strength", "memory", "fields", "strokes", "objective", "passes", "painter", "files", "outputs",
@@ -35,14 +35,14 @@ TENSORS_ONLY = {
     "losses", "optimize", "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "home", "strips", "vips", "colors", "stored", "pictures", "masks", "placing",
+    "errors", "home", "strips", "vips", "colors", "stored", "images", "pictures", "masks", "placing",
     "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
     "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
 HOMES = {
     "PIL": {
-        "stored", "pictures", "placing", "outputs", "frames", "pipeline", "report",
+        "stored", "images", "pictures", "placing", "outputs", "frames", "pipeline", "report",
     },
     "jinja2": {"report"},
     "kornia": {"filters"},

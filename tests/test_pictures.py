@@ -399,6 +399,24 @@ def test_damaged_files_are_errors_or_pictures_and_never_talk(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_layout_that_pillow_does_not_know_is_read_with_its_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = deep(3, "rgb16").copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", P3_ICC)
+    image.tiffsave(str(tmp_path / "a.tif"))
+    monkeypatch.setitem(Image.OPEN, "TIFF", Image.OPEN["GIF"])
+    stored = open_picture("painting", tmp_path / "a.tif").stored
+    assert (stored.pixels == DEEP[..., :3]).all()
+    assert stored.icc == P3_ICC
+
+
+def test_values_that_are_not_read_are_named(tmp_path: Path) -> None:
+    deep(3, "rgb16").cast("float").copy(interpretation="scrgb").tiffsave(str(tmp_path / "a.tif"))
+    with pytest.raises(InputError, match=r"a TIFF of float values .* 8 or 16 bits a channel"):
+        open_picture("painting", tmp_path / "a.tif")
+
+
 def test_an_extension_says_nothing_of_the_contents(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded("PNG"))
     assert (open_picture("painting", tmp_path / "a.jpg").stored.pixels == RGB).all()
@@ -431,7 +449,7 @@ def test_no_memory_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("harmonize.pictures._from_image", full)
+    monkeypatch.setattr("harmonize.pictures.from_image", full)
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     with pytest.raises(InputError, match="too large for this machine's memory"):
         open_picture("painting", tmp_path / "a.png")
