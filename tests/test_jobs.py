@@ -12,6 +12,7 @@ import yaml
 from conftest import Outcome, disc, strokes
 from PIL import Image
 
+from harmonize.commands import batch
 from harmonize.config import load
 from harmonize.errors import JobsError
 from harmonize.jobs import Job, check, in_order
@@ -456,6 +457,13 @@ def test_what_the_command_is_asked_wrongly(
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+    assert not Path("jobs-harmonized").exists()
+
+
+def test_a_log_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    with batch._log(tmp_path / "log") as write:
+        write("batch started", folder="\udcff")
+    assert json.loads((tmp_path / "log").read_bytes())["folder"] == "\udcff"
 
 
 def test_what_a_run_wrote_is_no_input(files: Path, command: Command) -> None:

@@ -136,6 +136,7 @@ def batch(
         _preview(found, restart)
         return
     chosen = _engine(engine, found, workers, address, cluster, transfer)
+    _check_log(log_json)
     _check_folder(folder)
     began = time.monotonic()
     with _log(log_json) as write:
@@ -228,6 +229,17 @@ def _about(event: Event) -> dict[str, Any]:
     return {**about, "picture": str(event.job.output), "record": str(record_path(event.job.output))}
 
 
+def _check_log(path: Path | None) -> None:
+    """Find out whether the log can be written, before anything is made; leave nothing there."""
+    if path is None:
+        return
+    there = os.path.exists(path)
+    with _log(path):
+        pass
+    if not there:
+        os.unlink(os.path.realpath(path))
+
+
 @contextmanager
 def _log(path: Path | None) -> Iterator[Any]:
     """A function that writes an event: a line of JSON at the file's end, or nothing."""
@@ -235,7 +247,7 @@ def _log(path: Path | None) -> Iterator[Any]:
         yield lambda *_, **__: None
         return
     try:
-        file = path.open("a", encoding="utf-8")
+        file = path.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"--log-json {path}: cannot be written ({error.strerror})") from error
 
