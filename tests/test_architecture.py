@@ -35,8 +35,8 @@ TENSORS_ONLY = {
     "losses", "optimize", "finish", "strength",
 }  # fmt: skip
 NO_TORCH = SETTINGS | COMMANDS | {
-    "errors", "home", "strips", "vips", "colors", "stored", "images", "pictures", "masks", "placing",
-    "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
+    "errors", "home", "strips", "vips", "colors", "stored", "images", "pictures", "masks",
+    "placing", "inputs", "files", "outputs", "record", "curves", "frames", "progress", "cli",
     "jobs", "listing", "pairs", "batch",
 }  # fmt: skip
 
