@@ -119,6 +119,9 @@ class Painter:
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
         start, objective = self._prepare(settings, view, picture, balance)
+        if not objective.terms:  # all of them weigh nothing
+            log = PassLog(name, 0, [], time.perf_counter() - began)
+            return Progress(Painted.on(view, start).image, [*progress.logs, log]), False
 
         def keep(state: Callable[[], optimize.State]) -> None:
             self._safe(lambda: replace(progress, descent=state(), seconds=seconds()))

@@ -62,6 +62,7 @@ class Engine:
             "inputs": inputs,
             "placement": {key: asked[key] for key in keys[1:]},
             "interrupted": interrupted,
+            "passes": [],
         }
         return SimpleNamespace(picture=Stored(scene.composite), record=record, scene=scene)
 

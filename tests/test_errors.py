@@ -14,7 +14,7 @@ def user_errors() -> list[type[errors.HarmonizeError]]:
 
 
 def test_every_error_of_the_user_exits_with_2() -> None:
-    assert len(user_errors()) == 9
+    assert len(user_errors()) == 10
     assert {error.exit_code for error in user_errors()} == {2}
 
 

@@ -238,7 +238,9 @@ def run(
     extras = {"checkpoint": saved, "max_memory": limit, "absolute_paths": absolute_paths}
     asked = {**pictures, **placement, "config": settings, **extras}
     result = _compute(asked, keeper, save_every, target)
-    warn([text for log in result.record["passes"] for text in log["trouble"]])
+    warn(
+        f"pass {log['name']}: {text}" for log in result.record["passes"] for text in log["trouble"]
+    )
     _write(result, target, sheet, page, overwrite, keeper.replaces)
     keeper.keep_frame(result.picture)
     interrupted = bool(result.record["interrupted"])
