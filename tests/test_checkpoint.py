@@ -21,10 +21,11 @@ import torch
 from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 
-from harmonize import Config, checkpoint, files
+from harmonize import Config, checkpoint
 from harmonize.checkpoint import Checkpoint
 from harmonize.config import load
 from harmonize.errors import InputError
+from harmonize.files import _start
 from harmonize.memory import Memory
 from harmonize.pipeline import harmonize
 
@@ -233,7 +234,7 @@ def test_killed_between_picture_and_record_it_may_replace_its_own(
     assert command(*QUICK, "--output=whole.png").code == 0
     Path("a.png").write_bytes(b"picture so far")
     for name in ("a.png", "run.ckpt"):
-        Path(f"{files._start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
+        Path(f"{_start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
     assert "a.png: exists" in command(*QUICK, "--output=a.png").err
     assert command(*QUICK, *SAVED, "--resume").code == 0
     assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
