@@ -152,7 +152,8 @@ def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]
         image = read_srgb("frame", path)
         if size is None:
             wide = image.width if width is None else width
-            size = (wide, max(1, round(image.height * wide / image.width)))
+            # In whole numbers: a width of hundreds of digits is no float.
+            size = (wide, max(1, (2 * image.height * wide + image.width) // (2 * image.width)))
             if max(size) > LARGEST:
                 raise InputError(
                     f"{paths[0]}: the animation would be larger than {LARGEST} pixels a side; "

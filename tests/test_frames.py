@@ -167,6 +167,7 @@ def test_what_an_animation_refuses(command: Command, kept: Path, tmp_path: Path)
         (tmp_path / "nowhere", "a.gif", "nowhere: no such folder"),
         (tmp_path / "empty", "a.gif", "empty: no frames"),
         (kept, "a.webp --width=16384", "larger than 16383 pixels a side"),
+        (kept, f"a.webp --width={'9' * 400}", "larger than 16383 pixels a side"),
         (bad, "a.gif", "frame-0001.png: not an image"),
     ):
         name, *options = target.split()
