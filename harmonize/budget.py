@@ -26,7 +26,7 @@ from harmonize.schema import at_level
 # gradients, the terms' own copies. Of a look at the painting, a pixel of the tile: two buffers of
 # 64 channels and what is kept of the taps. Whatever the sizes: blocks of the matching and the vote,
 # and memory that the allocator holds back.
-STEP, LOOK, ALWAYS = 5600, 1400, 120 << 20
+STEP, LOOK, ALWAYS = 5200, 1150, 200 << 20
 MARGIN = 48  # pixels around a tile, at most, that it is looked at with
 SMALLEST = 64  # pixels: the least working size that a limit leads to
 TILES = (1024, 512, 256)  # sides that are tried
