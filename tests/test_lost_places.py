@@ -32,9 +32,12 @@ def happens(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object], at: int
             what()
         shown(self, step)
 
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with monkeypatch.context() as patch:
         patch.setattr(Bars, "show", show)
         yield
+    # At once: the tests' own output may go to a file that is larger already.
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
