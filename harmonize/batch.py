@@ -23,6 +23,7 @@ class Event:
         job: which one; None for `waiting`.
         seconds: what a job took that ended.
         error: why it failed.
+        warnings: what the user should know of a picture that was made.
         step: the step done.
     """
 
@@ -30,6 +31,7 @@ class Event:
     job: Job | None = None
     seconds: float = 0.0
     error: str | None = None
+    warnings: tuple[str, ...] = ()
     step: "Step | None" = None
 
 
@@ -95,4 +97,5 @@ def run(
 
 def is_done(job: Job) -> bool:
     """Whether the job's picture is there, made of the same inputs and settings by this version."""
-    return is_result(job.output, job.config.model_dump(mode="json"), job.placement, job.hashes)
+    config = job.config.model_dump(mode="json")
+    return is_result(job.output, config, job.placement, job.hashes, job.max_memory)

@@ -95,8 +95,7 @@ def estimate(canvas: Canvas, config: Config, level: float) -> int:
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
     if canvas.painting.device.type != "cpu":
         return coming
-    now, so_far = _process()
-    return max(-(-now // ROUND) * ROUND + coming, so_far)
+    return -(-_held() // ROUND) * ROUND + coming
 
 
 def window_at(canvas: Canvas, shape: tuple[int, int], config: Config) -> Window:
@@ -123,14 +122,9 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 # --- this process, this machine -------------------------------------------------------------------
 
 
-def _process() -> tuple[int, int]:
-    """Bytes that this process holds, and the most it has held."""
-    now = int(psutil.Process().memory_info().rss)
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return now, int(line.split()[1]) * 1024
-    return now, now
+def _held() -> int:
+    """Bytes that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def ceiling() -> int | None:
@@ -155,7 +149,7 @@ def check(need: int) -> str | None:
             f"this run takes about {show(need)}, and this process may hold {show(most)}; "
             f"give --max-memory {show(most)}, or a smaller --size"
         )
-    there = psutil.virtual_memory().available + _process()[0]
+    there = psutil.virtual_memory().available + _held()
     if need <= there:
         return None
     return (

@@ -1,5 +1,6 @@
 """The checks of an installation: what is here, and whether it does what it should."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -11,12 +12,12 @@ import numpy as np
 import psutil
 import torch
 
-from harmonize import __version__, device, weights
+from harmonize import __version__, budget, device, weights
 from harmonize.config import Config, load
 from harmonize.errors import HarmonizeError
 from harmonize.pipeline import harmonize
 
-PACKAGES = ("torch", "torchvision", "kornia", "numpy", "pillow", "pydantic")
+PACKAGES = ("torch", "torchvision", "kornia", "numpy", "pillow", "pyvips", "pydantic")
 ENOUGH = 1 << 30  # bytes of memory: what `--config preview` takes
 
 
@@ -81,7 +82,7 @@ def _threads() -> Check:
 
 
 def _memory() -> Check:
-    free = psutil.virtual_memory().available
+    free = min(psutil.virtual_memory().available, budget.ceiling() or math.inf)
     advice = "" if free >= ENOUGH else "close other programs, or use a smaller --size"
     return Check("memory", free >= ENOUGH, f"{free / 2**30:.1f} GiB free", advice)
 

@@ -55,6 +55,7 @@ class Job:
         config: its settings.
         output: the picture's file.
         absolute_paths: whether the record names files in the home in full.
+        max_memory: bytes that it may take, as for `pipeline.harmonize`.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Job:
     config: Config
     output: Path
     absolute_paths: bool = False
+    max_memory: int | None = None
 
     @property
     def painting(self) -> str:

@@ -62,7 +62,8 @@ class Result:
 class Prepared:
     """A run before its first step: all that it computes with, and `need`, bytes at its peak.
 
-    `config` has the working size and tiles that fit the memory. `warnings` say what the user should
+    `config` has the working size and tiles that fit the memory, `fitted` what was asked for instead
+    and the limit, or None if it is as asked. `warnings` say what the user should
     know of inputs and memory.
     """
 
@@ -76,6 +77,7 @@ class Prepared:
     level: float
     estimated: bool
     need: int
+    fitted: dict[str, Any] | None
     warnings: tuple[str, ...]
 
     @property
@@ -134,7 +136,9 @@ def prepare(
     level, estimated = easel.style_level(view.painting, config)
     plan = budget.plan(canvas, config, level, max_memory)
     warnings = list(scene.warnings)
+    fitted = None
     if plan.config != config:
+        fitted = {"max_memory": max_memory, "size": config.size, "tile": config.tile}
         view = easel.working_view(canvas, plan.config)
         if max(view.shape) != max(easel.working_shape(canvas.shape, config)):
             warnings.append(
@@ -153,6 +157,7 @@ def prepare(
         level,
         estimated,
         plan.need,
+        fitted,
         (*warnings, *([short] if short else [])),
     )
 
@@ -271,6 +276,7 @@ def _paint(
         },
         "size": max(run.view.shape),
         "memory": run.need,
+        "fitted": run.fitted,
         "passes": [asdict(log) for log in logs],
         "seconds": seconds(),
         "resumed": saved is not None,

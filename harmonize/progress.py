@@ -34,7 +34,11 @@ def announce(facts: dict[str, Any]) -> None:
 def warn(notes: Iterable[str]) -> None:
     """Say what the user should know, a line each."""
     for note in notes:
-        typer.echo(f"harmonize: warning: {' '.join(note.split())}", err=True)
+        typer.echo(_warning(note), err=True)
+
+
+def _warning(note: str) -> str:
+    return f"harmonize: warning: {' '.join(note.split())}"
 
 
 class Bars:
@@ -94,6 +98,8 @@ class BatchBars:
         seconds = f" ({event.seconds:.0f} s)" if event.kind == "done" else ""
         if not self._terminal or event.error:
             tqdm.write(line + seconds, file=sys.stderr)
+        for note in event.warnings:
+            tqdm.write(_warning(f"{event.job.name}: {note}"), file=sys.stderr)
 
 
 class Interrupt:

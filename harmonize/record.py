@@ -118,20 +118,22 @@ def is_result(
     config: Mapping[str, Any],
     placement: Mapping[str, Any],
     inputs: Mapping[str, str | None],
+    max_memory: int | None = None,
 ) -> bool:
     """Whether the picture is there, made by this version of these inputs and settings.
 
-    `inputs` are their hashes by role. A picture that has changed since is not, nor is one that
+    `inputs` are their hashes by role. Settings that were fitted into `max_memory` are compared as
+    they had been asked for. A picture that has changed since is not, nor is one that
     Ctrl-C ended early.
     """
     record = record_beside(picture)
     asked = {
         "version": __version__,
-        "config": hide(dict(config)),
         "placement": placement,
         "interrupted": False,
     }
     same = all(record.get(key) == _as_json(value) for key, value in asked.items())
+    same = same and _asked_for(record, max_memory) == _as_json(hide(dict(config)))
     digest = _sha256(picture)
     return (
         same
@@ -139,6 +141,18 @@ def is_result(
         and digest is not None
         and digest == record.get("output_sha256")
     )
+
+
+def _asked_for(record: dict[str, Any], max_memory: int | None) -> Any:
+    """The settings before they were fitted into a limit; None if it was another one."""
+    config, fitted = record.get("config"), record.get("fitted")
+    if fitted is None:
+        return config
+    if not (isinstance(config, dict) and isinstance(fitted, dict)):
+        return None
+    if fitted.get("max_memory") != max_memory:
+        return None
+    return {**config, "size": fitted.get("size"), "tile": fitted.get("tile")}
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:

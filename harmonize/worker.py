@@ -23,14 +23,17 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
     """
     began = time.monotonic()
     error = None
+    notes: list[str] = []
 
     def on_start(facts: dict[str, Any]) -> None:
-        losses(job.output, facts["original"])  # refuses before the work what cannot be written
+        # Refuses before the work what cannot be written.
+        notes.extend(losses(job.output, facts["original"]))
 
     try:
         asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
-        asked |= {"absolute_paths": job.absolute_paths, "memory": memory}
-        result = harmonize(**asked, on_step=on_step, on_start=on_start)
+        asked |= {"absolute_paths": job.absolute_paths, "max_memory": job.max_memory}
+        result = harmonize(**asked, memory=memory, on_step=on_step, on_start=on_start)
+        notes = [*result.record["warnings"], *notes]
         job.output.parent.mkdir(parents=True, exist_ok=True)
         write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:
@@ -39,4 +42,7 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
         error = " ".join(known.lines)
     except Exception as unknown:  # one job's failure never ends the batch
         error = " ".join(f"{type(unknown).__name__}: {unknown}".split())
-    return Event("failed" if error else "done", job, seconds=time.monotonic() - began, error=error)
+    seconds = time.monotonic() - began
+    if error:
+        return Event("failed", job, seconds=seconds, error=error)
+    return Event("done", job, seconds=seconds, warnings=tuple(notes))

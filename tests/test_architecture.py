@@ -24,8 +24,8 @@ ORDER = (
     "strength", "memory", "fields", "strokes", "objective", "passes", "painter", "files", "outputs",
     "record", "checkpoint", "easel", "budget", "pipeline", "curves", "report", "doctor", "jobs",
     "listing", "pairs", "batch", "worker", "engines", "cluster", "progress", "frames", "commands",
-    "commands.batch", "commands.compare", "commands.config", "commands.doctor", "commands.frames",
-    "commands.request", "commands.run", "commands.weights", "cli",
+    "commands.request", "commands.batch", "commands.compare", "commands.config", "commands.doctor",
+    "commands.frames", "commands.run", "commands.weights", "cli",
 )  # fmt: skip
 
 COMMANDS = {name for name in ORDER if name.startswith("commands")}

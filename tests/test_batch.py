@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from conftest import Outcome, descendants, strokes, wait_for
 from PIL import Image
 
 import harmonize
-from harmonize import engines, worker
+from harmonize import budget, engines, worker
 from harmonize.batch import Event, is_done, run
 from harmonize.config import load
 from harmonize.errors import StopRun
@@ -153,6 +154,37 @@ def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
     for text in ("", "[]", "3"):
         Path("out/a.json").write_text(text)
         assert not is_done(asked)
+
+
+def test_what_a_limit_led_to_is_done_under_that_limit_only(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_held", lambda: 5 * 10**8)  # whatever other tests left here
+    limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "850MB")
+    first = command(*limited)
+    assert first.code == 0, first.err
+    noted = [line for line in first.err.splitlines() if line.startswith("harmonize: warning: ")]
+    assert len(noted) == 3, first.err
+    assert "harmonize: warning: 3.png: the working size is 64 pixels, to keep within" in first.err
+    record = json.loads((listed / "1.json").read_text())
+    assert record["fitted"] == {"max_memory": 85 * 10**7, "size": 96, "tile": 1024}
+    assert record["config"]["size"] == 64
+    for words, done in ((limited, 3), ((*limited[:-1], "840MB"), 0), (limited[:-2], 0)):
+        again = command(*words, "--dry-run")
+        assert again.out.endswith(f"{3 - done} to do, {done} done already\n")
+
+
+def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: Command) -> None:
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[8:32, 8:32] = 0
+    Image.fromarray(strokes(40, 40)).save("cutout.png")
+    Image.fromarray(mask).save("inverted.png")
+    write_jobs({"at": "20,20", "mask": "inverted.png"})
+    done = command("batch", "jobs.yaml", "--log-json", "log")
+    assert done.code == 0, done.err
+    assert "harmonize: warning: 1.png: mask" in done.err
+    [event] = [event for event in events() if event["event"] == "job done"]
+    assert "inverted" in event["warnings"][0]
 
 
 def test_killed_at_any_moment_it_redoes_what_was_in_flight(

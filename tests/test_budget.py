@@ -35,7 +35,7 @@ def canvas(long: int = 1400, patch: int = 700) -> Canvas:
 @pytest.fixture(autouse=True)
 def process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that holds 500 MB, whatever these tests have made of it."""
-    monkeypatch.setattr(budget, "_process", lambda: (GIGA // 2, GIGA // 2))
+    monkeypatch.setattr(budget, "_held", lambda: GIGA // 2)
 
 
 def native(*more: str) -> Config:

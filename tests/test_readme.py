@@ -18,7 +18,7 @@ import pytest
 from conftest import Outcome, disc, strokes
 from PIL import Image
 
-from harmonize import config
+from harmonize import budget, config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,6 +101,8 @@ def workplace(
     shutil.copytree(prepared, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(config, "_preset_folder", lambda: presets)
+    # A command has a process of its own; this one may hold much of other tests.
+    monkeypatch.setattr(budget, "_held", lambda: 5 * 10**8)
     return folder
 
 

@@ -15,6 +15,7 @@ import typer
 
 from harmonize.batch import Engine, Event, Outcome, is_done, run
 from harmonize.commands import option
+from harmonize.commands.request import bytes_of
 from harmonize.errors import InputError, OutputError
 from harmonize.files import check_output
 from harmonize.jobs import Draft, Job, check
@@ -74,6 +75,14 @@ def batch(
             min=1,
         ),
     ] = None,
+    max_memory: Annotated[
+        str | None,
+        option(
+            RUNNING,
+            "A worker takes no more memory: smaller tiles, or else a smaller working size.",
+            metavar="2GB",
+        ),
+    ] = None,
     restart: Annotated[
         bool,
         option(
@@ -131,7 +140,8 @@ def batch(
         raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
     found = _jobs(jobs, folder, config, set_ or [])
-    found = [replace(job, absolute_paths=absolute_paths) for job in found]
+    limit = None if max_memory is None else bytes_of(max_memory)
+    found = [replace(job, absolute_paths=absolute_paths, max_memory=limit) for job in found]
     if dry_run:
         _preview(found, restart)
         return
@@ -226,6 +236,8 @@ def _about(event: Event) -> dict[str, Any]:
     about["seconds"] = round(event.seconds, 3)
     if event.error:
         return {**about, "error": event.error}
+    if event.warnings:
+        about["warnings"] = event.warnings
     return {**about, "picture": str(event.job.output), "record": str(record_path(event.job.output))}
 
 

@@ -1,4 +1,4 @@
-"""What the options of `harmonize run` ask for: pictures, placement, settings, a limit."""
+"""What options ask for: pictures, placement, settings, a limit."""
 
 import json
 import re

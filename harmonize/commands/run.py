@@ -197,6 +197,7 @@ def run(
     """
     if resume and checkpoint is None:
         raise InputError("--resume goes with --checkpoint FILE")
+    limit = None if max_memory is None else bytes_of(max_memory)
     before = read_record(record) if record else None
     pictures = pictures_of(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
     placement = placement_of(before, at, width, scale)
@@ -221,7 +222,7 @@ def run(
         saved.check([*pictures.values()], overwrite)
     if saved and saved.there:
         overwrite = True  # what is there by now, this run has written
-    elif resume and _is_made(settings, placement, pictures, outputs):
+    elif resume and _is_made(settings, placement, pictures, limit, outputs):
         typer.echo(f"{target} (done already)")
         return
     _check_targets(target, sheet, page, list(pictures.values()), overwrite)
@@ -229,7 +230,6 @@ def run(
         results = [path for path in (target, record_path(target), sheet, page) if path]
         stay = (*pictures.values(), *results)
         check_folder(frames, stay, overwrite)
-    limit = None if max_memory is None else bytes_of(max_memory)
     if dry_run:
         _preview({**pictures, **placement, "config": settings, "max_memory": limit})
         return
@@ -267,12 +267,16 @@ def _preview(asked: dict[str, Any]) -> None:
 
 
 def _is_made(
-    settings: Config, placement: Any, pictures: Mapping[str, Path], outputs: Sequence[Path]
+    settings: Config,
+    placement: Any,
+    pictures: Mapping[str, Path],
+    limit: int | None,
+    outputs: Sequence[Path],
 ) -> bool:
     """Whether all outputs are there, the first of them made of just this."""
     there = all(path.exists() for path in outputs)
     config = settings.model_dump(mode="json")
-    return there and is_result(outputs[0], config, placement, hashes(pictures))
+    return there and is_result(outputs[0], config, placement, hashes(pictures), limit)
 
 
 def _check_targets(
