@@ -21,11 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from harmonize.config import Config, restore
 from harmonize.errors import InputError, OutputError
 from harmonize.files import check_output, sweep, write_file
 from harmonize.optimize import State
 from harmonize.painter import PassLog, Progress
-from harmonize.record import differences
+from harmonize.record import asked_for, differences
 
 FORMAT = "harmonize checkpoint 1"
 PAUSE = 2.0  # seconds from one save to the next
@@ -83,6 +84,21 @@ class Checkpoint:
             self._compare(tree["belongs"], {"outputs": self._outputs()})
             for path in (self.path, *self.outputs):
                 sweep(path)
+
+    def config(self, asked: Config, max_memory: int | None) -> Config | None:
+        """The settings of the run that is gone on from, if it was `asked` for the same; else None.
+
+        They may have been fitted into `max_memory`, to what the process held then.
+
+        Raises:
+            InputError: it cannot be read, or is damaged.
+        """
+        belongs = _read(self.path)[0]["belongs"] if self.there else None
+        if not isinstance(belongs, dict):
+            return None
+        if asked_for(belongs, max_memory) != asked.model_dump(mode="json"):
+            return None
+        return restore(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
         """What the run that `belongs` to these inputs and settings goes on from, if anything.

@@ -115,6 +115,7 @@ def prepare(
     config: Config | None = None,
     memory: Memory | None = None,
     max_memory: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Prepared:
     """Read everything, settle the settings and tell what memory it will take; see `harmonize`."""
     config = config or Config.preset()
@@ -134,7 +135,9 @@ def prepare(
     canvas = easel.canvas_of(scene, config, place)
     view = easel.working_view(canvas, config)
     level, estimated = easel.style_level(view.painting, config)
-    plan = budget.plan(canvas, config, level, max_memory)
+    settled = checkpoint.config(config, max_memory) if checkpoint else None
+    # What a run was fitted to stays, even if this process holds more by now, or less.
+    plan = budget.plan(canvas, settled or config, level, None if settled else max_memory)
     warnings = list(scene.warnings)
     fitted = None
     if plan.config != config:
@@ -215,6 +218,7 @@ def harmonize(
             config=config,
             memory=memory,
             max_memory=max_memory,
+            checkpoint=checkpoint,
         )
     with budget.refused(run.need):
         result = _paint(
@@ -276,7 +280,6 @@ def _paint(
         },
         "size": max(run.view.shape),
         "memory": run.need,
-        "fitted": run.fitted,
         "passes": [asdict(log) for log in logs],
         "seconds": seconds(),
         "resumed": saved is not None,
@@ -297,6 +300,7 @@ def _made_with(run: Prepared, placement: dict[str, Any]) -> dict[str, Any]:
             "numpy": np.__version__,
         },
         "config": run.config.model_dump(mode="json"),
+        "fitted": run.fitted,
         "device": run.facts["device"],
         "precision": run.facts["precision"],
         "threads": torch.get_num_threads(),

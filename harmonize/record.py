@@ -133,7 +133,7 @@ def is_result(
         "interrupted": False,
     }
     same = all(record.get(key) == _as_json(value) for key, value in asked.items())
-    same = same and _asked_for(record, max_memory) == _as_json(hide(dict(config)))
+    same = same and asked_for(record, max_memory) == _as_json(hide(dict(config)))
     digest = _sha256(picture)
     return (
         same
@@ -143,8 +143,8 @@ def is_result(
     )
 
 
-def _asked_for(record: dict[str, Any], max_memory: int | None) -> Any:
-    """The settings before they were fitted into a limit; None if it was another one."""
+def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
+    """Return the settings before they were fitted into a limit; None if it was another one."""
     config, fitted = record.get("config"), record.get("fitted")
     if fitted is None:
         return config

@@ -21,7 +21,7 @@ import torch
 from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 
-from harmonize import Config, checkpoint
+from harmonize import Config, budget, checkpoint
 from harmonize.checkpoint import Checkpoint
 from harmonize.config import load
 from harmonize.errors import InputError
@@ -132,6 +132,33 @@ def test_when_it_is_saved_changes_nothing(files: Path, memory: Memory) -> None:
     ]
     plain = paint(memory, SETTINGS).image
     assert [picture.tobytes() for picture in pictures] == [plain.tobytes()] * 2
+
+
+def test_what_it_was_fitted_to_stays(
+    files: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*SETTINGS, "size=native", "tile=512"]
+    Image.open("painting.png").resize((160, 136)).save("painting.png")
+    Image.open("patch.png").resize((160, 136)).save("patch.png")
+    Image.open("mask.png").resize((160, 136)).save("mask.png")
+    limit = 850_000_000
+    monkeypatch.setattr(budget, "_held", lambda: 450_000_000)
+    whole = paint(memory, settings, max_memory=limit)
+    assert whole.record["fitted"] == {"max_memory": limit, "size": "native", "tile": 512}
+    asked: dict[str, Any] = {
+        "max_memory": limit,
+        "checkpoint": Checkpoint(Path("a"), True, pause=0),
+    }
+    with pytest.raises(Killed):
+        paint(memory, settings, **asked, on_step=kill_at(5))
+    monkeypatch.setattr(budget, "_held", lambda: 400_000_000)
+    assert paint(memory, settings, max_memory=limit).record["size"] > whole.record["size"]
+    again = paint(memory, settings, **asked)
+    assert again.record["size"] == whole.record["size"]
+    assert again.image.tobytes() == whole.image.tobytes()
+    other = {**asked, "max_memory": 2 * limit}
+    with pytest.raises(InputError, match="of another run"):
+        paint(memory, settings, **other)
 
 
 def test_pictures_so_far_are_counted_on(files: Path, memory: Memory) -> None:
