@@ -138,8 +138,8 @@ def _encoded(drawn: Drawn) -> bytes:
         data = io.BytesIO()
         try:
             picture.save(data, form, **options)
-        except (OSError, ValueError, KeyError, TypeError, SystemError):
-            continue  # the format has no such mode
+        except (OSError, ValueError, KeyError, TypeError, SystemError, DeprecationWarning):
+            continue  # the format has no such mode, or is to lose it
         return data.getvalue()
     data = io.BytesIO()
     image.convert("RGB").save(data, "PNG")
