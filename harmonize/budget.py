@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 
-from harmonize import region
 from harmonize.canvas import Canvas, scaled
 from harmonize.config import Config
 from harmonize.easel import working_shape
@@ -102,7 +101,7 @@ def window_at(canvas: Canvas, shape: tuple[int, int], config: Config) -> Window:
     """The window that a pass at `shape` (h, w) works on."""
     if config.region == "canvas":
         return Window(0, 0, *shape)
-    box, (h, w) = region.box(canvas.loose), canvas.shape
+    box, (h, w) = canvas.box, canvas.shape
     ends = (box.top * shape[0] // h, box.left * shape[1] // w)
     more = (-(-box.bottom * shape[0] // h), -(-box.right * shape[1] // w))
     return Window(*ends, *more).grown(config.margin).aligned(ALIGN, shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -53,6 +54,11 @@ class Canvas:
         """Height and width."""
         return self.painting.shape
 
+    @cached_property
+    def box(self) -> Window:
+        """The box of where the picture may change: looked for once, in all of the mask."""
+        return region.box(self.loose)
+
     def view(self, shape: Sequence[int], margin: int | None) -> View:
         """The canvas at `shape` (h, w), with `margin` pixels around the loose mask; None: all."""
         near = self._near(shape)
@@ -75,7 +81,7 @@ class Canvas:
 
     def _near(self, shape: Sequence[int]) -> Window:
         """A window at `shape` that certainly holds the loose mask."""
-        box, (h, w) = region.box(self.loose), self.shape
+        box, (h, w) = self.box, self.shape
         return Window(
             box.top * shape[0] // h,
             box.left * shape[1] // w,

@@ -95,7 +95,7 @@ def _pasted(
     image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config, *, detail: float
 ) -> Stored:
     """What changed of `image` in the painting at its own size, with its `detail` there."""
-    window = region.around(canvas.loose, config.margin)
+    window = canvas.box.grown(config.margin).aligned(region.ALIGN, canvas.shape)
     if view.shape == canvas.shape:
         part = image  # the window is the view's
     else:

@@ -63,8 +63,8 @@ class Prepared:
     """A run before its first step: all that it computes with, and `need`, bytes at its peak.
 
     `config` has the working size and tiles that fit the memory, `fitted` what was asked for instead
-    and the limit, or None if it is as asked. `warnings` say what the user should
-    know of inputs and memory.
+    and the limit, or None if it is as asked. `warnings` say what the user should know of inputs and
+    memory.
     """
 
     scene: Scene

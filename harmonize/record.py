@@ -123,8 +123,8 @@ def is_result(
     """Whether the picture is there, made by this version of these inputs and settings.
 
     `inputs` are their hashes by role. Settings that were fitted into `max_memory` are compared as
-    they had been asked for. A picture that has changed since is not, nor is one that
-    Ctrl-C ended early.
+    they had been asked for. A picture that has changed since is not, nor is one that Ctrl-C ended
+    early.
     """
     record = record_beside(picture)
     asked = {
