@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from harmonize import filters, region
-from harmonize.canvas import Canvas
-from harmonize.colors import top
-from harmonize.config import Config, load
-from harmonize.easel import canvas_of
-from harmonize.inputs import load_scene
+from harmonize.images.color import top
+from harmonize.run.prepare import canvas_of
+from harmonize.scene.scene import load_scene
+from harmonize.settings.load import Config, load
+from harmonize.synthesis.image_ops import filters, windows
+from harmonize.synthesis.image_ops.crops import Canvas
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 LONG = 700  # long side at which pictures are measured, unless a size is given
@@ -144,7 +144,7 @@ def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> 
 
 def box(mask: Tensor, margin: int = 40) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is white in `mask` [H, W], with `margin` pixels around."""
-    window = region.around(mask.numpy(), margin)
+    window = windows.around(mask.numpy(), margin)
     return window.left, window.top, window.right, window.bottom
 
 

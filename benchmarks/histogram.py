@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks import probe, report
 from benchmarks.cases import Options
-from harmonize.histogram import RankTable, channel_histogram, remap
+from harmonize.synthesis.optimization.histogram import RankTable, channel_histogram, remap
 
 SHAPE = {"channels": 64, "n": 30_000, "bins": 256}
 LEAST = {"seconds": 1e-6, "MiB": 1.0}  # what cannot be told from nothing

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize import filters
-from harmonize.features import VGG19, carry_mask
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.network.vgg19 import VGG19, carry_mask
 
 # Taps that no preset optimizes; places are matched at the last.
 STYLE_TAPS = ("relu1_2", "relu2_2", "relu3_2", "relu3_4", "relu4_2")

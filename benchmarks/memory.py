@@ -41,7 +41,7 @@ def measure(
 ) -> dict[str, Any]:
     """One run; in a process of its own."""
     from harmonize import harmonize
-    from harmonize.config import load
+    from harmonize.settings.load import load
 
     config = load(preset, [*STEPS, *more["overrides"]])
     x, y = at

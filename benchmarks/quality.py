@@ -11,8 +11,9 @@ from benchmarks import measure, report
 from benchmarks.cases import Case, Options, Views, cropped, find_cases, views
 from benchmarks.report import Row
 from benchmarks.strokes import known_differences, stroke_scale
-from harmonize import harmonize, weights
-from harmonize.features import VGG19
+from harmonize import harmonize
+from harmonize.synthesis.network import weights
+from harmonize.synthesis.network.vgg19 import VGG19
 
 NOTE = """style: distance of channel statistics, at taps that are not optimized, from the
 painting's places nearest to the patch (0: the same). stroke: how far the handling is from the

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from harmonize import __version__, device
-from harmonize.config import Config
+from harmonize import __version__
+from harmonize.settings.load import Config
+from harmonize.synthesis.network import device
 
 Row = dict[str, Any]
 LABEL = 16  # pixels above each picture of a sheet

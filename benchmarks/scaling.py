@@ -23,8 +23,9 @@ painting grows by mirrored copies of itself around the same patch, with the same
 
 def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
     """One run; in a process of its own."""
-    from harmonize import Config, harmonize, weights
-    from harmonize.config import load
+    from harmonize import Config, harmonize
+    from harmonize.settings.load import load
+    from harmonize.synthesis.network import weights
 
     config: Config = load("default", list(overrides))
     weights.load(config.weights)

@@ -17,12 +17,14 @@ from benchmarks import report
 from benchmarks.cases import LONG, Case, Options, canvas, find_cases, sample
 from benchmarks.quality import network
 from benchmarks.report import Row
-from harmonize import Config, StopRun, harmonize, losses, passes
-from harmonize.canvas import Canvas, Painted, View, scaled
-from harmonize.easel import working_view
-from harmonize.features import VGG19
-from harmonize.objective import PassObjective
-from harmonize.study import Study
+from harmonize import Config, StopRun, harmonize
+from harmonize.run.prepare import working_view
+from harmonize.synthesis import passes
+from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
+from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.optimization import losses
+from harmonize.synthesis.optimization.objective import PassObjective
 
 REDUCED = 256  # long side at which the paper's schedule is run
 TIMED = 4  # its steps a pass at full size, of which the first is not counted

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import gradient, luma
-from harmonize import filters
+from harmonize.synthesis.image_ops import filters
 
 BANDS = (1.0, 2.0, 4.0, 8.0)  # sigmas between which detail is taken, in pixels
 FLOOR = 0.004  # one gray level of 256: fainter detail cannot be seen

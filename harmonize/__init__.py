@@ -11,8 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harmonize.checkpoint import Checkpoint
-    from harmonize.config import Config
     from harmonize.errors import (
         ConfigError,
         DeviceError,
@@ -23,10 +21,12 @@ if TYPE_CHECKING:
         StopRun,
         WeightsError,
     )
-    from harmonize.inputs import Scene
-    from harmonize.memory import Memory
-    from harmonize.optimize import Step
-    from harmonize.pipeline import Result, harmonize
+    from harmonize.run.checkpoint import Checkpoint
+    from harmonize.run.pipeline import Result, harmonize
+    from harmonize.scene.scene import Scene
+    from harmonize.settings.load import Config
+    from harmonize.synthesis.network.cache import Memory
+    from harmonize.synthesis.optimization.minimize import Step
 
 __version__ = "0.1.0"
 
@@ -50,13 +50,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Checkpoint": "checkpoint",
-    "Config": "config",
-    "Memory": "memory",
-    "Result": "pipeline",
-    "Scene": "inputs",
-    "Step": "optimize",
-    "harmonize": "pipeline",
+    "Checkpoint": "run.checkpoint",
+    "Config": "settings.load",
+    "Memory": "synthesis.network.cache",
+    "Result": "run.pipeline",
+    "Scene": "scene.scene",
+    "Step": "synthesis.optimization.minimize",
+    "harmonize": "run.pipeline",
 }
 
 

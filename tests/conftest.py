@@ -14,8 +14,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from harmonize import cli
-from harmonize.config import Config
+from harmonize.cli import app as cli
+from harmonize.settings.load import Config
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)

@@ -14,8 +14,8 @@ from torch import Tensor
 from benchmarks import histogram, measure, report, scaling, strokes
 from benchmarks.cases import PAIRS, SAMPLES, find_cases, to_image, to_tensor
 from benchmarks.sweep import verdict
-from harmonize import filters
-from harmonize.histogram import channel_histogram
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.optimization.histogram import channel_histogram
 
 
 def painting(h: int = 96, w: int = 112, seed: int = 0) -> Tensor:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harmonize import losses, matching, weights
-from harmonize.features import VGG19
-from harmonize.histogram import RankTable, remap
+from harmonize.synthesis.matching import nearest as matching
+from harmonize.synthesis.network import weights
+from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.optimization import losses
+from harmonize.synthesis.optimization.histogram import RankTable, remap
 
 pytestmark = [
     pytest.mark.gpu,

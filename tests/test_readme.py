@@ -18,7 +18,8 @@ import pytest
 from conftest import Outcome, disc, strokes
 from PIL import Image
 
-from harmonize import budget, config
+from harmonize.run import memory_limit
+from harmonize.settings import load as config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -102,7 +103,7 @@ def workplace(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(config, "_preset_folder", lambda: presets)
     # A command has a process of its own; this one may hold much of other tests.
-    monkeypatch.setattr(budget, "_held", lambda: 5 * 10**8)
+    monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)
     return folder
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harmonize import cli
+from harmonize.cli import app as cli
 
 PATIENCE = 120  # seconds, then a case counts as hanging
 ROOM = 6 * 2**30  # bytes of address space that a case may take

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from fuzz.case import Content, Files, Outcome, played
-from harmonize.inputs import Scene, load_scene
-from harmonize.outputs import default_output
+from harmonize.run.result import default_output
+from harmonize.scene.scene import Scene, load_scene
 
 QUICK = ("--set=passes.coarse.steps=1", "--set=passes.refine.steps=1", "--set=size=32")
 PLAIN = ("L", "LA", "RGB", "RGBA")  # modes that come out as they went in

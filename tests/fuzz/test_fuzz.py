@@ -17,7 +17,8 @@ from fuzz.case import Absent, Content, Data, Folder, Link, Locked, played
 from fuzz.pictures import COLORS, SHAPES, SIZES, SUFFIXES, Drawn, drawings
 from fuzz.runs import QUICK, Run, ran
 from fuzz.texts import GARBAGE, files
-from harmonize import config, weights
+from harmonize.settings import load as config
+from harmonize.synthesis.network import weights
 
 # Fewer cases than other tests have: each is a whole run of the command.
 cases = settings(max_examples=settings.default.max_examples * 2 // 5)

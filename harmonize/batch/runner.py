@@ -1,0 +1,101 @@
+"""A batch: which jobs are done already, the others by an engine, and what became of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harmonize.batch.jobs import Job
+from harmonize.errors import StopRun
+from harmonize.run.record import is_result
+
+if TYPE_CHECKING:
+    from harmonize.synthesis.optimization.minimize import Step
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens in a batch.
+
+    Attributes:
+        kind: `started` and `step` of a job; how it ended; `waiting`: nothing yet, a moment to stop.
+        job: which one; None for `waiting`.
+        seconds: what a job took that ended.
+        error: why it failed.
+        warnings: what the user should know of a picture that was made.
+        step: the step done.
+    """
+
+    kind: Literal["started", "step", "waiting"] | Status
+    job: Job | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    step: "Step | None" = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: `done`, `skipped` (it was done before) or `failed`, and why."""
+
+    job: Job
+    status: Status
+    seconds: float
+    error: str | None
+
+
+Tell = Callable[[Event], None]
+# Runs jobs and tells of each that it started and how it ended; `Stopped`, raised by telling, ends
+# the engine with nothing half written.
+Engine = Callable[[Sequence[Job], Tell], None]
+
+
+class Stopped(Exception):  # noqa: N818 - a request, not an error
+    """Raised when an engine tells of an event and is to drop what it has not finished."""
+
+
+def run(
+    jobs: Sequence[Job],
+    engine: Engine,
+    on_event: Tell | None = None,
+    *,
+    restart: bool = False,
+    fail_fast: bool = False,
+) -> list[Outcome]:
+    """Run the jobs that are not done yet, or all of them with `restart`.
+
+    `on_event` may raise `StopRun` to end the batch early, as a failure does with `fail_fast`; jobs
+    that have not ended then have no outcome.
+    """
+    ended: list[Outcome] = []
+
+    def tell(event: Event) -> None:
+        if event.job and event.kind in ("done", "skipped", "failed"):
+            ended.append(Outcome(event.job, event.kind, event.seconds, event.error))
+        try:
+            if on_event is not None:
+                on_event(event)
+        except StopRun:
+            raise Stopped from None
+        if fail_fast and event.kind == "failed":
+            raise Stopped
+
+    try:
+        left = []
+        for job in jobs:
+            if not restart and is_done(job):
+                tell(Event("skipped", job))
+            else:
+                left.append(job)
+        if left:
+            engine(left, tell)
+    except Stopped:
+        pass
+    return ended
+
+
+def is_done(job: Job) -> bool:
+    """Whether the job's picture is there, made of the same inputs and settings by this version."""
+    config = job.config.model_dump(mode="json")
+    return is_result(job.output, config, job.placement, job.hashes, job.max_memory)

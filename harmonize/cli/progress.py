@@ -1,0 +1,135 @@
+"""What a run says while it computes, and what Ctrl-C does to it."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+from tqdm import tqdm
+
+from harmonize.errors import StopRun
+
+if TYPE_CHECKING:
+    from harmonize.batch.runner import Event
+    from harmonize.synthesis.optimization.minimize import Step
+
+INTERRUPTED = 130  # exit code
+
+
+def announce(facts: dict[str, Any]) -> None:
+    """Say in one line what the run computes with."""
+    estimated = " (estimated)" if facts.get("estimated") else ""
+    resumed = f", resumed after {facts['resumed']} steps" if facts.get("resumed") else ""
+    typer.echo(
+        f"device {facts['device']}, weights {facts['weights']}, "
+        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}{resumed}",
+        err=True,
+    )
+    warn(facts.get("warnings", ()))
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Say what the user should know, a line each."""
+    for note in notes:
+        typer.echo(_warning(note), err=True)
+
+
+def _warning(note: str) -> str:
+    return f"harmonize: warning: {' '.join(note.split())}"
+
+
+class Bars:
+    """One progress bar per pass, on the error stream."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._name = ""
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, step: "Step") -> None:
+        if self._bar is None or step.pass_name != self._name:
+            self.__exit__()
+            self._name = step.pass_name
+            self._bar = tqdm(total=step.total, desc=step.pass_name, unit="step")
+        terms = " ".join(f"{name} {value:.3g}" for name, value in step.terms.items())
+        self._bar.set_postfix_str(terms, refresh=False)
+        self._bar.update(step.index - self._bar.n)
+
+
+class BatchBars:
+    """A bar for the batch and one for the running job; without a terminal, a line per job."""
+
+    def __init__(self, total: int) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._ended = 0
+        self._total = total
+        self._batch = tqdm(total=total, desc="batch", unit="job", disable=not self._terminal)
+        self._job = tqdm(position=1, leave=False, disable=not self._terminal)
+
+    def __enter__(self) -> "BatchBars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._job.close()
+        self._batch.close()
+
+    def show(self, event: "Event") -> None:
+        """Show how far the batch is after this event."""
+        if event.job is None or event.kind == "started":
+            return
+        if event.step is not None:
+            self._job.total = event.step.total
+            self._job.n = event.step.index
+            self._job.set_description(f"{event.job.name} {event.step.pass_name}", refresh=True)
+            return
+        self._ended += 1
+        self._batch.update(1)
+        reason = f": {event.error}" if event.error else ""
+        line = f"[{self._ended}/{self._total}] {event.job.name} {event.kind}{reason}"
+        seconds = f" ({event.seconds:.0f} s)" if event.kind == "done" else ""
+        if not self._terminal or event.error:
+            tqdm.write(line + seconds, file=sys.stderr)
+        for note in event.warnings:
+            tqdm.write(_warning(f"{event.job.name}: {note}"), file=sys.stderr)
+
+
+class Interrupt:
+    """Turns the first Ctrl-C into a request to stop (`asked`); the second one aborts.
+
+    `left` says what there is then of the results.
+    """
+
+    def __init__(self, left: Callable[[], str] = lambda: "nothing written") -> None:
+        self._left = left
+        self.asked = False
+        self._old: Callable[[int, FrameType | None], Any] | int | None = None
+
+    def __enter__(self) -> "Interrupt":
+        self._old = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._old)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            typer.echo(f"harmonize: aborted, {self._left()}", err=True)
+            raise typer.Exit(INTERRUPTED)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
+
+    def check(self) -> None:
+        """Raise StopRun once Ctrl-C has been pressed."""
+        if self.asked:
+            raise StopRun

@@ -1,0 +1,112 @@
+"""Colors as stored, of any mode and profile, to sRGB and back.
+
+Without a profile, gray and RGB values are sRGB's own, and CMYK means ink on paper as most viewers
+show it: red = (1 - cyan) x (1 - black).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonize.images import libvips
+from harmonize.images.libvips import CHANNELS, Pixels
+from harmonize.images.strips import strips
+
+SIGNATURES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+PROBE = 9  # steps of each channel at which profiles are compared
+
+
+def top(pixels: Pixels) -> int:
+    """Return the largest value of a picture's depth: 255 or 65535."""
+    return int(np.iinfo(pixels.dtype).max)
+
+
+def fits(icc: bytes, mode: str) -> bool:
+    """Whether the header of a profile says that it is one for this mode."""
+    return icc[36:40] == b"acsp" and SIGNATURES.get(icc[16:20]) == mode
+
+
+@lru_cache(maxsize=8)
+def reachable(icc: bytes, mode: str) -> bool:
+    """Whether colors can be converted to a profile, not only from it."""
+    try:
+        found = libvips.from_srgb(np.zeros((1, 1, 3), np.uint16), icc)
+    except ValueError:
+        return False
+    return (1 if found.ndim == 2 else found.shape[2]) == CHANNELS[mode]
+
+
+@lru_cache(maxsize=8)
+def is_srgb(icc: bytes | None, mode: str) -> bool:
+    """Whether gray or RGB values in a profile are sRGB's own, but for rounding to 8 bits."""
+    if mode not in ("L", "RGB"):
+        return False
+    if icc is None:
+        return True
+    if mode == "L":
+        probe = np.arange(256, dtype=np.uint8)[None]
+        expected = probe[..., None].astype(int)
+    else:
+        steps = np.linspace(0, 255, PROBE).astype(np.uint8)
+        probe = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+        expected = probe.astype(int)
+    return bool(np.abs(libvips.to_srgb(probe, mode, icc) - expected).max() <= 1)
+
+
+def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
+    """Return a picture in sRGB [H, W, 3], in its own depth; the array itself if it is that.
+
+    Args:
+        pixels: uint8 or uint16, [H, W] or [H, W, C].
+        mode: `L`, `RGB` or `CMYK`.
+        icc: their profile, one that `fits`, or None.
+    """
+    if icc is not None and not is_srgb(icc, mode):
+        return libvips.to_srgb(pixels, mode, icc)
+    if mode == "RGB":
+        return pixels
+    height, width = pixels.shape[:2]
+    found: Pixels = np.empty((height, width, 3), pixels.dtype)
+    for rows in strips(height, width):
+        found[rows] = pixels[rows, :, None] if mode == "L" else _from_ink(pixels[rows])
+    return found
+
+
+def from_srgb(
+    part: NDArray[np.float32], mode: str, icc: bytes | None, under: Pixels
+) -> NDArray[np.float32]:
+    """Convert sRGB colors to a picture's mode and profile.
+
+    Args:
+        part: sRGB [H, W, 3] from 0 to 1.
+        mode: `L`, `RGB` or `CMYK`.
+        icc: a profile that is `reachable`, or None.
+        under: [H, W] or [H, W, C], what the picture has there: black ink without a profile is
+            taken from it as far as the colors allow, so that both lie on one plate.
+
+    Returns:
+        float32 in the shape and the range of `under`.
+    """
+    scale = np.float32(top(under))
+    if icc is not None and not is_srgb(icc, mode):
+        wide = np.rint(np.clip(part, 0, 1) * 65535).astype(np.uint16)
+        return libvips.from_srgb(wide, icc) * (scale / np.float32(65535))
+    if mode == "L":
+        return part @ LUMA * scale
+    if mode == "RGB":
+        return part * scale
+    return _to_ink(part, under[..., 3].astype(np.float32) / scale) * scale
+
+
+def _from_ink(ink: Pixels) -> NDArray[np.float32]:
+    scale = np.float32(top(ink))
+    light = 1 - ink / scale
+    return np.rint(light[..., :3] * light[..., 3:] * scale)
+
+
+def _to_ink(part: NDArray[np.float32], black: NDArray[np.float32]) -> NDArray[np.float32]:
+    black = np.minimum(black, 1 - part.max(-1))[..., None]
+    color = 1 - part / np.maximum(1 - black, np.float32(1e-6))
+    return np.concatenate([color, black], -1)

@@ -1,0 +1,139 @@
+"""PIL images and arrays → `Stored` pictures, upright, a strip at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonize.errors import InputError
+from harmonize.images import libvips
+from harmonize.images.image import Stored
+from harmonize.images.libvips import Pixels
+from harmonize.images.strips import strips
+
+NOTHING = np.empty((0, 0), np.uint8)
+ORIENTATION = 0x0112  # tag of EXIF
+
+
+def labels_of(image: Image.Image) -> Stored:
+    """What a picture says besides its pixels."""
+    icc = None if image.mode == "LAB" else image.info.get("icc_profile") or None
+    return Stored(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
+
+
+def _dpi(dpi: Any) -> tuple[float, float] | None:
+    try:
+        x, y = float(dpi[0]), float(dpi[1])
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def from_image(image: Image.Image) -> Stored:
+    """Take over a decoded PIL image, a strip at a time: Pillow's colors take 4 bytes a pixel."""
+    mode, transparent, read = _reader(image)
+    turn = _orientation(image)
+    size = image.size if turn < 5 else image.size[::-1]
+    sample = read(image.crop((0, 0, 1, 1)))
+    pixels = np.empty((*size[::-1], libvips.CHANNELS[mode]), sample.dtype)
+    alpha = np.empty(size[::-1], sample.dtype) if transparent else None
+    for rows in strips(image.height, image.width):
+        strip = read(image.crop((0, rows.start, image.width, rows.stop)))
+        _lying(pixels, turn)[rows] = strip[..., : pixels.shape[2]]
+        if alpha is not None:
+            _lying(alpha, turn)[rows] = strip[..., -1]
+    flat = pixels[..., 0] if mode == "L" else pixels
+    return replace(labels_of(image), pixels=flat, mode=mode, alpha=alpha)
+
+
+def _reader(image: Image.Image) -> tuple[str, bool, Callable[[Image.Image], NDArray[Any]]]:
+    """The mode that an image is stored in, whether with alpha, and how: a strip → [H, W, C]."""
+    if image.mode[0] in "IF":
+        return "L", False, _deep_gray(image)
+    if image.mode == "LAB":
+        return "RGB", False, _from_lab
+    if image.mode == "CMYK":
+        return "CMYK", False, np.asarray
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    transparent = image.has_transparency_data
+    through = mode + "A" * transparent
+
+    def read(strip: Image.Image) -> NDArray[np.uint8]:
+        return np.atleast_3d(np.asarray(strip.convert(through)))
+
+    return mode, transparent, read
+
+
+def _deep_gray(image: Image.Image) -> Callable[[Image.Image], NDArray[Any]]:
+    """How to read 16-bit, 32-bit and floating grays; the range of the latter is said nowhere."""
+    largest: Any = image.getextrema()[1] if image.mode in ("I", "F") else 65535
+    factor = 1.0
+    if image.mode == "F":
+        factor = 65535.0 if largest <= 1 else 257.0 if largest <= 255 else 1.0
+    dtype = np.uint8 if image.mode == "I" and largest <= 255 else np.uint16
+
+    def read(strip: Image.Image) -> NDArray[Any]:
+        values = np.nan_to_num(np.asarray(strip, np.float64) * factor)
+        return np.clip(np.rint(values), 0, 65535).astype(dtype)[..., None]
+
+    return read
+
+
+def _from_lab(strip: Image.Image) -> NDArray[Any]:
+    stored = np.asarray(strip)  # the last two channels have a sign
+    light = stored[..., :1] * np.float32(100 / 255)
+    lab = np.concatenate([light, stored[..., 1:].view(np.int8)], -1, dtype=np.float32)
+    return libvips.lab_to_srgb(lab)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How EXIF says that the picture lies, 1 to 8; 1, upright, where that cannot be read."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF data are no damage to the picture
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The same pixels in the order in which a file of that orientation has them."""
+    down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    turned = upright[:: -1 if down else 1, :: -1 if across else 1]
+    return turned if orientation < 5 else turned.swapaxes(0, 1)
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def from_array(where: str, array: NDArray[Any]) -> Stored:
+    """Take over an array; one of whole numbers is not copied."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
+        raise InputError(
+            f"{where}: array of shape {array.shape}, expected [H, W] or [H, W, 1 to 4]"
+        )
+    whole = _whole_numbers(where, array[..., None] if array.ndim == 2 else array)
+    channels = whole.shape[2]
+    alpha: Pixels | None = np.ascontiguousarray(whole[..., -1]) if channels in (2, 4) else None
+    if channels < 3:
+        return Stored(np.ascontiguousarray(whole[..., 0]), "L", alpha=alpha)
+    return Stored(np.ascontiguousarray(whole[..., :3]), "RGB", alpha=alpha)
+
+
+def _whole_numbers(where: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype in (np.uint8, np.uint16):
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"{where}: array of {array.dtype}, expected uint8, uint16, or float in [0, 1]"
+        )
+    if not (array.min() >= 0 and array.max() <= 1):  # neither is so for NaN
+        raise InputError(f"{where}: float array with values outside [0, 1]")
+    whole = np.empty(array.shape, np.uint8)
+    for rows in strips(*array.shape[:2]):
+        whole[rows] = np.rint(array[rows] * 255)
+    return whole

@@ -1,0 +1,142 @@
+"""A picture as its file holds it: depth, mode, profile, alpha; and sRGB painted into it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harmonize.images import color
+from harmonize.images.libvips import Pixels
+from harmonize.images.strips import strips
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A picture, upright, in its own values.
+
+    Attributes:
+        pixels: uint8 or uint16, [H, W] or [H, W, C].
+        mode: `L`, `RGB` or `CMYK`.
+        icc: color profile of the pixels; None for sRGB, its grays, or inks of no known printer.
+        alpha: [H, W] of the same depth, or None.
+        dpi: resolution, horizontal and vertical, or None.
+        format: Pillow's name of the file's format (`JPEG`), or None if it came without a file.
+    """
+
+    pixels: Pixels
+    mode: str = "RGB"
+    icc: bytes | None = None
+    alpha: Pixels | None = None
+    dpi: tuple[float, float] | None = None
+    format: str | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.pixels.shape[:2]
+        return width, height
+
+    @property
+    def bits(self) -> int:
+        """Bits a channel: 8 or 16."""
+        return self.pixels.dtype.itemsize * 8
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow: 8 bits a channel, with profile and alpha (CMYK has none)."""
+        image = _pillow(self.pixels, self.mode)
+        if self.alpha is not None and self.mode != "CMYK":
+            image.putalpha(_pillow(self.alpha, "L"))
+        if self.icc:
+            image.info["icc_profile"] = self.icc
+        if self.dpi:
+            image.info["dpi"] = self.dpi
+        return image
+
+    @property
+    def shown(self) -> Image.Image:
+        """The picture as a viewer shows it: 8-bit RGB in sRGB, without alpha."""
+        return replace(self, alpha=None, dpi=None).in_8_bits().in_srgb().image
+
+    def srgb(self) -> Pixels:
+        """The colors in sRGB [H, W, 3], in the picture's depth; no copy where they are that."""
+        return color.to_srgb(self.pixels, self.mode, self.icc)
+
+    def in_srgb(self) -> "Stored":
+        """The same picture with RGB pixels in sRGB and no profile."""
+        return replace(self, pixels=self.srgb(), mode="RGB", icc=None)
+
+    def in_8_bits(self) -> "Stored":
+        """The same picture with 8 bits a channel."""
+        alpha = None if self.alpha is None else eight_bits(self.alpha)
+        return replace(self, pixels=eight_bits(self.pixels), alpha=alpha)
+
+    def copy(self) -> "Stored":
+        """The same picture with pixels of its own, to `paint` on."""
+        return replace(self, pixels=self.pixels.copy())
+
+    def pasted(
+        self,
+        part: NDArray[np.float32] | NDArray[np.uint16],
+        share: NDArray[np.float32],
+        changed: NDArray[np.bool_],
+        *,
+        top: int = 0,
+        left: int = 0,
+    ) -> "Stored":
+        """A copy with `part` painted into it; see `paint`."""
+        copy = self.copy()
+        copy.paint(part, share, changed, top=top, left=left)
+        return copy
+
+    def paint(
+        self,
+        part: NDArray[np.float32] | NDArray[np.uint16],
+        share: NDArray[np.float32],
+        changed: NDArray[np.bool_],
+        *,
+        top: int = 0,
+        left: int = 0,
+    ) -> None:
+        """Blend a rectangle of sRGB colors into the pixels, in place, in the picture's own space.
+
+        Args:
+            part: sRGB [h, w, 3]: float32 from 0 to 1, or uint16.
+            share: float32 [h, w] from 0 to 1: of `part`, the rest being the picture's.
+            changed: bool [h, w]: where pixels may change; elsewhere every bit stays.
+            top: row of the picture where the rectangle begins.
+            left: column of the picture where the rectangle begins.
+        """
+        height, width = share.shape
+        area = self.pixels[top : top + height, left : left + width]
+        limit = color.top(area)
+        for rows in strips(height, width):
+            under, where = area[rows], changed[rows]
+            if not where.any():
+                continue
+            weight = share[rows] if under.ndim == 2 else share[rows, :, None]
+            over = color.from_srgb(_unit(part[rows]), self.mode, self.icc, under)
+            blended = np.clip(np.rint(under + weight * (over - under)), 0, limit)
+            under[where] = blended.astype(under.dtype)[where]
+
+
+def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return pixels with 8 bits a channel: themselves if they have."""
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    found = np.empty(pixels.shape, np.uint8)
+    for rows in strips(*pixels.shape[:2]):
+        found[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
+    return found
+
+
+def _unit(part: NDArray[np.float32] | NDArray[np.uint16]) -> NDArray[np.float32]:
+    if part.dtype == np.uint16:
+        return part.astype(np.float32) / np.float32(65535)
+    return np.asarray(part, np.float32)
+
+
+def _pillow(pixels: Pixels, mode: str) -> Image.Image:
+    found = np.ascontiguousarray(eight_bits(pixels))
+    return Image.frombytes(mode, found.shape[1::-1], found.data)

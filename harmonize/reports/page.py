@@ -1,0 +1,255 @@
+"""Run records → one HTML page to look at, with everything in it; it opens without a network.
+
+The pictures are shown in sRGB and made smaller than `FULL` pixels; if there are more than `MANY`
+runs, smaller still, so that the page stays of a size that a browser can hold.
+"""
+
+import base64
+import hashlib
+import io
+import math
+import os
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image, ImageOps
+
+from harmonize import __version__
+from harmonize.errors import ConfigError, InputError
+from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.image import eight_bits
+from harmonize.images.read import read_srgb
+from harmonize.reports.chart import Chart, chart
+from harmonize.run.prepare import loose_mask
+from harmonize.run.record import differences, flat, read_record, read_tree
+from harmonize.scene.scene import load_scene
+from harmonize.settings.load import Config, restore
+
+FULL = 1600  # pixels: long side of the largest picture
+MANY = 8  # runs shown at that size; more share the pixels of so many
+SMALL = 480  # pixels: no run's pictures get smaller than this
+THUMB = 320  # pixels: in the gallery
+QUALITY = 82  # of WebP
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run on a page.
+
+    Attributes:
+        name: what to call it.
+        status: `done`, `skipped` or `failed`.
+        record: the run record, or None; the picture lies beside it under the record's `output`.
+        error: why it failed, or None.
+    """
+
+    name: str
+    status: str
+    record: Path | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the page: what it is, its key in the page's store, its size in pixels."""
+
+    title: str
+    key: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class PassView:
+    """A pass on the page: its name, steps, seconds, share of all seconds, and chart."""
+
+    name: str
+    steps: int
+    seconds: float
+    share: float
+    chart: Chart
+
+
+@dataclass
+class View:
+    """What the page says of one entry; without a readable record hardly anything.
+
+    `split` is where the slider begins, in percent of the width: at the element's middle.
+    """
+
+    name: str
+    status: str
+    notes: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    strength: float | None = None
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    passes: list[PassView] = field(default_factory=list)
+    changed: list[tuple[str, str, str]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    link: str | None = None
+    thumb: Shown | None = None
+    before: Shown | None = None
+    split: int = 50
+    after: Shown | None = None
+    pictures: list[Shown] = field(default_factory=list)
+
+
+class Store:
+    """Pictures as data URIs, each once however many runs show it."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.uris: dict[str, str] = {}
+
+    def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
+        """Take in a picture (RGB in sRGB, or L) made smaller to `limit` pixels."""
+        side = limit or self.limit
+        small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
+        data = io.BytesIO()
+        small.save(data, "WEBP", quality=QUALITY)
+        key = hashlib.sha256(data.getvalue()).hexdigest()[:16]
+        uri = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+        self.uris.setdefault(key, uri)
+        return Shown(title, key, small.width, small.height)
+
+
+def write_report(path: Path, entries: Sequence[Entry], overwrite: bool = False) -> None:
+    """Write the page of one or many runs.
+
+    What the entries' records and files no longer tell, the page says so.
+
+    Raises:
+        OutputError: the page exists, or cannot be written.
+    """
+    check_output(path, overwrite)
+    crowd = math.sqrt(MANY / max(MANY, len(entries)))
+    store = Store(max(SMALL, round(FULL * crowd)))
+    views = [_view(entry, path.parent, store) for entry in entries]
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = template.render(
+        views=views,
+        store=store.uris,
+        limit=store.limit,
+        statuses=_counts(entries),
+        version=__version__,
+    )
+    write_file(path, page.encode("utf-8", "replace"), overwrite)
+
+
+def _counts(entries: Sequence[Entry]) -> dict[str, int]:
+    found = [entry.status for entry in entries]
+    return {status: found.count(status) for status in dict.fromkeys(found)}
+
+
+def _view(entry: Entry, folder: Path, store: Store) -> View:
+    view = View(entry.name, entry.status, [entry.error] if entry.error else [])
+    if entry.record is None:
+        return view
+    try:
+        tree = read_tree(entry.record)
+        _tell(view, tree)
+    except InputError as error:
+        view.notes.append(str(error))
+        return view
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        view.notes.append(f"record {entry.record}: not a whole run record ({error!r})")
+        return view
+    _show_result(view, entry.record.parent / Path(str(tree.get("output"))).name, folder, store)
+    _show_inputs(view, entry.record, store)
+    return view
+
+
+# --- words and figures ----------------------------------------------------------------------------
+
+
+def _tell(view: View, tree: dict[str, Any]) -> None:
+    """Fill in what the record says in words and figures."""
+    level, seconds = tree["strength"], float(tree["seconds"])
+    view.seconds, view.strength = seconds, float(level["level"])
+    if tree["interrupted"]:
+        view.notes.append("Interrupted: the picture so far.")
+    view.notes += map(str, tree.get("warnings", ()))
+    estimated = " (estimated)" if level["estimated"] else ""
+    view.facts = [
+        ("style level", f"{view.strength:.1f}{estimated}"),
+        ("working size", f"{tree['size']} px"),
+        ("device", f"{tree['device']}, {tree['precision']}, {tree['threads']} thread(s)"),
+        ("weights", f"{tree['weights']['name']} ({tree['weights']['sha256'][:12]}…)"),
+        ("seed", str(tree["seed"])),
+        ("placement", _placement(tree["placement"])),
+        *((f"{role.replace('_', ' ')} file", _file(item)) for role, item in tree["inputs"].items()),
+        ("versions", ", ".join(f"{name} {v}" for name, v in tree["versions"].items())),
+    ]
+    view.passes = [
+        PassView(
+            name=str(item["name"]),
+            steps=int(item["steps"]),
+            seconds=float(item["seconds"]),
+            share=min(1.0, float(item["seconds"]) / max(seconds, 1e-9)),
+            chart=chart(item["losses"]),
+        )
+        for item in tree["passes"]
+    ]
+    view.settings = flat(tree["config"])
+    view.changed = differences(Config.preset().model_dump(mode="json"), tree["config"])
+
+
+def _placement(placement: dict[str, Any]) -> str:
+    said = ", ".join(f"{key} {value}" for key, value in placement.items() if value is not None)
+    return said or "as large as the painting"
+
+
+def _file(item: dict[str, Any]) -> str:
+    return f"{item['path'] or 'none, from Python'} ({item['sha256'][:12]}…)"
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
+    try:
+        image = read_srgb("picture", picture)
+    except InputError as error:
+        view.notes.append(str(error))
+        return
+    view.thumb = store.add("Result", image, THUMB)
+    view.after = store.add("Result", image)
+    relative = os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))
+    view.link = urllib.parse.quote(os.fsencode(Path(relative).as_posix()))
+
+
+def _show_inputs(view: View, path: Path, store: Store) -> None:
+    try:
+        record = read_record(path)
+        scene = load_scene(**record.inputs, at=record.at, width=record.width, scale=record.scale)
+    except (InputError, TypeError, ValueError) as error:
+        view.notes.append(f"The pictures that went in cannot be shown. {error}")
+        return
+    painting, composite = (
+        Image.fromarray(eight_bits(pixels)) for pixels in (scene.painting, scene.composite)
+    )
+    view.before = store.add("Composite", composite)
+    columns = np.flatnonzero(scene.tight.any(0))
+    view.split = round(100 * float(columns[0] + columns[-1] + 1) / 2 / scene.tight.shape[1])
+    view.pictures = [
+        store.add("Painting", painting),
+        view.before,
+        store.add("Mask", Image.fromarray(scene.tight)),
+    ]
+    try:
+        settings = restore(record.config, (), f"record {path}")
+    except ConfigError as error:
+        view.notes.append(f"The loose mask cannot be shown. {error}")
+        return
+    loose = loose_mask(scene, settings.loose_sigma)
+    view.pictures.append(store.add("Loose mask", Image.fromarray(loose * np.uint8(255))))

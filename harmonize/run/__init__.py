@@ -1,0 +1,1 @@
+"""One picture, files to files."""

@@ -1,0 +1,233 @@
+"""How far a run is → a file, whole or not at all, and back: nothing is lost when it is killed.
+
+The file is a safetensors: tensors, and as JSON in its header all else, with a hash over both. No
+code is ever run to read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from harmonize.errors import InputError, OutputError
+from harmonize.images.atomic_file import check_output, sweep, write_file
+from harmonize.run.record import asked_for, differences
+from harmonize.settings.load import Config, restore
+from harmonize.synthesis.optimization.minimize import State
+from harmonize.synthesis.painter import PassLog, Progress
+
+FORMAT = "harmonize checkpoint 1"
+PAUSE = 2.0  # seconds from one save to the next
+PER_SECOND = 5.0  # and this many such pauses for each second that a save takes: a tenth of the time
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a run goes on from: its progress, the steps told to its callbacks, its seconds."""
+
+    progress: Progress
+    told: int
+    seconds: float
+
+
+@dataclass
+class Checkpoint:
+    """The file that a run saves itself to.
+
+    Attributes:
+        path: where it is.
+        resume: go on from what is in it, if it is there.
+        outputs: the files that the run writes in the end; they belong to it like its settings.
+        pause: seconds that pass between saves, at least.
+    """
+
+    path: Path
+    resume: bool = False
+    outputs: Sequence[Path] = ()
+    pause: float = field(default_factory=lambda: PAUSE)
+    _next: float = field(default=0.0, repr=False)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is something to go on from."""
+        return self.resume and self.path.exists()
+
+    def check(self, inputs: Sequence[Path], overwrite: bool) -> None:
+        """Find out before a long run whether the file can be used; sweep up after killed writers.
+
+        Raises:
+            InputError: it cannot be read, is damaged, or belongs to other outputs.
+            OutputError: it is one of the inputs or outputs, cannot be written, or lies there
+                already and is neither to be gone on from nor to be overwritten.
+        """
+        if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
+            raise OutputError(f"{self.path}: --checkpoint needs a file of its own")
+        if self.path.is_file() and not (self.resume or overwrite):
+            raise OutputError(
+                f"{self.path}: exists; --resume goes on from it, --overwrite begins anew"
+            )
+        check_output(self.path, overwrite=True)
+        if self.there:
+            tree, _ = _read(self.path)
+            self._compare(tree["belongs"], {"outputs": self._outputs()})
+            for path in (self.path, *self.outputs):
+                sweep(path)
+
+    def config(self, asked: Config, max_memory: int | None) -> Config | None:
+        """The settings of the run that is gone on from, if it was `asked` for the same; else None.
+
+        They may have been fitted into `max_memory`, to what the process held then.
+
+        Raises:
+            InputError: it cannot be read, or is damaged.
+        """
+        belongs = _read(self.path)[0]["belongs"] if self.there else None
+        if not isinstance(belongs, dict):
+            return None
+        if asked_for(belongs, max_memory) != asked.model_dump(mode="json"):
+            return None
+        return restore(belongs["config"], source=f"checkpoint {self.path}")
+
+    def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
+        """What the run that `belongs` to these inputs and settings goes on from, if anything.
+
+        Raises:
+            InputError: it cannot be read, is damaged, or belongs to another run.
+        """
+        if not self.there:
+            return None
+        tree, tensors = _read(self.path)
+        self._compare(tree["belongs"], {**belongs, "outputs": self._outputs()})
+        moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+        self._next = time.monotonic() + self.pause
+        try:
+            return _saved(_unpack(tree["saved"], moved))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(self.path) from error
+
+    def save(self, belongs: Mapping[str, Any], saved: Callable[[], Saved]) -> None:
+        """Write the file, unless the last one is too fresh to be worth it.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        began = time.monotonic()
+        if began < self._next:
+            return
+        tensors: dict[str, Tensor] = {}
+        tree = {
+            "belongs": {**belongs, "outputs": self._outputs()},
+            "saved": _pack(_plain(saved()), tensors),
+        }
+        text = json.dumps(tree)
+        head = {"format": FORMAT, "tree": text, "sha256": _digest(text, tensors)}
+        write_file(self.path, save(tensors, head), overwrite=True)
+        ended = time.monotonic()
+        self._next = ended + self.pause * max(1.0, PER_SECOND * (ended - began))
+
+    def remove(self) -> None:
+        """Take the file away: what the run was to make is there."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _outputs(self) -> list[str]:
+        return [str(path.absolute()) for path in self.outputs]
+
+    def _compare(self, found: Any, asked: Mapping[str, Any]) -> None:
+        known = {key: found.get(key) for key in asked} if isinstance(found, dict) else {}
+        apart = differences(known, dict(asked))
+        if apart:
+            key, was, now = apart[0]
+            more = f" (and {len(apart) - 1} more)" if len(apart) > 1 else ""
+            raise InputError(
+                f"checkpoint {self.path}: of another run: {key} was {was}, is {now}{more}; "
+                "give the same command, or --overwrite in place of --resume"
+            )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"checkpoint {path}: damaged, or not a checkpoint; give --overwrite in place of --resume"
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"checkpoint {path}: {error.strerror or 'cannot be read'}") from error
+    try:
+        # Copies: what PyTorch adds up depends, in the last bit, on where in memory it begins.
+        tensors = {name: tensor.clone() for name, tensor in load(data).items()}
+        (length,) = struct.unpack("<Q", data[:8])
+        head = json.loads(data[8 : 8 + length])["__metadata__"]
+        if head["format"] != FORMAT or head["sha256"] != _digest(head["tree"], tensors):
+            raise _damaged(path)
+        return json.loads(head["tree"]), tensors
+    except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise _damaged(path) from error
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _plain(saved: Saved) -> dict[str, Any]:
+    progress = saved.progress
+    return {
+        "picture": progress.picture,
+        "logs": [vars(log) for log in progress.logs],
+        "descent": progress.descent and vars(progress.descent),
+        "pass_seconds": progress.seconds,
+        "told": saved.told,
+        "seconds": saved.seconds,
+    }
+
+
+def _saved(tree: dict[str, Any]) -> Saved:
+    descent = tree["descent"]
+    progress = Progress(
+        tree["picture"],
+        [PassLog(**log) for log in tree["logs"]],
+        descent and State(**descent),
+        tree["pass_seconds"],
+    )
+    return Saved(progress, tree["told"], tree["seconds"])
+
+
+def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """A value as JSON: tensors go to `tensors` and leave their names; keys keep their types."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous()
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"items": [[key, _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, tensors) for item in value]
+    return value
+
+
+def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _unpack(item, tensors) for key, item in value["items"]}
+    if isinstance(value, list):
+        return [_unpack(item, tensors) for item in value]
+    return value

@@ -1,0 +1,192 @@
+"""How much memory a run takes at its peak, told before it starts; settings that fit into a limit.
+
+The figures are of the process on a CPU: what it holds already, and what is still to come at the
+most demanding moment of the run. On another device they are of its tensors only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harmonize.errors import MemoryLimitError
+from harmonize.run.prepare import working_shape
+from harmonize.settings.load import Config
+from harmonize.settings.schema import at_level
+from harmonize.synthesis.image_ops.crops import Canvas, scaled
+from harmonize.synthesis.image_ops.tiled_image import tiles
+from harmonize.synthesis.image_ops.windows import ALIGN, Window
+
+# Bytes, from `python -m benchmarks memory`. Of a step, a pixel of the window: activations, their
+# gradients, the terms' own copies. Of a look at the painting, a pixel of the tile: two buffers of
+# 64 channels and what is kept of the taps. Whatever the sizes: blocks of the matching and the vote,
+# and memory that the allocator holds back.
+STEP, LOOK, ALWAYS = 5200, 1150, 200 << 20
+MARGIN = 48  # pixels around a tile, at most, that it is looked at with
+SMALLEST = 64  # pixels: the least working size that a limit leads to
+TILES = (1024, 512, 256)  # sides that are tried
+SAFETY = 0.9  # of a limit: what an estimate may take of it
+# A process never holds quite the same: so that the same limit leads to the same size.
+ROUND, STEPS = 1 << 26, 32  # bytes, pixels
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings that a run will take, and the bytes that it will take at its peak."""
+
+    config: Config
+    need: int
+
+
+def plan(canvas: Canvas, config: Config, level: float, limit: int | None = None) -> Plan:
+    """What a run takes; within `limit` bytes, with smaller tiles or else a smaller working size.
+
+    Raises:
+        MemoryLimitError: nothing fits; the message names the least that would.
+    """
+    asked = Plan(config, estimate(canvas, config, level))
+    if limit is None or asked.need <= SAFETY * limit:
+        return asked
+    sides = sorted({config.tile, *(side for side in TILES if side < config.tile)}, reverse=True)
+    for side in sides:
+        tiled = _with(canvas, config, level, tile=side)
+        if tiled.need <= SAFETY * limit:
+            return tiled
+    largest = max(working_shape(canvas.shape, config))
+    low = min(SMALLEST, largest)
+    least = _with(canvas, config, level, tile=sides[-1], size=low)
+    if least.need > SAFETY * limit:
+        raise MemoryLimitError(
+            f"--max-memory {show(limit)} is too little: this run takes "
+            f"{show(-(-least.need // SAFETY))} at least, with --size {low}"
+        )
+    best = least
+    for size in range(low, largest, STEPS):  # not by halves: the need is not strictly monotone
+        tried = _with(canvas, config, level, tile=sides[-1], size=size)
+        if tried.need > SAFETY * limit:
+            break
+        best = tried
+    return best
+
+
+def _with(canvas: Canvas, config: Config, level: float, **changes: int) -> Plan:
+    changed = config.model_copy(update=changes)
+    return Plan(changed, estimate(canvas, changed, level))
+
+
+def estimate(canvas: Canvas, config: Config, level: float) -> int:
+    """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
+    held, passes = 0, 0
+    view = working_shape(canvas.shape, config)
+    for settings in config.passes.values():
+        if round(at_level(settings.steps, level)) == 0:
+            continue
+        shape = scaled(view, settings.scale)
+        window = window_at(canvas, shape, config)
+        held = max(held, _raster(canvas, view) + _raster(canvas, shape))
+        passes = max(passes, STEP * window.area, LOOK * _largest(shape, config.tile))
+    coming = held + passes + ALWAYS
+    # The result's own pixels, a copy of them to encode, and the file.
+    coming = max(coming, 3 * canvas.painting.pixels.nbytes)
+    if canvas.painting.device.type != "cpu":
+        return coming
+    return -(-_held() // ROUND) * ROUND + coming
+
+
+def window_at(canvas: Canvas, shape: tuple[int, int], config: Config) -> Window:
+    """The window that a pass at `shape` (h, w) works on."""
+    if config.region == "canvas":
+        return Window(0, 0, *shape)
+    box, (h, w) = canvas.box, canvas.shape
+    ends = (box.top * shape[0] // h, box.left * shape[1] // w)
+    more = (-(-box.bottom * shape[0] // h), -(-box.right * shape[1] // w))
+    return Window(*ends, *more).grown(config.margin).aligned(ALIGN, shape)
+
+
+def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
+    return 0 if shape == canvas.shape else 12 * shape[0] * shape[1]
+
+
+def _largest(shape: tuple[int, int], side: int) -> int:
+    """Pixels of the largest tile with what is looked at around it."""
+    found = tiles(shape, side, ALIGN)
+    margin = 0 if len(found) == 1 else MARGIN
+    return max(tile.grown(margin).aligned(ALIGN, shape).area for tile in found)
+
+
+# --- this process, this machine -------------------------------------------------------------------
+
+
+def _held() -> int:
+    """Bytes that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def ceiling() -> int | None:
+    """Bytes that this process may hold at most, where a control group says so; else None."""
+    found = []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(path).read_text()))
+    least = min(found, default=0)
+    return least if 0 < least < psutil.virtual_memory().total else None
+
+
+def check(need: int) -> str | None:
+    """A warning if a run that takes `need` bytes in all may not find them, else None.
+
+    Raises:
+        MemoryLimitError: the process would be killed for it.
+    """
+    most = ceiling()
+    if most is not None and need > most:
+        raise MemoryLimitError(
+            f"this run takes about {show(need)}, and this process may hold {show(most)}; "
+            f"give --max-memory {show(most)}, or a smaller --size"
+        )
+    there = psutil.virtual_memory().available + _held()
+    if need <= there:
+        return None
+    return (
+        f"this run takes about {show(need)}, and {show(there)} are there; "
+        f"--max-memory {show(there)} keeps to that"
+    )
+
+
+def show(count: float) -> str:
+    """Bytes in words: decimal units, as `--max-memory` takes them."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count / 1e3:.3g}kB"
+
+
+WORDS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "cannot allocate memory",
+    "can't start new thread",
+    "could not create a memory",
+)
+
+
+@contextlib.contextmanager
+def refused(need: int | None = None) -> Iterator[None]:
+    """Memory that the system refuses in here becomes a `MemoryLimitError`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(word in text for word in WORDS):
+            raise
+        took = f" (it was to take about {show(need)})" if need else ""
+        raise MemoryLimitError(
+            f"out of memory{took}; give --max-memory, such as --max-memory 1GB, or a smaller --size"
+        ) from error

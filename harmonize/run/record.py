@@ -1,0 +1,257 @@
+"""Run records read back and compared: the inputs, placement and settings of earlier runs.
+
+A record is the JSON that every run writes beside its picture (`outputs.write_record`).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmonize import __version__
+from harmonize.errors import InputError
+from harmonize.images.home_paths import find, hide
+from harmonize.run.result import record_path
+from harmonize.settings.value_types import is_number
+
+LARGEST = 100_000_000  # bytes of a record
+DEEPEST = 40  # mappings and lists within one another
+REQUIRED = ("painting", "patch")
+ROLES = (*REQUIRED, "mask", "loose_mask")
+
+ABSENT = "—"  # in place of the value of a key that is not there
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is needed to make the same picture again.
+
+    Attributes:
+        path: the record's own file.
+        inputs: role (`painting`, `patch`, `mask`, `loose_mask`) → the file it was read from.
+        at: corner that the patch was placed at, or None for a patch aligned with the painting.
+        width: of the pasted patch in pixels, or None.
+        scale: of the pasted patch, or None.
+        config: complete settings, for `config.restore`.
+        output: file name of the picture that was written, or None.
+    """
+
+    path: Path
+    inputs: dict[str, Path]
+    at: tuple[int, int] | None
+    width: int | None
+    scale: float | None
+    config: dict[str, Any]
+    output: str | None
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read a record as it was written, whatever became of the files it names.
+
+    Paths in the user's home come as `~/…`, however it has them.
+
+    Raises:
+        InputError: it cannot be read, or is no record.
+    """
+    try:
+        tree = _parsed(path)
+    except OSError as error:
+        raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
+    except ValueError as error:
+        raise InputError(f"record {path}: not a run record (not JSON)") from error
+    keys = ("config", "inputs", "placement")
+    if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in keys):
+        raise InputError(f"record {path}: not a run record (expected {', '.join(keys)} in it)")
+    return tree
+
+
+def read_record(path: Path) -> Record:
+    """Read a record and check that the files it names are unchanged.
+
+    Raises:
+        InputError: it cannot be read, is no record, or an input is missing or has changed.
+    """
+    tree = read_tree(path)
+    try:
+        placement = tree["placement"]
+        at = placement["at"]
+        return Record(
+            path=path,
+            inputs={
+                role: _input(role, tree["inputs"][role], path)
+                for role in ROLES
+                if role in REQUIRED or role in tree["inputs"]
+            },
+            at=None if at is None else (int(at[0]), int(at[1])),
+            width=_number(placement["width"], int),
+            scale=_number(placement["scale"], int, float),
+            config=dict(tree["config"]),
+            output=_name(tree.get("output")),
+        )
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise InputError(f"record {path}: not a run record ({error!r})") from error
+
+
+def nameable(text: str) -> bool:
+    """Return whether a file can have this name: no NUL, no half of a pair of surrogates."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def record_beside(picture: Path) -> dict[str, Any]:
+    """Return the record that a run wrote beside this picture; empty where there is none."""
+    try:
+        tree = _parsed(record_path(picture))
+    except (OSError, ValueError):
+        return {}
+    written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
+    return tree if written else {}
+
+
+def is_result(
+    picture: Path,
+    config: Mapping[str, Any],
+    placement: Mapping[str, Any],
+    inputs: Mapping[str, str | None],
+    max_memory: int | None = None,
+) -> bool:
+    """Whether the picture is there, made by this version of these inputs and settings.
+
+    `inputs` are their hashes by role. Settings that were fitted into `max_memory` are compared as
+    they had been asked for. A picture that has changed since is not, nor is one that Ctrl-C ended
+    early.
+    """
+    record = record_beside(picture)
+    asked = {
+        "version": __version__,
+        "placement": placement,
+        "interrupted": False,
+    }
+    same = all(record.get(key) == _as_json(value) for key, value in asked.items())
+    same = same and asked_for(record, max_memory) == _as_json(hide(dict(config)))
+    digest = _sha256(picture)
+    return (
+        same
+        and _hashes(record) == inputs
+        and digest is not None
+        and digest == record.get("output_sha256")
+    )
+
+
+def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
+    """Return the settings before they were fitted into a limit; None if it was another one."""
+    config, fitted = record.get("config"), record.get("fitted")
+    if fitted is None:
+        return config
+    if not (isinstance(config, dict) and isinstance(fitted, dict)):
+        return None
+    if fitted.get("max_memory") != max_memory:
+        return None
+    return {**config, "size": fitted.get("size"), "tile": fitted.get("tile")}
+
+
+def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
+    """Return role → SHA-256 of the file; None where it cannot be read."""
+    return {role: _sha256(path) for role, path in files.items()}
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _hashes(record: dict[str, Any]) -> dict[str, Any]:
+    inputs = record["inputs"]
+    entries = inputs.items() if isinstance(inputs, dict) else ()
+    return {role: entry.get("sha256") for role, entry in entries if isinstance(entry, dict)}
+
+
+def _parsed(path: Path) -> Any:
+    """What a file of JSON holds: ValueError where it is none, too large or too deep."""
+    with path.open("rb") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ValueError(f"more than {LARGEST} bytes")
+    try:
+        tree = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    _check_depth(tree, DEEPEST)
+    return hide(tree)
+
+
+def _check_depth(tree: Any, left: int) -> None:
+    if not left:
+        raise ValueError("too deep")
+    if isinstance(tree, (dict, list)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            _check_depth(item, left - 1)
+
+
+def _number(value: Any, *kinds: type) -> Any:
+    """The value, if it is None or of one of the kinds."""
+    if value is not None and type(value) not in kinds:
+        raise TypeError(f"{value!r} is no number")
+    return value
+
+
+def _name(value: Any) -> Any:
+    """The value, if it is None or a file's name: nothing outside the record's own folder."""
+    if value is None or (value and Path(value).name == value and nameable(value)):
+        return value
+    raise ValueError(f"{value!r} is no file's name")
+
+
+def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
+    where = f"record {record}: {role.replace('_', ' ')}"
+    named = entry["path"]
+    if named is None:
+        raise InputError(f"{where} came without a file; the run cannot be repeated from here")
+    path = find(named)
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{where} {named}: not a file")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{where} {named}: {error.strerror or 'cannot be read'}") from error
+    if digest != entry["sha256"]:
+        raise InputError(f"{where} {named} has changed since (its SHA-256 differs)")
+    return path
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (dotted key, value in `a`, value in `b`) of all that differs, as texts."""
+    left, right = flat(a), flat(b)
+    keys = [*left, *(key for key in right if key not in left)]
+    rows = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)
+    return [row for row in rows if row[1] != row[2]]
+
+
+def flat(tree: dict[str, Any]) -> dict[str, str]:
+    """Return dotted key → value as text, of a tree that can be written as JSON."""
+    return dict(_leaves(json.loads(json.dumps(tree)), ""))
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and not all(map(is_number, value)):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):  # a table by style level
+        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,177 @@
+"""Pictures so far, kept on disk: under the output's own name, and numbered for an animation."""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from harmonize.errors import InputError, OutputError
+from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.image import Stored
+from harmonize.images.read import read_srgb
+from harmonize.run.result import write_picture
+
+FRAME = re.compile(r"frame-\d+\.png")
+ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
+LARGEST = 16383  # pixels, width or height: what a WebP can have
+
+
+class Keeper:
+    """Writes each picture so far over `output`, and as a numbered PNG into `folder`.
+
+    Either may be None. Frames that are in the folder go when the first new one comes, and so does
+    `record`, the record of an earlier output: a picture so far has none.
+    """
+
+    def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
+        self._output, self._folder, self._record = output, folder, record
+        self._overwrite = overwrite
+        self.count = 0  # pictures kept; a run that is resumed goes on from what it had
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to write."""
+        return self._output is not None or self._folder is not None
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the output may be replaced: as asked for, or because it is ours."""
+        return self._overwrite or (self._output is not None and self.count > 0)
+
+    def left(self) -> str:
+        """What there is of the results before the end."""
+        return "the last picture saved stays" if self.count else "nothing written"
+
+    def keep(self, picture: Stored) -> None:
+        """Write one more picture.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._output is not None:
+            if self.count == 0 and self._overwrite:
+                _remove([self._record])
+            write_picture(self._output, picture, self.replaces)
+        self.keep_frame(picture)
+        self.count += 1
+
+    def keep_frame(self, picture: Stored) -> None:
+        """Write one more picture into the folder only."""
+        if self._folder is None:
+            return
+        if self.count == 0:
+            _make(self._folder)
+            _remove(frames_in(self._folder) if self._overwrite else [])
+        name = f"frame-{self.count + 1:04}.png"
+        write_picture(self._folder / name, picture, self._overwrite)
+
+
+def frames_in(folder: Path) -> list[Path]:
+    """Return the frames in a folder, in their order.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("frame-")))
+
+
+def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
+    """Find out before a long run whether frames could be written to a folder.
+
+    Raises:
+        OutputError: it is no folder, cannot be made or written to, holds frames already and
+            `overwrite` is false; or one of `others`, which must stay, is meant to lie there or has
+            a frame's name in it.
+    """
+    own = os.path.realpath(folder)
+    for path in others:
+        place = os.path.realpath(path)
+        if place == own:
+            raise OutputError(f"{path}: is meant for a file and for frames; use another folder")
+        if os.path.dirname(place) == own and FRAME.fullmatch(path.name):
+            raise OutputError(f"{path}: would be replaced by a frame; use another folder")
+    if not os.path.isdir(folder):
+        if os.path.lexists(folder):
+            raise OutputError(f"{folder}: is a file; frames need a folder")
+        check_output(folder, overwrite)
+        return
+    if frames_in(folder) and not overwrite:
+        raise OutputError(
+            f"{folder}: holds frames already; use --overwrite to replace them, or another folder"
+        )
+    check_output(folder / "frame-0001.png", overwrite)
+
+
+def animate(
+    folder: Path, target: Path, *, fps: float, width: int | None = None, overwrite: bool = False
+) -> int:
+    """Write the frames of a folder as one animation, GIF or WebP; return how many there are.
+
+    It is shown `fps` frames a second, over and over, the last one for two seconds, `width` pixels
+    wide (as wide as the frames if left out).
+
+    Raises:
+        InputError: no frames, one that cannot be read, or an animation that would be too large.
+        OutputError: neither `.gif` nor `.webp`, or it cannot be written.
+    """
+    kind = ANIMATIONS.get(target.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{target}: unknown kind of animation; use {' or '.join(ANIMATIONS)}")
+    check_output(target, overwrite)
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: no such folder; give the one that --frames wrote to")
+    paths = frames_in(folder)
+    if not paths:
+        raise InputError(f"{folder}: no frames (frame-0001.png, …); make them with --frames")
+    pictures = _pictures(paths, width)
+    pause = round(1000 / fps)
+    data = io.BytesIO()
+    next(pictures).save(
+        data,
+        kind,
+        save_all=True,
+        append_images=pictures,
+        duration=[pause] * (len(paths) - 1) + [max(2000, pause)],
+        loop=0,
+    )
+    write_file(target, data.getvalue(), overwrite)
+    return len(paths)
+
+
+def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]:
+    """Frames as sRGB pictures of one size, one after the other."""
+    size: tuple[int, int] | None = None
+    for path in paths:
+        image = read_srgb("frame", path)
+        if size is None:
+            wide = image.width if width is None else width
+            # In whole numbers: a width of hundreds of digits is no float.
+            size = (wide, max(1, (2 * image.height * wide + image.width) // (2 * image.width)))
+            if max(size) > LARGEST:
+                raise InputError(
+                    f"{paths[0]}: the animation would be larger than {LARGEST} pixels a side; "
+                    "give a smaller --width"
+                )
+        yield image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be replaced ({error.strerror})") from error

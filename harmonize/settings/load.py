@@ -1,0 +1,343 @@
+"""Settings: typed, frozen, and read from YAML.
+
+Every value lives in the presets (`configs/*.yaml`), none in this module. A preset or a user's file
+carries `extends: NAME` (left out: `default`) and only what differs from that preset; `extends:
+null` says that it is complete. On top come single settings and, last, options of the command.
+Mappings are merged key by key, except tables by style level, which are replaced whole; `null` in
+place of a pass removes it, in place of a term switches it off.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field as Limit
+from pydantic import ValidationError
+
+from harmonize.errors import ConfigError
+from harmonize.settings import value_types
+from harmonize.settings.messages import blamed, describe, last_word, nearest
+from harmonize.settings.schema import Finish, Pass, Settings, at_level
+from harmonize.settings.yaml_reader import (
+    FLOAT,
+    LONGEST,
+    LONGEST_LIST,
+    Keys,
+    Layer,
+    Tree,
+    printable,
+    read_layer,
+    read_setting,
+    show,
+)
+
+__all__ = [
+    "LEVELS",
+    "Config",
+    "about",
+    "annotated",
+    "at_level",
+    "dump",
+    "load",
+    "loads",
+    "presets",
+    "read_yaml",
+    "restore",
+]
+
+LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    size: value_types.Size
+    """Long side of the painting at work, in pixels; native: its own. Never enlarged."""
+    strength: value_types.Strength
+    """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
+    keep: value_types.Positive
+    """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
+    seed: value_types.Seed
+    """Seeds the random numbers."""
+    device: value_types.Text
+    """Where to compute: auto, cpu, cuda, cuda:N or mps."""
+    weights: value_types.Text
+    """The network's weights: oxford, torchvision or a file."""
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], value_types.one_of("auto", "float32", "bfloat16")
+    ]
+    """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
+    loose_sigma: value_types.Sigma
+    """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
+    region: Annotated[Literal["patch", "canvas"], value_types.one_of("patch", "canvas")]
+    """Work around the patch only, or on the whole canvas."""
+    margin: value_types.Natural
+    """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
+    tile: value_types.Tile
+    """Side of the tiles in which the painting is studied, in pixels; smaller: less memory."""
+    passes: Annotated[dict[value_types.PassName, Pass], Limit(min_length=1)]
+    """The optimizations by name, in their order; null removes one."""
+    finish: Finish
+    """What happens after the last pass."""
+
+    @classmethod
+    def preset(cls, name: str = "default") -> "Config":
+        """Return the preset called `name`.
+
+        Raises:
+            ConfigError: there is no such preset.
+        """
+        if name not in presets():
+            raise ConfigError(f"there is no preset {name!r}{nearest(name, presets())}")
+        return load(name)
+
+
+# --- YAML in, YAML out ----------------------------------------------------------------------------
+
+
+def presets() -> list[str]:
+    """Return the names of the presets, `default` first."""
+    names = {path.stem for path in _preset_folder().glob("*.yaml")}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+def about(preset: str) -> str:
+    """Return what a preset is for: the first comment of its file."""
+    lines = _read(_preset_folder() / f"{preset}.yaml").splitlines()
+    return next(
+        (line[2:] for line in lines if line.startswith("# ") and "$schema=" not in line), ""
+    )
+
+
+def load(
+    name_or_path: str | Path = "default",
+    overrides: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+) -> Config:
+    """Return a preset, or the settings in a YAML file, with single settings on top.
+
+    Overrides are like `passes.refine.steps=9`. Options, name → value, have the last word, and None
+    says nothing; messages call them `--name`. Text is read as YAML.
+
+    Raises:
+        ConfigError: no such preset or file, or settings are unknown, mistyped or out of range;
+            it has a line for each problem.
+    """
+    return _build(_layers(name_or_path, overrides, options))
+
+
+def read_yaml(path: Path) -> Tree:
+    """Return the mapping in a YAML file, such as a list of jobs, read as settings are.
+
+    Raises:
+        ConfigError: it cannot be read, or is no mapping.
+    """
+    layer = read_layer(_read(path, LONGEST_LIST), printable(path), LONGEST_LIST)
+    if layer.problems:
+        raise ConfigError("\n".join(describe([layer])))
+    return layer.tree
+
+
+def loads(text: str, source: str = "settings") -> Config:
+    """Return the settings in YAML text; `source` names the text in messages.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    return _build(_chain(read_layer(text, source)))
+
+
+def restore(
+    tree: Tree,
+    overrides: Sequence[str] = (),
+    source: str = "record",
+    options: Mapping[str, object] | None = None,
+) -> Config:
+    """Return complete settings from a tree such as `config.model_dump(mode="json")`.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    return _build([Layer(printable(source), tree), *_single(overrides, options)])
+
+
+def dump(config: Config) -> str:
+    """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
+    tree = {"extends": None, **config.model_dump()}
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+
+
+def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
+    """Return the YAML of `load`'s settings, with a comment on each value: where it came from.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    layers = _layers(name_or_path, overrides)
+    text = dump(_build(layers))
+    written = read_layer(text, "dump")
+    lines = text.split("\n")
+    for path in _leaves(written.tree):
+        index = written.lines[path] - 1
+        lines[index] = f"{lines[index]:<46}  # {_origin(layers, path)}"
+    return "\n".join(lines)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that a reader of YAML 1.1 or 1.2 would take for something else."""
+
+    def represent_list(self, data: Any) -> yaml.SequenceNode:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+    def represent_dict(self, data: Any) -> yaml.MappingNode:
+        return self.represent_mapping("tag:yaml.org,2002:map", data, flow_style=not _by_name(data))
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(tuple, _Dumper.represent_list)
+_Dumper.add_representer(dict, _Dumper.represent_dict)
+_Dumper.add_representer(str, _Dumper.represent_str)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
+
+
+def _preset_folder() -> Path:
+    package = Path(__file__).parent.parent
+    inside = package / "configs"  # in a wheel; in a checkout they lie beside the package
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def _read(path: Path, longest: int = LONGEST) -> str:
+    source = printable(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(longest + 1)  # no more of a file that is too long anyway
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: not a text file in UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or "cannot be read"
+        raise ConfigError(
+            f"{source}: {reason}; expected a YAML file or one of the presets "
+            + ", ".join(presets())
+        ) from error
+
+
+# --- layers and merging ---------------------------------------------------------------------------
+
+
+def _layers(
+    name_or_path: str | Path,
+    overrides: Sequence[str],
+    options: Mapping[str, object] | None = None,
+) -> list[Layer]:
+    if str(name_or_path) in presets():
+        first = _preset(str(name_or_path))
+    else:
+        path = Path(name_or_path)
+        first = read_layer(_read(path), printable(path))
+    return [*_chain(first), *_single(overrides, options)]
+
+
+def _preset(name: str) -> Layer:
+    return read_layer(_read(_preset_folder() / f"{name}.yaml"), f"preset {name}")
+
+
+def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
+    """Return the layers from the outermost preset to `layer`."""
+    base = layer.tree.get("extends", "default")
+    layer = replace(layer, tree={k: v for k, v in layer.tree.items() if k != "extends"})
+    if base is None:
+        return [layer]
+    if base not in presets() or base in above:
+        wrong = f"there is no preset {show(base)} to extend{nearest(base, presets())}"
+        layer, base = layer.with_problem(("extends",), wrong), "default"
+    return [*_chain(_preset(base), (*above, base)), layer]
+
+
+def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> Iterator[Layer]:
+    """Return a layer for each single setting, options last."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            wrong = f"{show(text)}: expected key=value, such as size=400"
+            yield Layer("--set", {}).with_problem((), wrong)
+        elif key == "extends":
+            wrong = "only a file can extend a preset; choose one with --config NAME"
+            yield Layer("--set", {}).with_problem((key,), wrong)
+        else:
+            yield read_setting(key, value, "--set")
+    for key, option in (options or {}).items():
+        if isinstance(option, str):
+            yield read_setting(key, option, f"--{key}")
+        elif option is not None:
+            yield Layer(f"--{key}", {key: option})
+
+
+def _build(layers: Sequence[Layer]) -> Config:
+    tree: Tree = {}
+    checked = []
+    for layer in layers:
+        tree, layer = _over(tree, layer)
+        checked.append(layer)
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        checked = blamed(checked, tree, error, Config)
+    wrong = describe(checked)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return config
+
+
+def _over(tree: Tree, layer: Layer) -> tuple[Tree, Layer]:
+    """Return `tree` with what the layer says, and the layer with what it cannot say."""
+    merged = _merge(tree, layer.tree)
+    before, now = tree.get("passes"), merged.get("passes")
+    if isinstance(now, dict):
+        merged["passes"] = {
+            name: settings for name, settings in now.items() if settings is not None
+        }
+        known = before if isinstance(before, dict) else {}
+        for name in now.keys() - merged["passes"].keys() - known.keys():
+            layer = layer.with_problem(("passes", name), f"no such pass{nearest(name, known)}")
+    return merged, layer
+
+
+def _merge(base: Tree, over: Tree) -> Tree:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = _by_name(old) and _by_name(value)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and not value_types.is_number(key) for key in value
+    )
+
+
+# --- where values came from -----------------------------------------------------------------------
+
+
+def _leaves(tree: Tree, path: Keys = ()) -> Iterator[Keys]:
+    """Return the paths of single values and of tables by style level."""
+    for key, value in tree.items():
+        here = (*path, key)
+        if _by_name(value):
+            yield from _leaves(value, here)
+        elif here != ("extends",):
+            yield here
+
+
+def _origin(layers: Sequence[Layer], path: Keys) -> str:
+    layer = layers[last_word(layers, path)]
+    if not layer.says(path):
+        return "left out"
+    line = layer.line(path)
+    return f"{layer.source}, line {line}" if line else layer.source

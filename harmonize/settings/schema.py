@@ -1,0 +1,240 @@
+"""The parts that settings are made of: every field with its type, range, unit and meaning.
+
+No value is set here: those live in the presets (`configs/*.yaml`). A field's docstring is all there
+is about it; the JSON Schema takes it from here (`file_schema`).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+from harmonize.settings.value_types import (
+    AutoWeight,
+    Bins,
+    Blur,
+    Count,
+    Flag,
+    Fraction,
+    Natural,
+    NonNegative,
+    Odd,
+    Positive,
+    Radius,
+    Sigma,
+    Taps,
+    Weight,
+    one_of,
+)
+
+
+class Settings(BaseModel):
+    """What all settings share: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class Field(Settings):
+    """How positions of the patch are matched to positions of the painting."""
+
+    kind: Annotated[Literal["nearest", "coherent"], one_of("nearest", "coherent")]
+    """nearest: each tap on its own. coherent: at the first tap, refined with its neighbors and
+    carried to finer taps."""
+    taps: Taps
+    """Layers of the network whose features are compared."""
+    guide_luma: Weight
+    """Weight in the matching of the squared difference of luma; 0 is off."""
+    guide_chroma: Weight
+    """Weight in the matching of the squared difference of chroma; 0 is off."""
+
+
+class Content(Settings):
+    """Keep the patch recognizable."""
+
+    weight: Weight
+    """Weight in the pass's objective, times `keep`; shared by the taps."""
+    taps: Taps
+    """Layers of the network whose features are kept."""
+    target: Annotated[Literal["composite", "start"], one_of("composite", "start")]
+    """Whose features are kept: the composite's, or those of the pass's start."""
+
+
+class Style(Settings):
+    """Gram matrices of the matched style features."""
+
+    weight: Weight
+    """Weight in the pass's objective, divided by `keep`; shared by the taps."""
+    taps: Taps
+    """Layers of the network whose Gram matrices are compared."""
+
+
+class Histogram(Settings):
+    """Channel histograms of the matched style features."""
+
+    weight: AutoWeight
+    """Weight in the pass's objective, divided by `keep`; shared by the taps. auto is the authors':
+    style level · (10 − w_tv), see the factor of `tv`."""
+    taps: Taps
+    """Layers of the network whose histograms are compared."""
+    bins: Bins
+    """Bins of a channel's histogram."""
+    range: Annotated[Literal["reference", "input"], one_of("reference", "input")]
+    """Whose values the bins span: the painting's matched features', or the picture's own."""
+    exact: Flag
+    """Take quantiles in place of bins."""
+
+
+class Tv(Settings):
+    """Total variation, relative to the painting's own."""
+
+    weight: AutoWeight
+    """Weight in the pass's objective. auto is `factor` times the authors'."""
+    factor: Positive
+    """Times the authors' weight, style level · w_tv, where w_tv goes from 10 for smooth paintings
+    to 0 for grainy ones; counts only with auto."""
+
+
+class Strokes(Settings):
+    """Strokes of the painting's matched places, laid over a pass's start."""
+
+    amount: Weight
+    """Share of their detail that is laid over; 1 is all. Divided by `keep` where that is above
+    1."""
+    sigma: Sigma
+    """Of the Gaussian that takes the detail off the strokes, in pixels at the pass's scale."""
+
+
+class Terms(Settings):
+    """The terms of a pass's objective; one left out, or null, is off."""
+
+    content: Content | None = None
+    """Keeps the patch recognizable; null: off."""
+    style: Style | None = None
+    """Brushwork, as Gram matrices; null: off."""
+    histogram: Histogram | None = None
+    """Tones and hues, as histograms of features; null: off."""
+    tv: Tv | None = None
+    """Total variation, for smoothness; null: off."""
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> "Terms":
+        if not any((self.content, self.style, self.histogram, self.tv)):
+            raise PydanticCustomError("expected", "at least one term that is not null")
+        return self
+
+
+class Pass(Settings):
+    """One optimization: at which scale, from which start, of which terms."""
+
+    scale: Fraction
+    """Of the pass's picture, as a share of the working size."""
+    steps: Weight
+    """Number of steps, at most; rounded to a whole number. 0 skips the pass at that style level."""
+    start: Annotated[Literal["composite", "previous"], one_of("composite", "previous")]
+    """The picture to begin with: the composite, or the pass before's result."""
+    match: Annotated[Literal["start", "previous"], one_of("start", "previous")]
+    """The picture that is matched to the painting: the pass's start, before strokes are laid over
+    it, or the pass before's result."""
+    variables: Annotated[Literal["pixels", "pyramid"], one_of("pixels", "pyramid")]
+    """What a step moves: pixels, or a Laplacian pyramid in luma and chroma."""
+    levels: Count
+    """Of the pyramid: the coarsest that a step moves as a whole is 2^(levels − 1) pixels wide."""
+    chroma_frozen: Natural
+    """How many of the pyramid's finest chroma levels stay fixed."""
+    optimizer: Annotated[Literal["adam", "lbfgs"], one_of("adam", "lbfgs")]
+    """adam, with a rate that falls to a tenth, or lbfgs, without line search."""
+    rate: Positive
+    """Step size; colors go from 0 to 1."""
+    balance: Annotated[Literal["loss", "gradient"], one_of("loss", "gradient")]
+    """What weights weigh: losses, or the lengths of gradients, whatever the losses' sizes."""
+    plateau: NonNegative
+    """The pass ends early when the objective fell by less than this share within the window; 0:
+    never."""
+    plateau_window: Count
+    """Number of steps over which the plateau is looked for."""
+    refresh: Count
+    """The target of the histogram term is renewed every so many steps."""
+    field: Field
+    """How the patch is matched to the painting."""
+    strokes: Strokes | None = None
+    """The painting's strokes, laid over the start; null: off."""
+    terms: Terms
+    """What the steps improve."""
+
+    @model_validator(mode="after")
+    def _every_tap_has_a_field(self) -> "Pass":
+        """A field is carried to finer taps only."""
+        roots = self.field.taps if self.field.kind == "nearest" else self.field.taps[:1]
+        coarsest = max(block(tap) for tap in roots)
+        for term in (self.terms.style, self.terms.histogram):
+            for tap in term.taps if term else ():
+                if block(tap) > coarsest:
+                    raise PydanticCustomError(
+                        "expected", f"a field tap at least as deep as {tap}, which a term looks at"
+                    )
+        return self
+
+
+def block(tap: str) -> int:
+    """The block of the network that a tap lies in: 4 for `relu4_1`."""
+    return int(tap[4])
+
+
+class Chroma(Settings):
+    """The guided filter of the Lab chroma, along the composite's edges."""
+
+    radius: Radius
+    """Of the filter's window, in pixels at the working size."""
+    eps: Fraction
+    """Regularizer: the variance of colors (0 to 1) below which all is smoothed."""
+
+
+class Detail(Settings):
+    """The painting's own detail beyond the working size."""
+
+    amount: NonNegative
+    """Share of the detail that is brought back; 1 is all."""
+    size: Odd
+    """Side of the patches that are looked for, in pixels at the working size."""
+
+
+class Vote(Settings):
+    """The patch vote: the picture rebuilt from patches of the painting."""
+
+    size: Odd
+    """Side of the patches, in pixels at the working size."""
+
+
+class Finish(Settings):
+    """What happens after the last pass; `chroma`, `vote` or `detail` left out, or null, is off."""
+
+    chroma: Chroma | None = None
+    """Chroma smoothed along the composite's edges; null: off."""
+    vote: Vote | None = None
+    """Rebuilding from the painting's patches; null: off."""
+    detail: Detail | None = None
+    """Detail for paintings above the working size; null: off."""
+    paste_sigma: Blur
+    """Of the Gaussian that softens the paste, in pixels of a painting of 700."""
+
+
+def at_level(weight: float | Mapping[float, float], level: float) -> float:
+    """Return a weight at a style level: itself, or its table interpolated linearly.
+
+    Outside the table the nearest entry holds.
+    """
+    if not isinstance(weight, Mapping):
+        return float(weight)
+    below = max((key for key in weight if key <= level), default=min(weight))
+    above = min((key for key in weight if key >= level), default=max(weight))
+    if above <= below:
+        return float(weight[below if below == above or level > above else above])
+    share = (level - below) / (above - below)
+    return float(weight[below] + share * (weight[above] - weight[below]))

@@ -1,0 +1,1 @@
+"""Tensors as images: filters, windows, tiles, crops."""

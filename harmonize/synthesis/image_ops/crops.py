@@ -1,0 +1,138 @@
+"""A painting with an element on it, as large as it is, and the part at work at any scale of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harmonize.synthesis.image_ops import windows
+from harmonize.synthesis.image_ops.tiled_image import Raster, resample, support
+from harmonize.synthesis.image_ops.windows import Window
+
+LEAST = 16  # pixels: the shortest side of a picture at work
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen of a canvas at one scale: the whole painting, and a window of all the rest.
+
+    In the window, [3, h, w]: `frame` is the painting and `composite` the pasted picture; `loose`
+    [h, w] is 1 where the picture may change, 0 elsewhere.
+    """
+
+    painting: Raster
+    window: Window
+    frame: Tensor
+    composite: Tensor
+    loose: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the whole: height and width."""
+        return self.painting.shape
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A painting and what is pasted on it, at the painting's own size.
+
+    `painting` and `composite` are sRGB, `loose` [H, W] is above 0 where the picture may change.
+    """
+
+    painting: Raster
+    composite: Raster
+    loose: NDArray[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.painting.shape
+
+    @cached_property
+    def box(self) -> Window:
+        """The box of where the picture may change: looked for once, in all of the mask."""
+        return windows.box(self.loose)
+
+    def view(self, shape: Sequence[int], margin: int | None) -> View:
+        """The canvas at `shape` (h, w), with `margin` pixels around the loose mask; None: all."""
+        near = self._near(shape)
+        loose = self._loose(shape, near)
+        if margin is None:
+            window = Window(0, 0, *shape)
+        else:
+            box = windows.box(loose).moved(near.top, near.left)
+            window = box.grown(margin).aligned(windows.ALIGN, shape)
+        mask = np.zeros(window.shape, np.float32)
+        near.within(window).crop_pixels(mask)[:] = window.within(near).crop_pixels(loose)
+        painting = self.painting.at(shape)
+        return View(
+            painting,
+            window,
+            painting.crop(window),
+            self.composite.resized(shape, window).clamp(0, 1),
+            torch.from_numpy(mask).to(self.painting.device),
+        )
+
+    def _near(self, shape: Sequence[int]) -> Window:
+        """A window at `shape` that certainly holds the loose mask."""
+        box, (h, w) = self.box, self.shape
+        return Window(
+            box.top * shape[0] // h,
+            box.left * shape[1] // w,
+            -(-box.bottom * shape[0] // h),
+            -(-box.right * shape[1] // w),
+        )
+
+    def _loose(self, shape: Sequence[int], window: Window) -> NDArray[np.bool_]:
+        """Where the picture may change, in `window` at `shape`: wherever any pixel of it may.
+
+        So an island, however small, is at work at every scale.
+        """
+        h, w = self.shape
+        rows = [
+            self.loose[y * h // shape[0] : -(-(y + 1) * h // shape[0])].any(0)
+            for y in range(window.top, window.bottom)
+        ]
+        columns = [
+            np.stack(rows)[:, x * w // shape[1] : -(-(x + 1) * w // shape[1])].any(1)
+            for x in range(window.left, window.right)
+        ]
+        return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The picture so far: `image` [3, h, w] in the view's window, the painting outside it."""
+
+    view: View
+    image: Tensor
+
+    @classmethod
+    def on(cls, view: View, image: Tensor) -> Painted:
+        """`image` [3, h, w] under the view's loose mask, the painting elsewhere."""
+        return cls(view, torch.lerp(view.frame, image.detach().clamp(0, 1), view.loose))
+
+    def seen(self, view: View) -> Tensor:
+        """What another view's window shows of the picture: [3, h', w']."""
+        mine = self.view
+        if (mine.shape, mine.window) == (view.shape, view.window):
+            return self.image
+        there = support(view.window, mine.shape, view.shape)
+        around = mine.painting.crop(there)
+        held = mine.window.within(there)
+        held.crop(around).copy_(there.within(mine.window).crop(self.image))
+        if mine.shape == view.shape:
+            return view.window.moved(-there.top, -there.left).crop(around)
+        return resample(around, there, mine.shape, view.window, view.shape).clamp(0, 1)
+
+
+def scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
+    """`shape` (h, w) times `scale`, whole pixels, at least `LEAST`."""
+    h, w = (max(LEAST, round(side * scale)) for side in shape)
+    return h, w

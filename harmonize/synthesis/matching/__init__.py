@@ -1,0 +1,1 @@
+"""Which place of the painting each place of the picture is like."""

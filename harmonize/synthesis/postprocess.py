@@ -1,0 +1,215 @@
+"""After the last pass: cleaner chroma, the painting's own palette and grain, the soft paste.
+
+Luan et al. (2018), section 5 and the authors' released post-processing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.image_ops.crops import View
+from harmonize.synthesis.image_ops.tiled_image import AREA, Raster
+from harmonize.synthesis.image_ops.windows import Window
+from harmonize.synthesis.matching import nearest as matching
+
+# Places of the painting that a patch is compared with.
+CANDIDATES = 1 << 16
+
+
+def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
+    """`image` [3, H, W] with its Lab chroma smoothed along the edges of `guide` [3, H, W].
+
+    Removes the color speckle of backpropagated convolutions; `guide` is the composite.
+    """
+    lab = filters.to_lab(image)
+    chroma = filters.guided(lab[1:] / 100, guide, radius, eps) * 100
+    return filters.from_lab(torch.cat((lab[:1], chroma)))
+
+
+def patch_field(
+    image: Tensor, painting: Raster, mask: Tensor, *, size: int, stride: int
+) -> tuple[Tensor, Tensor]:
+    """Nearest `size` × `size` patches of `painting` for `image` [3, h, w], by color.
+
+    Asked for on every `stride`-th row and column, where any pixel up to the next is under `mask`
+    [h, w]. Looked for first on every n-th of the painting's, about `CANDIDATES` in all, so that the
+    wait is the patch's and not the painting's; then around the best. Returns (positions, field),
+    flat indices into the two pictures.
+    """
+    w = mask.shape[1]
+    cells = F.max_pool2d(mask[None], stride, ceil_mode=True)[0]
+    y, x = torch.nonzero(cells > 0, as_tuple=True)
+    positions = y * stride * w + x * stride
+    big_h, big_w = painting.shape
+    half = size // 2
+    step = math.ceil((big_h * big_w / CANDIDATES) ** 0.5)
+    first = -(-half // step) * step
+    up, left = min(first, (big_h - 1) // 2), min(first, (big_w - 1) // 2)
+    ys = torch.arange(up, max(big_h - half, up + 1), step, device=mask.device)
+    xs = torch.arange(left, max(big_w - half, left + 1), step, device=mask.device)
+    candidates = (ys[:, None] * big_w + xs).flatten()
+    return positions, matching.nearest_patches(image, painting, positions, candidates, size=size)
+
+
+def patch_vote(
+    image: Tensor,
+    painting: Raster,
+    mask: Tensor,
+    *,
+    size: int,
+    stride: int = 2,
+    detail_sigma: float = 1.0,
+) -> Tensor:
+    """`image` [3, h, w] rebuilt under `mask` from patches of `painting`, fine detail added back.
+
+    Overlapping nearest patches are averaged to a base; the result is base + (luma − its Gaussian):
+    the palette is the painting's, the finest lights and darks are the picture's own. The authors
+    add the detail of all three channels, and with it the color speckle of the optimization.
+    """
+    positions, field = patch_field(image, painting, mask, size=size, stride=stride)
+    base, mass = matching.vote(
+        painting,
+        field,
+        positions,
+        mask.shape,
+        width=mask.shape[1],
+        reference_width=painting.shape[1],
+        stride=1,
+        size=size,
+    )
+    luma = image.mean(0, keepdim=True)
+    detail = luma - filters.gaussian(luma, detail_sigma, 7)
+    return torch.where(mass > 0, (base + detail).clamp(0, 1), image)
+
+
+def enlarge(
+    image: Tensor,
+    view: View,
+    original: Raster,
+    window: Window,
+    *,
+    amount: float,
+    size: int = 7,
+    stride: int = 2,
+) -> Tensor:
+    """`image` [3, h, w] of the view's window at the size of `original`: `window` of that.
+
+    The view shows `original` shrunk. What shrinking took from the painting, the original less the
+    enlarged painting of the view, is brought back under the view's mask times `amount` from the
+    places whose `size` × `size` patches are nearest. Time grows with the window.
+    """
+    details: Details | None = None
+    if amount > 0 and bool((view.loose > 0).any()):
+        positions, field = patch_field(image, view.painting, view.loose, size=size, stride=stride)
+        details = Details(view, original, positions, field, stride)
+    rows = max(1, AREA // 4 // (window.right - window.left))
+    bands = []
+    for top in range(window.top, window.bottom, rows):
+        bottom = min(top + rows, window.bottom)
+        y, x = _coordinates(Window(top, window.left, bottom, window.right), view, original)
+        here = y - view.window.top, x - view.window.left
+        band = _sample(image, *here)
+        if details is not None:
+            band += amount * _sample(view.loose[None], *here)[0] * details.at(y, x)
+        bands.append(band.clamp(0, 1))
+    return torch.cat(bands, dim=1)
+
+
+def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, Tensor]:
+    """Where the original's pixels in `window` lie at the view's scale: y and x [h, w]."""
+    (h, w), (big_h, big_w) = view.shape, original.shape
+    rows = torch.arange(window.top, window.bottom, device=view.loose.device)
+    columns = torch.arange(window.left, window.right, device=view.loose.device)
+    # Pixel centers: native p ↔ working (p + ½) · h/H − ½.
+    y = ((rows + 0.5) * h / big_h - 0.5)[:, None].expand(-1, len(columns))
+    x = ((columns + 0.5) * w / big_w - 0.5)[None].expand(len(rows), -1)
+    return y, x
+
+
+@dataclass(frozen=True)
+class Details:
+    """What shrinking took from the painting at the places that an image's patches are nearest to.
+
+    `positions` [n] are those of every `stride`-th row and column in the view's window, `field` [n]
+    their places in the view's painting.
+    """
+
+    view: View
+    original: Raster
+    positions: Tensor
+    field: Tensor
+    stride: int
+
+    def at(self, y: Tensor, x: Tensor) -> Tensor:
+        """The detail [3, H, W] for pixels at the view's coordinates `y` and `x` [H, W]."""
+        (h, w), (big_h, big_w) = self.view.shape, self.original.shape
+        total = torch.zeros(3, *y.shape, device=y.device)
+        corners: list[tuple[Tensor, Tensor]] = []
+        cy = (y - self.view.window.top) / self.stride
+        cx = (x - self.view.window.left) / self.stride
+        for dy in (0, 1):
+            for dx in (0, 1):
+                weight = (1 - (cy - cy.floor() - dy).abs()) * (1 - (cx - cx.floor() - dx).abs())
+                down, right = self._moves(cy.floor() + dy, cx.floor() + dx)
+                there_y, there_x = (y + down).clamp(0, h - 1), (x + right).clamp(0, w - 1)
+                native_y = ((there_y + 0.5) * big_h / h - 0.5).round().clamp(0, big_h - 1)
+                native_x = ((there_x + 0.5) * big_w / w - 0.5).round().clamp(0, big_w - 1)
+                place = native_y.long() * big_w + native_x.long()
+                sharp = self.original.pick(place.flatten()).view(3, *y.shape)
+                soft = _sample(
+                    self._painting,
+                    (native_y + 0.5) * h / big_h - 0.5,
+                    (native_x + 0.5) * w / big_w - 0.5,
+                )
+                total += weight * (sharp - soft)
+                corners.append((weight, place))
+        # An average of unlike details is weaker than any of them: divided by the root of the summed
+        # products of the weights of corners that are the same place, it is as strong.
+        power = torch.zeros_like(y)
+        for one, here in corners:
+            for other, there in corners:
+                power += one * other * (here == there)
+        return total / power.sqrt().clamp_min(1e-6)
+
+    def _moves(self, cy: Tensor, cx: Tensor) -> tuple[Tensor, Tensor]:
+        """How far the matches of cells are from them, down and to the right."""
+        rows, columns = self._cells
+        cy, cx = cy.clamp(0, rows - 1).long(), cx.clamp(0, columns - 1).long()
+        origin = self._parent[cy * columns + cx]
+        position, match = self.positions[origin], self.field[origin]
+        wide, width = self.view.window.shape[1], self.view.shape[1]
+        down = match // width - position // wide - self.view.window.top
+        right = match % width - position % wide - self.view.window.left
+        return down.float(), right.float()
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        high, wide = self.view.window.shape
+        return -(-high // self.stride), -(-wide // self.stride)
+
+    @cached_property
+    def _parent(self) -> Tensor:
+        wide = self.view.window.shape[1]
+        row, column = self.positions // wide, self.positions % wide
+        cell = row // self.stride * self._cells[1] + column // self.stride
+        return matching.nearest_known(cell, self._cells)
+
+    @cached_property
+    def _painting(self) -> Tensor:
+        return self.view.painting.crop(Window(0, 0, *self.view.shape))
+
+
+def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """`image` [C, h, w] at fractional pixel coordinates [H, W], bicubic."""
+    h, w = image.shape[1:]
+    grid = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), dim=-1)
+    return F.grid_sample(
+        image[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
+    )[0]

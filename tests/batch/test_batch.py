@@ -1,0 +1,369 @@
+"""Batches through the command: what becomes of each job, and what a second start does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import Outcome, descendants, strokes, wait_for
+from PIL import Image
+
+import harmonize
+from harmonize.batch import worker
+from harmonize.batch import workers as engines
+from harmonize.batch.jobs import Job
+from harmonize.batch.runner import Event, is_done, run
+from harmonize.errors import StopRun
+from harmonize.run import memory_limit
+from harmonize.run.result import write_record
+from harmonize.settings.load import load
+from harmonize.synthesis.network.cache import Memory
+
+Command = Callable[..., Outcome]
+Start = Callable[..., Any]
+
+TINY = ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"]
+DONE = "jobs-harmonized"
+
+
+def write_jobs(*jobs: dict[str, Any], **defaults: Any) -> None:
+    placed = {"style": "painting.png", "patch": "cutout.png", "output": "{index}", "set": TINY}
+    tree = {"defaults": {**placed, **defaults}, "jobs": list(jobs)}
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree))
+
+
+@pytest.fixture
+def listed(files: Path) -> Path:
+    """Three jobs on two paintings; the folder they go to."""
+    Image.fromarray(strokes(80, 96, seed=5)).save("other.png")
+    write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"})
+    return files / DONE
+
+
+def digests(folder: Path, pattern: str = "*.png") -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob(pattern)}
+
+
+def events() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path("log").read_text().splitlines()]
+
+
+def logged(event: str) -> int:
+    return Path("log").exists() and sum(line["event"] == event for line in events())
+
+
+def job(name: str = "a", painting: str = "p") -> Job:
+    nothing = {"at": None, "width": None, "scale": None}
+    return Job(name, {}, {"painting": painting}, nothing, load(), Path("out") / f"{name}.png")
+
+
+# --- the real thing -------------------------------------------------------------------------------
+
+
+def test_every_job_is_done_once_and_as_a_run_does_it(listed: Path, command: Command) -> None:
+    first = command("batch", "jobs.yaml", "--log-json", "log")
+    assert first.code == 0, first.err
+    assert first.out.splitlines()[-1].startswith("3 jobs in ")
+    assert first.out.splitlines()[-1].endswith(": 3 done, 0 skipped, 0 failed")
+    assert {path.suffix for path in listed.iterdir()} == {".png", ".json"}
+    ends = [line for line in first.err.splitlines() if " done (" in line]
+    assert [line.split()[:2] for line in ends] == [
+        ["[1/3]", "1.png"],
+        ["[2/3]", "3.png"],  # on the first one's painting
+        ["[3/3]", "2.png"],
+    ]
+    assert [event["event"] for event in events()] == [
+        "batch started",
+        *["job started", "job done"] * 3,
+        "batch done",
+    ]
+    assert events()[2]["picture"] == str(listed / "1.png")
+    words = [f"--set={setting}" for setting in TINY]
+    alone = command(
+        *("run", "--style", "painting.png", "--patch", "cutout.png", "--at", "40,30"),
+        *(*words, "--output", "alone.png"),
+    )
+    assert alone.code == 0
+    assert Path("alone.png").read_bytes() == (listed / "3.png").read_bytes()
+    before = digests(listed, "*")
+    again = command("batch", "jobs.yaml")
+    assert again.code == 0
+    assert again.out.splitlines()[-1].endswith(": 0 done, 3 skipped, 0 failed")
+    assert digests(listed, "*") == before
+    assert command("batch", "jobs.yaml", "--dry-run").out.endswith("0 to do, 3 done already\n")
+
+
+def test_what_is_not_as_asked_is_done_again(listed: Path, command: Command) -> None:
+    command("batch", "jobs.yaml")
+    whole = digests(listed)
+
+    def redone() -> list[str]:
+        out = command("batch", "jobs.yaml").out
+        assert digests(listed) == whole
+        return [line.split()[-1] for line in out.splitlines() if line.startswith("done")]
+
+    (listed / "1.png").write_bytes(b"half")
+    (listed / "2.json").unlink()
+    assert redone() == ["1.png", "2.png"]
+    (listed / "3.png").unlink()
+    assert redone() == ["3.png"]
+    Image.fromarray(strokes(96, 80, seed=9)).save("painting.png")
+    again = command("batch", "jobs.yaml", "--dry-run")
+    assert again.out.endswith("2 to do, 1 done already\n")
+    again = command("batch", "jobs.yaml", "--dry-run", "--set", "passes.refine.steps=1")
+    assert again.out.endswith("3 to do, 0 done already\n")
+    again = command("batch", "jobs.yaml", "--dry-run", "--restart")
+    assert again.out.endswith("3 to do, 0 done already\n")
+
+
+def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
+    Path("out").mkdir()
+    asked = job()
+    Path("out/a.png").write_bytes(b"picture")
+    record = {
+        "output": "a.png",
+        "output_sha256": hashlib.sha256(b"picture").hexdigest(),
+        "version": harmonize.__version__,
+        "interrupted": False,
+        "inputs": {"painting": {"path": None, "sha256": "p"}},
+        "placement": asked.placement,
+        "config": asked.config.model_dump(mode="json"),
+    }
+    write_record(Path("out/a.json"), record)
+    assert is_done(asked)
+    for change in (
+        {"version": "0.0.0"},
+        {"interrupted": True},
+        {"inputs": {"painting": 3}},
+        {"inputs": {"painting": {"sha256": "q"}}},
+        {"inputs": 3},
+        {"placement": {}},
+        {"config": {}},
+        {"output": "b.png"},
+        {"output_sha256": "0"},
+    ):
+        write_record(Path("out/a.json"), {**record, **change}, overwrite=True)
+        assert not is_done(asked)
+    for text in ("", "[]", "3"):
+        Path("out/a.json").write_text(text)
+        assert not is_done(asked)
+
+
+def test_what_a_limit_led_to_is_done_under_that_limit_only(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)  # whatever other tests left here
+    limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "850MB")
+    first = command(*limited)
+    assert first.code == 0, first.err
+    noted = [line for line in first.err.splitlines() if line.startswith("harmonize: warning: ")]
+    assert len(noted) == 3, first.err
+    assert "harmonize: warning: 3.png: the working size is 64 pixels, to keep within" in first.err
+    record = json.loads((listed / "1.json").read_text())
+    assert record["fitted"] == {"max_memory": 85 * 10**7, "size": 96, "tile": 1024}
+    assert record["config"]["size"] == 64
+    for words, done in ((limited, 3), ((*limited[:-1], "840MB"), 0), (limited[:-2], 0)):
+        again = command(*words, "--dry-run")
+        assert again.out.endswith(f"{3 - done} to do, {done} done already\n")
+
+
+def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: Command) -> None:
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[8:32, 8:32] = 0
+    Image.fromarray(strokes(40, 40)).save("cutout.png")
+    Image.fromarray(mask).save("inverted.png")
+    write_jobs({"at": "20,20", "mask": "inverted.png"})
+    done = command("batch", "jobs.yaml", "--log-json", "log")
+    assert done.code == 0, done.err
+    assert "harmonize: warning: 1.png: mask" in done.err
+    [event] = [event for event in events() if event["event"] == "job done"]
+    assert "inverted" in event["warnings"][0]
+
+
+def test_killed_at_any_moment_it_redoes_what_was_in_flight(
+    listed: Path, command: Command, start: Start
+) -> None:
+    command("batch", "jobs.yaml", "--output-dir", "whole")
+    batch = start("batch", "jobs.yaml", "--log-json", "log")
+    wait_for(lambda: logged("job started") == 2)
+    batch.kill()
+    batch.wait()
+    for name, digest in digests(listed).items():
+        assert digest == digests(Path("whole"))[name]
+    finished = logged("job done")
+    assert 1 <= finished < 3
+    again = command("batch", "jobs.yaml")
+    assert again.code == 0
+    last = again.out.splitlines()[-1]
+    assert last.endswith(f": {3 - finished} done, {finished} skipped, 0 failed")
+    assert digests(listed) == digests(Path("whole"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
+def test_a_worker_that_is_killed_costs_one_job(
+    listed: Path, command: Command, start: Start
+) -> None:
+    batch = start("batch", "jobs.yaml", "--workers=2", "--log-json=log")
+    wait_for(lambda: logged("job started") == 2)
+    workers = [pid for pid, line in descendants(batch.pid).items() if b"spawn_main" in line]
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = batch.communicate()
+    assert batch.returncode == 1, err
+    assert out.splitlines()[-1].endswith(": 2 done, 0 skipped, 1 failed")
+    assert "its worker process died (exit code -9)" in out
+    assert command("batch", "jobs.yaml").code == 0
+    command("batch", "jobs.yaml", "--output-dir", "here")
+    assert digests(listed) == digests(Path("here"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_ends_the_workers_quietly(listed: Path, start: Start) -> None:
+    batch = start("batch", "jobs.yaml", "--workers=2", "--log-json=log", start_new_session=True)
+    wait_for(lambda: logged("job started") == 2)
+    os.killpg(batch.pid, signal.SIGINT)
+    out, err = batch.communicate()
+    assert batch.returncode == 130
+    assert "left; the same command goes on with them" in out
+    assert "Traceback" not in err
+    assert {path.suffix for path in listed.iterdir()} <= {".png", ".json"}
+
+
+# --- the computing left out -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Jobs that are painted, by name; 2.png fails as nobody foresaw."""
+    names: list[str] = []
+
+    def paint(job: Job, memory: Memory, on_step: Any) -> Event:
+        names.append(job.name)
+        if job.name == "2.png":
+            return Event("failed", job, error="ZeroDivisionError: division by zero")
+        return Event("done", job, seconds=1.0)
+
+    monkeypatch.setattr(engines, "paint", paint)
+    return names
+
+
+def test_a_failure_stops_no_other(listed: Path, command: Command, painted: list[str]) -> None:
+    write_jobs({"at": "5,5"}, {"at": "6,6"}, {"at": "7,7"})
+    done = command("batch", "jobs.yaml", "--log-json", "log")
+    assert painted == ["1.png", "2.png", "3.png"]
+    assert done.code == 1
+    table = done.out.splitlines()
+    assert table[1].split(maxsplit=2) == ["failed", "2.png", "ZeroDivisionError: division by zero"]
+    assert table[-1].endswith(": 2 done, 0 skipped, 1 failed")
+    assert "[2/3] 2.png failed: ZeroDivisionError" in done.err
+    assert events()[4]["error"] == "ZeroDivisionError: division by zero"
+
+
+def test_fail_fast_stops_at_the_first(listed: Path, command: Command, painted: list[str]) -> None:
+    write_jobs({"at": "5,5"}, {"at": "6,6"}, {"at": "7,7"})
+    done = command("batch", "jobs.yaml", "--fail-fast")
+    assert done.code == 1
+    assert painted == ["1.png", "2.png"]
+    assert ": 1 done, 0 skipped, 1 failed, 1 left" in done.out
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_keeps_nothing_half(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch, presses: int
+) -> None:
+    real = worker.paint
+
+    def pressing(job: Job, memory: Memory, on_step: Any) -> Event:
+        if job.name == "3.png":
+            for _ in range(presses):
+                os.kill(os.getpid(), signal.SIGINT)
+        return real(job, memory, on_step)
+
+    monkeypatch.setattr(engines, "paint", pressing)
+    done = command("batch", "jobs.yaml")
+    assert done.code == 130
+    assert set(digests(listed, "*")) == {"1.png", "1.json"}
+    if presses == 1:
+        assert done.out.splitlines()[-1].endswith(
+            ": 1 done, 0 skipped, 0 failed, 2 left; the same command goes on with them"
+        )
+    monkeypatch.setattr(engines, "paint", real)
+    assert ": 2 done, 1 skipped" in command("batch", "jobs.yaml").out
+
+
+def test_whatever_goes_wrong_with_a_job_is_its_reason(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, said in (
+        (StopIteration("odd\nlines"), "StopIteration: odd lines"),
+        (MemoryError(), "MemoryError:"),
+    ):
+
+        def fail(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(worker, "harmonize", fail)
+        event = worker.paint(job(), Memory())
+        assert (event.kind, event.error) == ("failed", said)
+
+
+def test_an_engine_is_stopped_by_what_it_tells(files: Path) -> None:
+    told: list[str] = []
+
+    def engine(jobs: Any, tell: Any) -> None:
+        for item in jobs:
+            tell(Event("started", item))
+            tell(Event("done", item))
+
+    def on_event(event: Event) -> None:
+        told.append(event.kind)
+        if len(told) == 3:
+            raise StopRun
+
+    ended = run([job("a"), job("b"), job("c")], engine, on_event)
+    assert [outcome.job.name for outcome in ended] == ["a"]
+    assert told == ["started", "done", "started"]
+
+
+def test_a_worker_stays_with_its_painting() -> None:
+    waiting = [job(painting=name) for name in "aabbcc"]
+    assert engines.next_job(waiting, "b", ["b", "a"]) == 2
+    assert engines.next_job(waiting, None, [None]) == 0
+    assert engines.next_job(waiting, None, ["a", None]) == 2
+    assert engines.next_job(waiting, "z", ["a", "b", "c", "z"]) == 5
+
+
+def test_the_report_is_written_of_all_that_ended(
+    listed: Path, command: Command, painted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import ModuleType, SimpleNamespace
+
+    written: list[Any] = []
+    module = ModuleType("harmonize.reports.page")
+    module.Entry = lambda *args: SimpleNamespace(args=args)  # type: ignore[attr-defined]
+    module.write_report = lambda *args, **more: written.append((*args, more))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "harmonize.reports.page", module)
+    command("batch", "jobs.yaml", "--report")
+    [(path, entries, more)] = written
+    assert (path, more) == (listed / "report.html", {"overwrite": True})
+    assert [entry.args for entry in entries] == [
+        ("1.png", "done", listed / "1.json", None),
+        ("3.png", "done", listed / "3.json", None),
+        ("2.png", "failed", None, "ZeroDivisionError: division by zero"),
+    ]
+
+
+def test_the_page_of_a_batch_shows_its_jobs(listed: Path, command: Command) -> None:
+    command("batch", "jobs.yaml", "--report")
+    page = (listed / "report.html").read_text(encoding="utf-8")
+    for name in ("1.png", "2.png", "3.png"):
+        assert name in page
+    assert page.count("data:image/webp") >= 3

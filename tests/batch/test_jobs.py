@@ -1,0 +1,481 @@
+"""Lists of jobs: JOBS.yaml and folders, read and checked; nothing is computed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Outcome, disc, strokes
+from PIL import Image
+
+from harmonize.batch.job_folder import read_folder
+from harmonize.batch.job_list import read_listing
+from harmonize.batch.jobs import Job, check, in_order
+from harmonize.cli import batch
+from harmonize.errors import JobsError
+from harmonize.settings.load import load
+
+Command = Callable[..., Outcome]
+
+ALIGNED = {"style": "painting.png", "patch": "patch.png", "mask": "mask.png"}
+PLACED = {"style": "painting.png", "patch": "cutout.png", "at": "5,5"}
+
+
+def jobs(tree: object, folder: str = "out", **more: object) -> list[Job]:
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    drafts, problems = read_listing(Path("jobs.yaml"), lambda path: False)
+    return check(drafts, Path(folder), problems=problems, **more)  # type: ignore[arg-type]
+
+
+def problems(tree: object) -> list[str]:
+    with pytest.raises(JobsError) as caught:
+        jobs(tree)
+    assert all("\n" not in problem for problem in caught.value.lines)
+    return list(caught.value.lines)
+
+
+def names(found: list[Job]) -> list[str]:
+    return [job.name for job in found]
+
+
+# --- JOBS.yaml ------------------------------------------------------------------------------------
+
+
+def test_a_job_has_the_commands_options(files: Path) -> None:
+    [job] = jobs(
+        {
+            "jobs": [
+                {
+                    **PLACED,
+                    "at": [3, -4],
+                    "width": 40,
+                    "loose_mask": "mask.png",
+                    "config": "preview",
+                    "set": ["keep=2", "size=64"],
+                    "size": 48,
+                    "seed": 7,
+                    "settings": {"keep": 3, "passes": {"refine": {"steps": 4}}},
+                    "output": "here/it is",
+                }
+            ]
+        }
+    )
+    assert job.name == "here/it is.png"
+    assert job.output == Path("out/here/it is.png")
+    assert job.placement == {"at": (3, -4), "width": 40, "scale": None}
+    assert set(job.hashes) == set(job.inputs) == {"painting", "patch", "loose_mask"}
+    wanted = load("preview", ["passes.refine.steps=4", "keep=2", "size=48", "seed=7"])
+    assert job.config == wanted  # settings, then set, then the options
+
+
+def test_defaults_are_under_every_job(files: Path) -> None:
+    one, other = jobs(
+        {
+            "defaults": {**PLACED, "scale": 1.5, "settings": {"keep": 2, "strength": "weak"}},
+            "jobs": [{"output": "a"}, {"width": 30, "settings": {"strength": 7}, "output": "b"}],
+        }
+    )
+    assert (one.config.keep, one.config.strength) == (2, "weak")
+    assert (other.config.keep, other.config.strength) == (2, 7)
+    assert one.placement == {"at": (5, 5), "width": None, "scale": 1.5}
+    assert other.placement == {"at": (5, 5), "width": 30, "scale": None}
+
+
+def test_paths_are_relative_to_the_file(files: Path) -> None:
+    (files / "deep").mkdir()
+    for name in ("painting.png", "cutout.png"):
+        shutil.move(name, f"deep/{name}")
+    (files / "deep" / "mine.yaml").write_text("keep: 5\n")
+    (files / "deep" / "jobs.yaml").write_text(
+        yaml.safe_dump({"jobs": [{**PLACED, "config": "mine.yaml"}]})
+    )
+    drafts, _ = read_listing(Path("deep/jobs.yaml"), lambda path: False)
+    [job] = check(drafts, Path("out"))
+    assert job.inputs["painting"] == Path("deep/painting.png")
+    assert job.config.keep == 5
+
+
+def test_a_matrix_gives_the_product(files: Path) -> None:
+    found = jobs(
+        {
+            "jobs": [
+                {
+                    **PLACED,
+                    "settings": {
+                        "strength": [1, 5, "strong"],
+                        "passes": {"refine": {"steps": [2, 3]}},
+                    },
+                }
+            ]
+        }
+    )
+    assert [(job.config.strength, job.config.passes["refine"].steps) for job in found] == [
+        (strength, steps) for strength in (1, 5, "strong") for steps in (2, 3)
+    ]
+    assert names(found)[:2] == ["painting-cutout-1-2.png", "painting-cutout-1-3.png"]
+    assert len(set(names(found))) == 6
+
+
+def test_a_setting_that_is_a_list_by_nature_is_no_matrix(files: Path) -> None:
+    taps = ["relu1_1", "relu2_1"]
+    terms = {"passes": {"coarse": {"terms": {"style": {"taps": taps}}}}}
+    [job] = jobs({"jobs": [{**PLACED, "settings": terms}]})
+    assert job.config.passes["coarse"].terms.style.taps == tuple(taps)
+
+
+def test_a_glob_gives_a_job_for_each_file(files: Path) -> None:
+    for name in ("b", "a", "c"):
+        shutil.copy("cutout.png", f"{name}.cut.png")
+    shutil.copy("mask.png", "a.cut.mask.png")
+    found = jobs({"jobs": [{**PLACED, "patch": "[abc].cut.png"}]})
+    assert names(found) == [f"painting-{name}.cut.png" for name in "abc"]
+    skipping, _ = read_listing(Path("jobs.yaml"), lambda path: path.name == "b.cut.png")
+    assert [draft.inputs["patch"].name for draft in skipping] == ["a.cut.png", "c.cut.png"]
+
+
+def test_a_name_that_looks_like_a_glob_is_a_name(files: Path) -> None:
+    shutil.copy("cutout.png", "a[1].png")
+    [job] = jobs({"jobs": [{**PLACED, "patch": "a[1].png"}]})
+    assert job.inputs["patch"].name == "a[1].png"
+
+
+def test_masks_follow_a_globs_names(files: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copy("patch.png", f"{name}.patch.png")
+        shutil.copy("mask.png", f"{name}.patch-mask.png")
+    found = jobs({"jobs": [{**ALIGNED, "patch": "*.patch.png", "mask": "{patch}-mask.png"}]})
+    assert [job.inputs["mask"].name for job in found] == [
+        "one.patch-mask.png",
+        "two.patch-mask.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{painting}-{patch}-{strength}", "painting-cutout-7.5.png"),
+        ("{index}/{refine.x}", None),
+        ("{index}", "1.png"),
+        ("{passes.refine.steps}", "9.png"),
+        ("{passes}", None),
+        ("{nothing}", None),
+        ("{strength}.TIF", "7.5.TIF"),
+        ("a.gif", None),
+        ("../a", None),
+        ("/tmp/a", None),
+        ("sub/../../a", None),
+    ],
+)
+def test_names_from_a_template(files: Path, template: str, name: str | None) -> None:
+    settings = {"strength": 7.5, "passes": {"refine": {"steps": 9}}}
+    tree = {"jobs": [{**PLACED, "settings": settings, "output": template}]}
+    if name is None:
+        [problem] = problems(tree)
+        assert problem.startswith("jobs.yaml: job 1: output ")
+    else:
+        assert names(jobs(tree)) == [name]
+
+
+def test_the_paintings_format_is_kept(files: Path) -> None:
+    Image.open("painting.png").save("one.JPG")
+    Image.open("painting.png").save("two.gif")
+    found = jobs({"jobs": [{**PLACED, "style": style} for style in ("one.JPG", "two.gif")]})
+    assert names(found) == ["one-cutout.JPG", "two-cutout.png"]
+
+
+def test_a_link_does_not_lead_out_of_the_output_folder(files: Path) -> None:
+    (files / "out").mkdir()
+    (files / "out" / "away").symlink_to(files)
+    [problem] = problems({"jobs": [{**PLACED, "output": "away/a"}]})
+    assert "outside the output folder" in problem
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("{weights}/../../a", "outside the output folder"),
+        ("link", "outside the output folder"),
+        ("record", "outside the output folder"),
+        ("loop", "Too many levels"),
+        ("a\0b", "not a name that a file can have"),
+        ("\ud800", "not a name that a file can have"),
+        ("x" * 300, "name too long"),
+        ("deep", "is a folder"),
+    ],
+)
+def test_no_name_leads_out_of_the_output_folder(files: Path, output: str, said: str) -> None:
+    (files / "out" / "deep.png").mkdir(parents=True)
+    (files / "out" / "link.png").symlink_to(files / "elsewhere.png")
+    (files / "out" / "record.json").symlink_to(files / "elsewhere.json")
+    (files / "out" / "loop.png").symlink_to("loop.png")
+    [problem] = problems({"jobs": [{**PLACED, "weights": "..", "output": output}]})
+    assert said in problem
+    assert problem.isprintable()
+
+
+def test_a_home_is_no_more_than_a_name(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(files))
+    [job] = jobs({"jobs": [{**PLACED, "output": "~/a"}]})
+    assert job.output == Path("out/~/a.png")
+
+
+@pytest.mark.parametrize("key", ["style", "patch", "mask", "config", "output"])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", 3, [], {"a": 1}, ""])
+def test_what_is_no_name_is_one_line(files: Path, key: str, name: object) -> None:
+    [problem] = problems({"jobs": [{**PLACED, key: name}]})
+    assert problem.startswith(f"jobs.yaml: job 1: {key}")
+    assert problem.isprintable()
+
+
+def test_a_few_words_cannot_ask_for_any_number_of_jobs(files: Path) -> None:
+    many = {"seed": list(range(3000)), "size": list(range(100, 3000))}
+    [problem] = problems({"jobs": [{**PLACED, "settings": many}]})
+    assert "job 1: makes more than 10,000 jobs" in problem
+
+
+def test_repeated_stars_find_a_file_once(files: Path) -> None:
+    for folder in ("in/a/b/c", "in/d/e/f"):
+        (files / folder).mkdir(parents=True)
+        shutil.copy("cutout.png", f"{folder}/{folder[-1]}.png")
+    found = jobs({"jobs": [{**PLACED, "patch": "in/**/**/**/*.png"}]})
+    assert names(found) == ["painting-c.png", "painting-f.png"]
+
+
+def test_clashes_are_found(files: Path) -> None:
+    [same] = problems({"jobs": [PLACED, PLACED]})
+    assert "two jobs have it" in same
+    [record] = problems({"jobs": [{**PLACED, "output": name} for name in ("a.png", "A.jpg")]})
+    assert "two jobs have it" in record
+
+
+def test_an_input_is_never_an_output(files: Path) -> None:
+    Path("jobs.yaml").write_text(
+        yaml.safe_dump({"jobs": [{**PLACED, "output": "cutout"}]}, sort_keys=False)
+    )
+    drafts, _ = read_listing(Path("jobs.yaml"), lambda path: False)
+    with pytest.raises(JobsError, match="one of the inputs"):
+        check(drafts, files)
+
+
+def test_all_problems_are_said_at_once(files: Path) -> None:
+    Path("broken.png").write_text("no picture")
+    found = problems(
+        {
+            "jobs": [
+                {**PLACED, "style": "nowhere.png", "settings": {"strenght": 5}},
+                {**PLACED, "patch": "broken.png"},
+                {**PLACED, "at": None},
+                {**PLACED, "patch": "nothing-*.png"},
+                {**PLACED, "settings": {"keep": [1, -1]}},
+                {"patch": "cutout.png"},
+                {**PLACED, "widht": 3},
+                {**PLACED, "at": "here"},
+                {**PLACED, "width": "wide"},
+                {**PLACED, "settings": {"keep": []}},
+                PLACED,
+                "painting.png",
+            ]
+        }
+    )
+    for number, words in [
+        (1, "painting nowhere.png: No such file"),
+        (1, "strength"),
+        (2, "patch broken.png: not an image"),
+        (3, "say where its top left corner goes"),
+        (4, "no file matches nothing-*.png"),
+        (5, "keep: expected"),
+        (6, "no style given"),
+        (7, "widht: unknown option"),
+        (8, "at: expected X,Y"),
+        (9, "width: expected"),
+        (10, "keep: expected a value"),
+        (12, "expected options"),
+    ]:
+        assert any(f"job {number}: " in line and words in line for line in found), (number, found)
+    assert len(found) == 12
+
+
+def test_a_problem_that_many_jobs_share_is_said_once(files: Path) -> None:
+    [problem] = problems({"jobs": [{**PLACED, "style": "no.png", "strength": [1, 2, 3]}]})
+    assert problem.startswith("jobs.yaml: job 1 (and 2 more): painting no.png")
+
+
+@pytest.mark.parametrize("tree", [{}, {"jobs": []}, {"jobs": {"a": 1}}, {"job": []}, {"jobs": 3}])
+def test_what_is_no_list_of_jobs(files: Path, tree: object) -> None:
+    assert len(problems(tree)) == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+@pytest.mark.parametrize("key", ["style", "patch", "mask", "output", "config"])
+def test_what_no_file_can_be_called(files: Path, key: str, name: str) -> None:
+    with pytest.raises(JobsError) as caught:
+        jobs({"jobs": [{**PLACED, key: name}]})
+    assert len(caught.value.lines) == 1
+
+
+def test_what_is_wrong_with_the_defaults_is_said_once(files: Path) -> None:
+    assert len(problems({"defaults": {"stlye": "a"}, "jobs": [PLACED, PLACED]})) == 1
+    assert len(problems({"defaults": [1], "jobs": [PLACED]})) == 1
+
+
+def test_the_command_lines_settings_have_the_last_word(files: Path) -> None:
+    [job] = jobs(
+        {"jobs": [{**PLACED, "config": "paper", "strength": 3, "settings": {"keep": 2}}]},
+        config="preview",
+        overrides=["strength=9"],
+    )
+    assert job.config == load("preview", ["keep=2", "strength=9"])
+
+
+def test_jobs_on_one_painting_are_brought_together(files: Path) -> None:
+    styles = ["painting.png", "patch.png", "painting.png", "mask.png", "patch.png"]
+    tree = {"jobs": [{**PLACED, "style": s, "output": "{index}"} for s in styles]}
+    assert names(in_order(jobs(tree))) == ["1.png", "3.png", "2.png", "5.png", "4.png"]
+
+
+# --- a folder -------------------------------------------------------------------------------------
+
+
+def folder_jobs(folder: Path) -> list[Job]:
+    drafts, problems = read_folder(folder, lambda path: path.name == "skipped")
+    return check(drafts, Path("out"), problems=problems)
+
+
+def put(path: str, seed: int | None = 0) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pixels = disc(96, 80) if seed is None else strokes(96, 80, seed)
+    Image.fromarray(pixels).save(path)
+
+
+def test_files_pair_by_stem_and_subfolders_are_kept(files: Path) -> None:
+    for stem in ("in/lake", "in/deep/er/v1.5 final"):
+        put(f"{stem}.painting.jpg")
+        put(f"{stem}.patch.png", 1)
+        put(f"{stem}.mask.png", None)
+    put("in/lake.loose.png", None)
+    put("in/notes.png")
+    put("in/skipped/x.patch.png")
+    found = {job.name: job for job in folder_jobs(Path("in"))}
+    assert set(found) == {"lake.jpg", "deep/er/v1.5 final.jpg"}
+    assert found["lake.jpg"].inputs == {
+        "painting": Path("in/lake.painting.jpg"),
+        "patch": Path("in/lake.patch.png"),
+        "mask": Path("in/lake.mask.png"),
+        "loose_mask": Path("in/lake.loose.png"),
+    }
+    assert found["deep/er/v1.5 final.jpg"].output == Path("out/deep/er/v1.5 final.jpg")
+
+
+def test_one_painting_takes_all_patches_of_its_folder(files: Path) -> None:
+    put("in/painting.png")
+    for stem in ("duck", "owl"):
+        put(f"in/{stem}.patch.png", 1)
+        put(f"in/{stem}.mask.png", None)
+    assert names(folder_jobs(Path("in"))) == ["duck.png", "owl.png"]
+
+
+def test_files_without_a_place_are_said_at_once(files: Path) -> None:
+    put("in/a.painting.png")
+    put("in/b.painting.png")
+    put("in/c.patch.png")
+    put("in/d.mask.png", None)
+    put("in/a.patch.png")
+    put("in/a.patch.jpg")
+    with pytest.raises(JobsError) as caught:
+        folder_jobs(Path("in"))
+    text = "\n".join(caught.value.lines)
+    for words in (
+        "c.patch.png: has no painting",
+        "d.mask.png: a mask without a patch",
+        "b.painting.png: a painting without a patch",
+        "a.patch.png: stands for the same as a.patch.jpg",
+    ):
+        assert words in text
+    put("empty/x.png")
+    with pytest.raises(JobsError, match=r"no x\.patch\.png"):
+        folder_jobs(Path("empty"))
+
+
+def test_names_of_several_lines_and_of_dots_only(files: Path) -> None:
+    put("in/a\nb.painting.png")
+    put("in/a\nb.patch.png", 1)
+    put("in/a\nb.mask.png", None)
+    put("in/..patch.png")
+    assert names(folder_jobs(Path("in"))) == ["a\nb.png"]
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_would_be_done(files: Path, command: Command) -> None:
+    Path("jobs.yaml").write_text(
+        yaml.safe_dump({"jobs": [{**PLACED, "strength": [1, 5]}]}, sort_keys=False)
+    )
+    done = command("batch", "jobs.yaml", "--dry-run")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "run  painting-cutout-1.png",
+        "run  painting-cutout-5.png",
+        "2 jobs: 2 to do, 0 done already",
+    ]
+    assert not Path("jobs-harmonized").exists()
+
+
+def test_every_problem_is_a_line_and_nothing_is_made(files: Path, command: Command) -> None:
+    tree = {"jobs": [{**PLACED, "style": "no.png"}, {**PLACED, "keep": -1}, PLACED]}
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    done = command("batch", "jobs.yaml")
+    assert done.code == 2
+    lines = done.err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("harmonize: error: jobs.yaml: job ") for line in lines)
+    assert not Path("jobs-harmonized").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.yaml"], "nowhere.yaml: no such file or folder"),
+        (["painting.png"], "painting.png: "),
+        (["jobs.yaml", "--transfer"], "go with --engine ray"),
+        (["jobs.yaml", "--output-dir", "painting.png"], "painting.png: "),
+        (["jobs.yaml", "--device", "x"], "No such option"),
+        (["jobs.yaml", "--set", "device=xyz"], "device"),
+        (["jobs.yaml", "--log-json", "no/where.log"], "--log-json no/where.log"),
+        (["jobs.yaml", "--workers", "0"], "--workers"),
+    ],
+)
+def test_what_the_command_is_asked_wrongly(
+    files: Path, command: Command, words: list[str], said: str
+) -> None:
+    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [PLACED]}, sort_keys=False))
+    done = command("batch", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not Path("jobs-harmonized").exists()
+
+
+def test_a_log_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    with batch._log(tmp_path / "log") as write:
+        write("batch started", folder="\udcff")
+    assert json.loads((tmp_path / "log").read_bytes())["folder"] == "\udcff"
+
+
+def test_what_a_run_wrote_is_no_input(files: Path, command: Command) -> None:
+    for stem in ("a", "b"):
+        put(f"in/{stem}.painting.png")
+        put(f"in/{stem}.patch.png", 1)
+        put(f"in/{stem}.mask.png", None)
+    record = {"output": "b.patch.png", "inputs": {}}
+    Path("in/b.patch.json").write_text(json.dumps(record))
+    done = command("batch", "in", "--dry-run", "--output-dir", "in/results")
+    assert "b.painting.png: a painting without a patch" in done.err
+    put("in/results/c.patch.png")
+    Path("in/b.patch.json").unlink()
+    done = command("batch", "in", "--dry-run", "--output-dir", "in/results")
+    assert done.out.splitlines()[-1] == "2 jobs: 2 to do, 0 done already"

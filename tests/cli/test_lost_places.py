@@ -1,0 +1,118 @@
+"""Places that go while a run is writing to them: one line, exit 2, and what was good stays."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Outcome
+
+from harmonize import Config
+from harmonize.cli.progress import Bars
+
+Command = Callable[..., Outcome]
+
+STEPS = [f"--set=passes.{name}.steps=2" for name in Config.preset().passes]
+QUICK = ("run", "--style=painting.png", "--patch=cutout.png", "--at=20,20", "--size=64", *STEPS)
+
+
+@contextmanager
+def happens(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object], at: int) -> Iterator[None]:
+    """Within, `what` happens before the `at`-th step is shown."""
+    shown, told = Bars.show, iter(range(1, 100))
+
+    def show(self: Bars, step: Any) -> None:
+        if next(told) == at:
+            what()
+        shown(self, step)
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "show", show)
+        yield
+    # At once: the tests' own output may go to a file that is larger already.
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def full() -> Iterator[Callable[[], None]]:
+    """A disk that is full from when this is called: no file can grow over 100 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def assert_one_line(done: Outcome, said: str) -> None:
+    assert done.code == 2
+    errors = [line for line in done.err.splitlines() if "harmonize: error: " in line]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert done.err.endswith(f"{errors[0]}\n")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--output=out/a.png", "out/a.png: cannot write there (No such file or directory)"),
+        ("--output=out/a.png --save-every=1", "out/a.png: cannot write there"),
+        ("--output=a.png --frames=out", "out/frame-0004.png: cannot write there"),
+        ("--output=a.png --sheet=out/b.png", "out/b.png: cannot write there"),
+        ("--output=a.png --checkpoint=out/c", "out/c: cannot write there"),
+    ],
+)
+def test_a_folder_that_is_removed(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+) -> None:
+    monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
+    Path("out").mkdir()
+    with happens(monkeypatch, lambda: shutil.rmtree("out"), at=3):
+        assert_one_line(command(*QUICK, *arguments.split()), said)
+    assert not Path("out").exists()
+    # The sheet is written last.
+    assert Path("a.png").exists() == Path("a.json").exists() == ("--sheet" in arguments)
+
+
+@pytest.mark.parametrize("more", ["", "--save-every=4", "--checkpoint=c"])
+def test_a_disk_that_is_full_costs_no_earlier_result(
+    command: Command,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full: Callable[[], None],
+    more: str,
+) -> None:
+    monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
+    assert command(*QUICK, "--output=a.png").code == 0
+    before = Path("a.png").read_bytes()
+    with happens(monkeypatch, full, at=3):
+        done = command(*QUICK, "--output=a.png", "--overwrite", "--seed=1", *more.split())
+    assert_one_line(done, "cannot be written (File too large)")
+    assert Path("a.png").read_bytes() == before
+    assert not list(Path().glob(".*"))
+
+
+def test_the_checkpoint_before_the_disk_was_full_goes_on(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, full: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 1000.0)  # it is saved once
+    words = (*QUICK, "--output=a.png", "--checkpoint=c")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with happens(monkeypatch, full, at=3):
+        assert_one_line(command(*words), "a.png: cannot be written (File too large)")
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert command(*words, "--resume").code == 0
+    assert command(*QUICK, "--output=b.png").code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_a_log_that_cannot_be_written(command: Command, files: Path) -> None:
+    job = {"style": "painting.png", "patch": "cutout.png", "at": "20,20"}
+    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [job]}))
+    refused = command("batch", "jobs.yaml", "--log-json", "/dev/full")
+    assert_one_line(refused, "--log-json /dev/full: cannot be written (No space left on device)")

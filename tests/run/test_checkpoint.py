@@ -1,0 +1,453 @@
+"""Runs that are killed, stopped and resumed; what lies in the way of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Outcome, disc, strokes, wait_for
+from PIL import Image
+
+from harmonize import Config
+from harmonize.errors import InputError
+from harmonize.images.atomic_file import _start
+from harmonize.run import checkpoint, memory_limit
+from harmonize.run.checkpoint import Checkpoint
+from harmonize.run.pipeline import harmonize
+from harmonize.settings.load import load
+from harmonize.synthesis.network.cache import Memory
+
+Command = Callable[..., Outcome]
+
+STEPS = 4
+SETTINGS = [
+    f"passes.{name}.{key}"
+    for name in Config.preset().passes
+    for key in (f"steps={STEPS}", "refresh=2")
+]
+ALIGNED = ("run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png")
+QUICK = (*ALIGNED, *(f"--set={item}" for item in SETTINGS))
+SAVED = ("--output=a.png", "--checkpoint=run.ckpt")
+
+
+class Killed(Exception):
+    """Stands for a kill in this process: nothing is done any more."""
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, made the current one, with painting.png, patch.png and mask.png of 48 x 40."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(strokes(48, 40)).save("painting.png")
+    Image.fromarray(strokes(48, 40, seed=1)).save("patch.png")
+    Image.fromarray(disc(48, 40)).save("mask.png")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def memory() -> Memory:
+    return Memory()
+
+
+def paint(memory: Memory, settings: list[str], **more: Any) -> Any:
+    pictures = ("painting.png", "patch.png", "mask.png")
+    return harmonize(*pictures, config=load("default", settings), memory=memory, **more)
+
+
+def kill_at(number: int) -> Callable[..., None]:
+    """A callback that fails at its `number`-th call."""
+    left = iter(range(number - 1, -1, -1))
+
+    def tell(*_: object) -> None:
+        if next(left) == 0:
+            raise Killed
+
+    return tell
+
+
+# --- every step -----------------------------------------------------------------------------------
+
+LBFGS = [
+    "passes.refine.optimizer=lbfgs",
+    "passes.refine.rate=0.1",
+    "passes.refine.variables=pixels",
+]
+EXPLODES = ["passes.refine.rate=1e6"]
+
+
+class Album(Checkpoint):
+    """Keeps a copy of every checkpoint."""
+
+    def save(self, *asked: Any) -> None:
+        super().save(*asked)
+        shutil.copy(self.path, f"{len(list(Path().glob('*.kept')))}.kept")
+
+
+@pytest.mark.parametrize("more", [[], LBFGS, EXPLODES], ids=["adam", "lbfgs", "explodes"])
+def test_resumed_from_anywhere_it_ends_the_same(
+    files: Path, memory: Memory, more: list[str]
+) -> None:
+    settings = [*SETTINGS, *more]
+    whole = paint(memory, settings, checkpoint=Album(Path("run.ckpt"), pause=0))
+    logs = [{**log, "seconds": 0} for log in whole.record["passes"]]
+    told = []
+    for path in Path().glob("*.kept"):
+        facts: list[dict[str, Any]] = []
+        point = Checkpoint(path, resume=True, pause=1000)
+        again = paint(memory, settings, checkpoint=point, on_start=facts.append)
+        assert again.image.tobytes() == whole.image.tobytes()
+        assert [{**log, "seconds": 0} for log in again.record["passes"]] == logs
+        assert again.record["resumed"] is True
+        told.append(facts[0]["resumed"])
+    # Before, within and after each pass; the one that explodes has told of a step more.
+    extra = int(more is EXPLODES)
+    assert sorted(told) == [0, 2, 4, 4, 6 + extra, 8 + extra, 8 + extra]
+
+
+def test_a_run_killed_again_and_again_gets_to_its_end(files: Path, memory: Memory) -> None:
+    whole = paint(memory, SETTINGS)
+    point = Checkpoint(Path("run.ckpt"), resume=True, pause=0)
+    for _ in range(STEPS - 1):
+        with pytest.raises(Killed):
+            paint(memory, SETTINGS, checkpoint=point, on_step=kill_at(3))
+    assert paint(memory, SETTINGS, checkpoint=point).image.tobytes() == whole.image.tobytes()
+
+
+def test_when_it_is_saved_changes_nothing(files: Path, memory: Memory) -> None:
+    pictures = [
+        paint(memory, SETTINGS, checkpoint=Checkpoint(Path(f"{pause}"), pause=pause)).image
+        for pause in (0.0, 1000.0)
+    ]
+    plain = paint(memory, SETTINGS).image
+    assert [picture.tobytes() for picture in pictures] == [plain.tobytes()] * 2
+
+
+def test_what_it_was_fitted_to_stays(
+    files: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*SETTINGS, "size=native", "tile=512"]
+    Image.open("painting.png").resize((160, 136)).save("painting.png")
+    Image.open("patch.png").resize((160, 136)).save("patch.png")
+    Image.open("mask.png").resize((160, 136)).save("mask.png")
+    limit = 850_000_000
+    monkeypatch.setattr(memory_limit, "_held", lambda: 450_000_000)
+    whole = paint(memory, settings, max_memory=limit)
+    assert whole.record["fitted"] == {"max_memory": limit, "size": "native", "tile": 512}
+    asked: dict[str, Any] = {
+        "max_memory": limit,
+        "checkpoint": Checkpoint(Path("a"), True, pause=0),
+    }
+    with pytest.raises(Killed):
+        paint(memory, settings, **asked, on_step=kill_at(5))
+    monkeypatch.setattr(memory_limit, "_held", lambda: 400_000_000)
+    assert paint(memory, settings, max_memory=limit).record["size"] > whole.record["size"]
+    again = paint(memory, settings, **asked)
+    assert again.record["size"] == whole.record["size"]
+    assert again.image.tobytes() == whole.image.tobytes()
+    other = {**asked, "max_memory": 2 * limit}
+    with pytest.raises(InputError, match="of another run"):
+        paint(memory, settings, **other)
+
+
+def test_pictures_so_far_are_counted_on(files: Path, memory: Memory) -> None:
+    def numbers(**more: Any) -> list[tuple[str, int]]:
+        seen: list[tuple[str, int]] = []
+
+        def on_picture(step: Any, _: Image.Image) -> None:
+            seen.append((step.pass_name, step.index))
+
+        paint(memory, SETTINGS, on_picture=on_picture, picture_every=3, **more)
+        return seen
+
+    whole = numbers()
+    point = Checkpoint(Path("run.ckpt"), resume=True, pause=0)
+    with pytest.raises(Killed):
+        paint(memory, SETTINGS, checkpoint=point, on_step=kill_at(5))
+    assert numbers(checkpoint=point) == whole[1:]
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save at every chance."""
+    monkeypatch.setattr(checkpoint, "PAUSE", 0.0)
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, presses: int = 1) -> None:
+    """Press Ctrl-C before the `at`-th step is shown."""
+    from harmonize.cli.progress import Bars
+
+    shown = Bars.show
+    told = iter(range(1, 1000))
+
+    def show(self: Bars, step: Any) -> None:
+        if next(told) == at:
+            for _ in range(presses):
+                os.kill(os.getpid(), signal.SIGINT)
+        shown(self, step)
+
+    monkeypatch.setattr(Bars, "show", show)
+
+
+def test_ctrl_c_keeps_picture_and_checkpoint_and_resume_finishes(
+    command: Command, files: Path, eager: None
+) -> None:
+    assert command(*QUICK, "--output=whole.png").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, at=6)
+        stopped = command(*QUICK, *SAVED, "--sheet=sheet.png", "--report")
+    assert stopped.code == 130
+    assert json.loads(Path("a.json").read_text())["interrupted"] is True
+    assert Path("run.ckpt").exists()
+    done = command(*QUICK, *SAVED, "--sheet=sheet.png", "--report", "--resume")
+    assert done.code == 0, done.err
+    assert "resumed after 4 steps" in done.err
+    assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
+    assert json.loads(Path("a.json").read_text())["interrupted"] is False
+    assert not Path("run.ckpt").exists()
+
+
+def test_a_second_ctrl_c_leaves_the_checkpoint_alone(
+    command: Command, files: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, at=6, presses=2)
+    stopped = command(*QUICK, *SAVED)
+    assert stopped.code == 130
+    assert "nothing written" in stopped.err
+    assert Path("run.ckpt").exists()
+    assert not Path("a.png").exists()
+
+
+def test_without_a_checkpoint_it_begins_and_after_the_end_it_is_done(
+    command: Command, files: Path
+) -> None:
+    first = command(*QUICK, *SAVED, "--resume")
+    assert first.code == 0
+    assert not Path("run.ckpt").exists()
+    before = Path("a.png").stat().st_mtime_ns
+    assert command(*QUICK, *SAVED, "--resume") == (0, "a.png (done already)\n", "")
+    assert Path("a.png").stat().st_mtime_ns == before
+    other = command(*QUICK, *SAVED, "--resume", "--seed=3")
+    assert other.code == 2
+    assert "a.png: exists" in other.err
+
+
+@pytest.fixture
+def left(command: Command, files: Path) -> Path:
+    """The checkpoint of a run that was stopped by a second Ctrl-C."""
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, at=3, presses=2)
+        assert command(*QUICK, *SAVED).code == 130
+    return Path("run.ckpt")
+
+
+def test_killed_between_picture_and_record_it_may_replace_its_own(
+    command: Command, left: Path
+) -> None:
+    assert command(*QUICK, "--output=whole.png").code == 0
+    Path("a.png").write_bytes(b"picture so far")
+    for name in ("a.png", "run.ckpt"):
+        Path(f"{_start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
+    assert "a.png: exists" in command(*QUICK, "--output=a.png").err
+    assert command(*QUICK, *SAVED, "--resume").code == 0
+    assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
+    assert not list(Path().glob(".*.part"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--seed 3", "config.seed was 0, is 3"),
+        ("--keep 2", "config.keep was 1.0, is 2.0"),
+        ("--patch painting.png", "inputs.patch was "),
+        ("--at 3,4", "placement.at was null, is [3, 4]"),
+        ("--output b.png", "outputs was "),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(
+    command: Command, left: Path, arguments: str, said: str
+) -> None:
+    assert_refused(command(*QUICK, *SAVED, "--resume", *arguments.split()), left, said)
+
+
+def test_other_threads_and_versions_are_another_run(
+    command: Command, left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 64)
+        assert_refused(command(*QUICK, *SAVED, "--resume"), left, "threads was 1, is 64")
+    monkeypatch.setattr("harmonize.run.pipeline.__version__", "0.0.7")
+    assert_refused(command(*QUICK, *SAVED, "--resume"), left, "version was")
+
+
+def assert_refused(done: Outcome, left: Path, said: str) -> None:
+    assert done.code == 2
+    assert done.err.startswith("harmonize: error: checkpoint run.ckpt: ")
+    assert done.err.count("\n") == 1
+    assert said in done.err
+    assert left.exists()
+    assert not Path("a.png").exists()
+
+
+@pytest.mark.parametrize("length", [0, 5, 500, -1])
+def test_a_cut_checkpoint_is_said_to_be_damaged(command: Command, left: Path, length: int) -> None:
+    left.write_bytes(left.read_bytes()[:length])
+    assert_refused(command(*QUICK, *SAVED, "--resume"), left, "damaged, or not a checkpoint")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.999])
+def test_a_checkpoint_with_one_wrong_byte_is_damaged(
+    command: Command, left: Path, share: float
+) -> None:
+    data = bytearray(left.read_bytes())
+    data[int(share * len(data))] ^= 1
+    left.write_bytes(data)
+    assert_refused(command(*QUICK, *SAVED, "--resume"), left, "damaged, or not a checkpoint")
+
+
+def test_what_is_no_checkpoint(command: Command, files: Path) -> None:
+    Path("run.ckpt").write_bytes(Path("mask.png").read_bytes())
+    refused = command(*QUICK, *SAVED, "--resume")
+    assert refused.code == 2
+    assert "not a checkpoint" in refused.err
+    with pytest.raises(InputError, match="cannot be read|Permission|Is a directory"):
+        Checkpoint(files, resume=True).load({}, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--checkpoint there", "there: exists; --resume goes on from it, --overwrite begins anew"),
+        ("--checkpoint mask.png --overwrite", "mask.png: --checkpoint needs a file of its own"),
+        ("--checkpoint a.png", "a.png: --checkpoint needs a file of its own"),
+        ("--checkpoint a.json", "a.json: --checkpoint needs a file of its own"),
+        ("--checkpoint nowhere/run.ckpt", "nowhere/run.ckpt: cannot write there"),
+        ("--checkpoint .", "is a folder"),
+        ("--resume", "--resume goes with --checkpoint FILE"),
+    ],
+)
+def test_where_no_checkpoint_can_be(
+    command: Command, files: Path, arguments: str, said: str
+) -> None:
+    Path("there").write_text("precious")
+    refused = command(*QUICK, "--output=a.png", *arguments.split())
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert said in refused.err
+    assert Path("there").read_text() == "precious"
+    assert not Path("a.png").exists()
+
+
+def test_overwrite_begins_anew(command: Command, left: Path) -> None:
+    assert command(*QUICK, *SAVED, "--overwrite", "--seed=3").code == 0
+    assert not left.exists()
+
+
+def test_frames_go_on_where_they_were(
+    command: Command, files: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(*QUICK, "--output=whole.png", "--frames=whole").code == 0
+    with monkeypatch.context() as patch:
+        interrupt(patch, at=6, presses=2)
+        assert command(*QUICK, *SAVED, "--frames=frames").code == 130
+    assert command(*QUICK, *SAVED, "--frames=frames", "--resume").code == 0
+    names = sorted(path.name for path in Path("whole").iterdir())
+    assert sorted(path.name for path in Path("frames").iterdir()) == names
+    for name in names:
+        assert (Path("frames") / name).read_bytes() == (Path("whole") / name).read_bytes()
+
+
+# --- killed ---------------------------------------------------------------------------------------
+
+EAGER = "from harmonize import checkpoint, cli; checkpoint.PAUSE = 0.0; cli.main()"
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The command in a process of its own that saves at every chance, with the tests' threads."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", EAGER, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill(process: subprocess.Popen[str], moment: Callable[[], object]) -> None:
+    """Kill -9 after a moment."""
+    try:
+        moment()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finish(folder: Path, words: tuple[str, ...]) -> str:
+    """Resume what was killed; its bytes are those of whole.png. How it went, in a line."""
+    mine = re.compile(r"\.?(a\.|run\.)")
+    there = sorted(path.name for path in folder.iterdir() if mine.match(path.name))
+    out, err = (resumed := begin(folder, *words, *SAVED, "--resume")).communicate()
+    assert resumed.returncode == 0, err
+    assert (folder / "a.png").read_bytes() == (folder / "whole.png").read_bytes()
+    assert json.loads((folder / "a.json").read_text())["interrupted"] is False
+    assert {path.name for path in folder.iterdir() if mine.match(path.name)} == {"a.png", "a.json"}
+    steps = err.partition("resumed after ")[2].partition(" ")[0]
+    how = "done already" if "done already" in out else f"resumed after {steps or 0} steps"
+    return f"{' '.join(there) or 'nothing'}: {how}"
+
+
+def test_killed_twice_and_resumed_it_ends_the_same(command: Command, files: Path) -> None:
+    assert command(*QUICK, "--output=whole.png").code == 0
+    path = files / "run.ckpt"
+    kill(begin(files, *QUICK, *SAVED), lambda: wait_for(path.exists))
+    saved = path.stat()
+    again = begin(files, *QUICK, *SAVED, "--resume")
+    kill(again, lambda: wait_for(lambda: not path.exists() or path.stat() != saved))
+    finish(files, QUICK)
+
+
+def work(process: subprocess.Popen[str], limit: float = math.inf) -> tuple[float, bool]:
+    """Kill -9 after so many CPU seconds: how many it had, and whether it was killed in its work.
+
+    CPU time, because the same moment of a run is always about the same there, however busy the
+    machine is.
+    """
+    spent, ticks = 0.0, os.sysconf("SC_CLK_TCK")
+    while process.poll() is None and spent < limit:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+        spent = max(spent, (int(fields[11]) + int(fields[12])) / ticks)
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    return spent, process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_killed_at_30_random_moments_it_always_ends_the_same(command: Command, files: Path) -> None:
+    words = (*ALIGNED, *(f"--set={item.replace(f'={STEPS}', '=16')}" for item in SETTINGS))
+    assert command(*words, "--output=whole.png").code == 0
+    whole, _ = work(begin(files, *words, "--output=b.png"))
+    share = random.Random(5)
+    for number in range(1, 31):
+        killed = False
+        while not killed:  # one that was done before its moment is no test
+            for name in ("a.png", "a.json"):
+                (files / name).unlink(missing_ok=True)
+            spent, killed = work(begin(files, *words, *SAVED), share.uniform(0, whole))
+        print(f"{number:2} killed after {spent:5.2f} of {whole:.2f} s; {finish(files, words)}")

@@ -1,0 +1,121 @@
+"""Reading YAML: values, lines, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harmonize.settings.yaml_reader import DEEPEST, LONGEST, MOST_ALIASES, Layer, read_layer
+
+
+def problem(text: str) -> str:
+    """The only problem of a text, with its line."""
+    ((_, line, wrong),) = read_layer(text, "text").problems
+    return f"line {line}: {wrong}"
+
+
+def value(text: str) -> Any:
+    layer = read_layer(f"key: {text}", "text")
+    assert not layer.problems
+    return layer.tree["key"]
+
+
+WORDS = st.text("abcxyz", min_size=1)
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(WORDS, TREES, max_size=3))
+def test_what_was_written_is_read(tree: dict[str, Any]) -> None:
+    layer = read_layer(yaml.safe_dump(tree), "text")
+    assert (layer.tree, layer.problems) == (tree, ())
+
+
+@given(st.dictionaries(WORDS, st.dictionaries(WORDS, WORDS, min_size=1), min_size=1))
+def test_every_key_is_on_its_line(tree: dict[str, Any]) -> None:
+    text = yaml.safe_dump(tree).splitlines()
+    for path, line in read_layer("\n".join(text), "text").lines.items():
+        assert text[line - 1].strip().startswith(f"{path[-1]}:")
+
+
+def test_a_line_is_that_of_the_nearest_key_above() -> None:
+    layer = read_layer("a:\n  b:\n    c: 1\n", "text")
+    assert [layer.line(path) for path in (("a", "b", "x", "y"), ("a", "z"), ("q",))] == [2, 1, 0]
+    assert layer.says(("a", "b", "c"))
+    assert not layer.says(("a", "b", "c", "d"))
+    assert Layer("--set", {"a": 1}).line(("a",)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1e-3", 0.001), ("1E+3", 1000.0), (".5", 0.5), ("-.inf", float("-inf")), ("010", 10),
+        ("08", 8), ("0x1f", "0x1f"), ("1_000", "1_000"), ("1:30", "1:30"), ("no", "no"),
+        ("off", "off"), ("y", "y"), ("true", True), ("~", None), ("", None), ("'1'", "1"),
+        ("!!str 1", "1"), ("2020-01-01", "2020-01-01"), ("{<<: {a: 1}}", {"<<": {"a": 1}}),
+    ],
+)  # fmt: skip
+def test_values_are_those_of_yaml_1_2(text: str, expected: object) -> None:
+    assert value(text) == expected
+    assert type(value(text)) is type(expected)
+
+
+def test_a_repeated_key_is_found_at_any_depth_and_in_any_spelling() -> None:
+    assert problem("a: {b: 1,\n b: 2}") == "line 2: key 'b' is repeated (first on line 1)"
+    assert problem("a: 1\n'a': 2") == "line 2: key 'a' is repeated (first on line 1)"
+    assert problem("a: {1: 1, 1.0: 2}") == "line 1: key 1.0 is repeated (first on line 1)"
+    assert problem("a: [{b: 1, b: 2}]") == "line 1: key 'b' is repeated (first on line 1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: !!int x", "line 1: 'x' cannot be read"),
+        ("a: " + "9" * 5000, "line 1: '999"),
+        ("b: 1\na: !!timestamp x", "line 2: the tag tag:yaml.org,2002:timestamp is not for"),
+        ("a: !mine {b: 1}", "line 1: the tag !mine"),
+        ("a: !!set {b, c}", "line 1: the tag"),
+        ("b: 1\na: \x07", "line 2: the character 0x7"),
+        ("a: *b", "line 1: found undefined alias"),
+        ("--- 1\n--- 2", "line 2: but found another document"),
+        ("a: &a {b: *a}", "line 1: the alias a stands within itself"),
+        ("a: &a [*a]", "line 1: the alias a stands within itself"),
+        ("a: !!python/object/apply:os.system [id]", "line 1: the tag tag:yaml.org,2002:python"),
+        ("!!python/name:os.system", "line 1: the tag tag:yaml.org,2002:python"),
+        ("a: !x%0Ay%1Bz b", r"line 1: the tag '!x\ny\x1bz' is not for settings"),
+        ("a: !" + "x" * 9000, "line 1: the tag !xxx"),
+        ("[1, 2]: 3", "line 1: [1, 2] cannot be a key"),
+        ("{a: 1}: 3", "line 1: {'a': 1} cannot be a key"),
+        ("~: 3", "line 1: None cannot be a key"),
+        ("a: \0", "line 1: the character 0x0 is not for YAML"),
+    ],
+)
+def test_what_cannot_be_read_is_one_problem(text: str, said: str) -> None:
+    assert problem(text).startswith(said)
+    assert len(problem(text)) < 200
+    assert problem(text).isprintable()
+
+
+def test_what_cannot_be_read_says_nothing() -> None:
+    layer = read_layer("a: !!int x\nb: [1, !!int x]\nc: 3\n", "text")
+    assert layer.tree == {"c": 3}
+    assert [path for path, _, _ in layer.problems] == [("a",), ("b", 1)]
+
+
+def test_a_text_has_limits() -> None:
+    assert value("&x {b: 1}") == {"b": 1}
+    shared = "a: &x {b: 1}\n" + "".join(f"c{i}: *x\n" for i in range(MOST_ALIASES))
+    assert not read_layer(shared, "text").problems
+    assert f"more than {MOST_ALIASES} aliases" in problem(shared + "d: *x\n")
+    nested = "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1)
+    assert not read_layer(f"a: {nested}", "text").problems
+    assert f"more than {DEEPEST} levels" in problem(f"a: [{nested}]")
+    assert f"more than {DEEPEST} levels" in problem("[" * 5000)
+    assert f"more than {LONGEST:,} characters" in problem("#" * (LONGEST + 1))
