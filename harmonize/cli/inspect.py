@@ -65,10 +65,10 @@ def list_weights() -> None:
     from harmonize.synthesis.network.weights import NAMES, cached_torchvision
 
     path = cached_torchvision()
-    for name, about in NAMES.items():
+    for name, meaning in NAMES.items():
         missing = name == "torchvision" and not path.exists()
         state = "not here; fetch it with `harmonize weights download`" if missing else "ready"
-        typer.echo(f"{name:12} {state} ({about})")
+        typer.echo(f"{name:12} {state} ({meaning})")
 
 
 @weights.command("download")
