@@ -17,7 +17,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from harmonize.errors import OutputError
-from harmonize.files import write_file
+from harmonize.images.atomic_file import write_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_file(Path(sys.argv[1]), b"x" * 5000, overwrite=True)

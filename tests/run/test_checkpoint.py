@@ -373,7 +373,7 @@ def test_frames_go_on_where_they_were(
 
 # --- killed ---------------------------------------------------------------------------------------
 
-EAGER = "from harmonize import checkpoint, cli; checkpoint.PAUSE = 0.0; cli.main()"
+EAGER = "from harmonize.cli import app; from harmonize.run import checkpoint; checkpoint.PAUSE = 0.0; app.main()"
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
