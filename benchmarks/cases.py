@@ -15,7 +15,7 @@ from torch import Tensor
 from harmonize.images.color import top
 from harmonize.run.prepare import canvas_of
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 from harmonize.synthesis.image_ops import filters, windows
 from harmonize.synthesis.image_ops.crops import Canvas
 
@@ -41,7 +41,7 @@ class Options:
     size: int | None
     overrides: tuple[str, ...] = ()
 
-    def config(self, preset: str = "default", *overrides: str, size: int | None = None) -> Config:
+    def config(self, preset: str = "default", *overrides: str, size: int | None = None) -> Settings:
         """A preset at the size asked for (or `size`), with the command line's own settings last."""
         wanted = self.size or size
         sized = [] if wanted is None else [f"size={wanted}"]
@@ -120,7 +120,7 @@ def to_image(picture: Tensor) -> Image.Image:
     return Image.fromarray(pixels.numpy())
 
 
-def canvas(case: Case, config: Config) -> Canvas:
+def canvas(case: Case, config: Settings) -> Canvas:
     """The case as a run of `config` sees it."""
     return canvas_of(load_scene(**case.inputs), config)
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from harmonize import __version__
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 from harmonize.synthesis.network import device
 
 Row = dict[str, Any]
@@ -22,7 +22,7 @@ LABEL = 16  # pixels above each picture of a sheet
 GAP = 6
 
 
-def machine(config: Config) -> dict[str, Any]:
+def machine(config: Settings) -> dict[str, Any]:
     """What the figures were taken on and with."""
     place = device.resolve(config.device)
     found: dict[str, Any] = {
@@ -60,7 +60,7 @@ def _amx(model: Mapping[str, str]) -> bool:
 def publish(
     out: Path,
     name: str,
-    config: Config,
+    config: Settings,
     tables: Mapping[str, Sequence[Row]],
     note: str,
     **more: Any,

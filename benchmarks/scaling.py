@@ -23,11 +23,11 @@ painting grows by mirrored copies of itself around the same patch, with the same
 
 def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
     """One run; in a process of its own."""
-    from harmonize import Config, harmonize
+    from harmonize import Settings, harmonize
     from harmonize.settings.load import load
     from harmonize.synthesis.network import weights
 
-    config: Config = load("default", list(overrides))
+    config: Settings = load("default", list(overrides))
     weights.load(config.weights)
     base = probe.peak_mib()
     inputs["at"] = tuple(inputs["at"])

@@ -17,7 +17,7 @@ from benchmarks import report
 from benchmarks.cases import LONG, Case, Options, canvas, find_cases, sample
 from benchmarks.quality import network
 from benchmarks.report import Row
-from harmonize import Config, StopRun, harmonize
+from harmonize import Settings, StopRun, harmonize
 from harmonize.run.prepare import working_view
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
@@ -49,7 +49,7 @@ EVALUATE = PassObjective.__call__  # the judge's own, which no watch sees
 class Watch:
     """Sees every picture that a run evaluates, at the clock of the run alone."""
 
-    config: Config
+    config: Settings
     full: Canvas
     judge: Callable[[Tensor], float] | None
     growth: float = 1.0

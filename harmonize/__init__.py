@@ -1,6 +1,6 @@
 """Paste an element into a painting so that it looks painted there.
 
-from harmonize import Config, harmonize
+from harmonize import Settings, harmonize
 result = harmonize("painting.jpg", "cutout.png", at=(690, 480), width=330)
 result.save("result.png")
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harmonize.run.checkpoint import Checkpoint
     from harmonize.run.pipeline import Result, harmonize
     from harmonize.scene.scene import Scene
-    from harmonize.settings.load import Config
+    from harmonize.settings.load import Settings
     from harmonize.synthesis.network.cache import Memory
     from harmonize.synthesis.optimization.minimize import Step
 
@@ -32,7 +32,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
-    "Config",
     "ConfigError",
     "DeviceError",
     "HarmonizeError",
@@ -42,6 +41,7 @@ __all__ = [
     "OutputError",
     "Result",
     "Scene",
+    "Settings",
     "Step",
     "StopRun",
     "WeightsError",
@@ -51,10 +51,10 @@ __all__ = [
 
 _HOMES = {
     "Checkpoint": "run.checkpoint",
-    "Config": "settings.load",
     "Memory": "synthesis.network.cache",
     "Result": "run.pipeline",
     "Scene": "scene.scene",
+    "Settings": "settings.load",
     "Step": "synthesis.optimization.minimize",
     "harmonize": "run.pipeline",
 }

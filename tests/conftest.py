@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from harmonize.cli import app as cli
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
@@ -128,7 +128,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(strokes(96, 80)).save(folder / "painting.png")
     cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
     Image.fromarray(cutout).save(folder / "cutout.png")
-    steps = [f"--set=passes.{name}.steps=3" for name in Config.preset().passes]
+    steps = [f"--set=passes.{name}.steps=3" for name in Settings.preset().passes]
     pictures = ["--style", folder / "painting.png", "--patch", folder / "cutout.png"]
     for name, options in (("a", ["--strength=2"]), ("b", ["--strength=10", "--keep=2"])):
         place = ["--at=20,30", "--output", folder / f"{name}.png"]

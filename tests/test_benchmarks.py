@@ -232,12 +232,12 @@ def test_the_samples_are_there() -> None:
 
 
 def test_tables_medians_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from harmonize import Config
+    from harmonize import Settings
 
     rows = [{"a": 1.0, "b": "x"}, {"a": 3.0, "c": True}, {"a": 2.0}]
     assert report.median(rows) == {"a": 2.0}
     assert report.table(rows).splitlines()[2:] == ["| 1 | x |  |", "| 3 |  | yes |", "| 2 |  |  |"]
-    report.publish(tmp_path, "name", Config.preset(), {"Title": rows}, "note")
+    report.publish(tmp_path, "name", Settings.preset(), {"Title": rows}, "note")
     data = json.loads((tmp_path / "name.json").read_text())
     assert data["tables"]["Title"] == rows
     assert {"cpu", "cores", "threads", "torch", "precision"} <= set(data["machine"])

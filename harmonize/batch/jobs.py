@@ -12,7 +12,7 @@ from typing import Any
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.run.result import FORMATS, default_output, record_path
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 from harmonize.settings.yaml_reader import printable, show
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -62,7 +62,7 @@ class Job:
     inputs: dict[str, Path]
     hashes: dict[str, str]
     placement: dict[str, Any]
-    config: Config
+    config: Settings
     output: Path
     absolute_paths: bool = False
     max_memory: int | None = None
@@ -168,7 +168,7 @@ def _look(draft: Draft, scenes: dict[str, dict[str, str] | InputError]) -> dict[
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _name(draft: Draft, config: Config, index: str) -> str:
+def _name(draft: Draft, config: Settings, index: str) -> str:
     """Fill the template in, and keep the painting's format family unless an extension is given."""
     own = default_output(draft.inputs["painting"]).suffix
     if draft.name is not None:

@@ -11,7 +11,7 @@ import typer
 from harmonize.errors import InputError
 from harmonize.run.record import Record
 from harmonize.run.result import default_output
-from harmonize.settings.load import Config, load, restore
+from harmonize.settings.load import Settings, load, restore
 
 
 def option(panel: str, text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
@@ -65,7 +65,7 @@ def settings_of(
     name: str | None,
     overrides: Sequence[str],
     options: Mapping[str, object],
-) -> Config:
+) -> Settings:
     """The settings: the record's, or a preset's or file's, with what the options say on top."""
     if before and name is None:
         return restore(before.config, overrides, f"record {before.path}", options)

@@ -24,7 +24,7 @@ from harmonize.images.image import Stored
 from harmonize.run.record import hashes, is_result, read_record
 from harmonize.run.result import losses, picture_format, record_path, write_result, write_sheet
 from harmonize.run.snapshots import Keeper, check_folder
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 
 if TYPE_CHECKING:
     from harmonize.run.pipeline import Result
@@ -261,7 +261,7 @@ def _preview(asked: dict[str, Any]) -> None:
 
 
 def _is_made(
-    settings: Config,
+    settings: Settings,
     placement: Any,
     pictures: Mapping[str, Path],
     limit: int | None,

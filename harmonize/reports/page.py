@@ -28,7 +28,7 @@ from harmonize.reports.chart import Chart, chart
 from harmonize.run.prepare import loose_mask
 from harmonize.run.record import differences, flat, read_record, read_tree
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import Config, restore
+from harmonize.settings.load import Settings, restore
 
 FULL = 1600  # pixels: long side of the largest picture
 MANY = 8  # runs shown at that size; more share the pixels of so many
@@ -201,7 +201,7 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
         for item in tree["passes"]
     ]
     view.settings = flat(tree["config"])
-    view.changed = differences(Config.preset().model_dump(mode="json"), tree["config"])
+    view.changed = differences(Settings.preset().model_dump(mode="json"), tree["config"])
 
 
 def _placement(placement: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, sweep, write_file
 from harmonize.run.record import asked_for, differences
-from harmonize.settings.load import Config, restore
+from harmonize.settings.load import Settings, restore
 from harmonize.synthesis.optimization.minimize import State
 from harmonize.synthesis.painter import PassLog, Progress
 
@@ -85,7 +85,7 @@ class Checkpoint:
             for path in (self.path, *self.outputs):
                 sweep(path)
 
-    def config(self, asked: Config, max_memory: int | None) -> Config | None:
+    def config(self, asked: Settings, max_memory: int | None) -> Settings | None:
         """The settings of the run that is gone on from, if it was `asked` for the same; else None.
 
         They may have been fitted into `max_memory`, to what the process held then.

@@ -15,7 +15,7 @@ import psutil
 
 from harmonize.errors import MemoryLimitError
 from harmonize.run.prepare import working_shape
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 from harmonize.settings.schema import at_level
 from harmonize.synthesis.image_ops.crops import Canvas, scaled
 from harmonize.synthesis.image_ops.tiled_image import tiles
@@ -38,11 +38,11 @@ ROUND, STEPS = 1 << 26, 32  # bytes, pixels
 class Plan:
     """Settings that a run will take, and the bytes that it will take at its peak."""
 
-    config: Config
+    config: Settings
     need: int
 
 
-def plan(canvas: Canvas, config: Config, level: float, limit: int | None = None) -> Plan:
+def plan(canvas: Canvas, config: Settings, level: float, limit: int | None = None) -> Plan:
     """What a run takes; within `limit` bytes, with smaller tiles or else a smaller working size.
 
     Raises:
@@ -73,12 +73,12 @@ def plan(canvas: Canvas, config: Config, level: float, limit: int | None = None)
     return best
 
 
-def _with(canvas: Canvas, config: Config, level: float, **changes: int) -> Plan:
+def _with(canvas: Canvas, config: Settings, level: float, **changes: int) -> Plan:
     changed = config.model_copy(update=changes)
     return Plan(changed, estimate(canvas, changed, level))
 
 
-def estimate(canvas: Canvas, config: Config, level: float) -> int:
+def estimate(canvas: Canvas, config: Settings, level: float) -> int:
     """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
     held, passes = 0, 0
     view = working_shape(canvas.shape, config)
@@ -97,7 +97,7 @@ def estimate(canvas: Canvas, config: Config, level: float) -> int:
     return -(-_held() // ROUND) * ROUND + coming
 
 
-def window_at(canvas: Canvas, shape: tuple[int, int], config: Config) -> Window:
+def window_at(canvas: Canvas, shape: tuple[int, int], config: Settings) -> Window:
     """The window that a pass at `shape` (h, w) works on."""
     if config.region == "canvas":
         return Window(0, 0, *shape)

@@ -24,7 +24,7 @@ from harmonize.run import prepare as easel
 from harmonize.run.checkpoint import Checkpoint, Saved
 from harmonize.run.result import write_result
 from harmonize.scene.scene import Scene, load_scene
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 from harmonize.settings.schema import at_level
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View
 from harmonize.synthesis.network import device, weights
@@ -71,7 +71,7 @@ class Prepared:
     """
 
     scene: Scene
-    config: Config
+    config: Settings
     canvas: Canvas
     view: View
     network: VGG19
@@ -115,13 +115,13 @@ def prepare(
     at: tuple[int, int] | None = None,
     width: int | None = None,
     scale: float | None = None,
-    config: Config | None = None,
+    config: Settings | None = None,
     memory: Memory | None = None,
     max_memory: int | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Prepared:
     """Read everything, settle the settings and tell what memory it will take; see `harmonize`."""
-    config = config or Config.preset()
+    config = config or Settings.preset()
     place = device.resolve(config.device)
     scene = load_scene(
         painting, patch, mask, loose_mask=loose_mask, at=at, width=width, scale=scale
@@ -177,7 +177,7 @@ def harmonize(
     at: tuple[int, int] | None = None,
     width: int | None = None,
     scale: float | None = None,
-    config: Config | None = None,
+    config: Settings | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
     on_picture: Callable[[Step, Stored], None] | None = None,

@@ -13,7 +13,7 @@ from harmonize.errors import NumbersError
 from harmonize.images.image import Stored
 from harmonize.scene.mask import Mask
 from harmonize.scene.scene import Scene
-from harmonize.settings.load import LEVELS, Config
+from harmonize.settings.load import LEVELS, Settings
 from harmonize.synthesis import postprocess, style_level
 from harmonize.synthesis.image_ops import filters, windows
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
@@ -23,7 +23,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 NOMINAL = 700
 
 
-def canvas_of(scene: Scene, config: Config, place: torch.device | str = "cpu") -> Canvas:
+def canvas_of(scene: Scene, config: Settings, place: torch.device | str = "cpu") -> Canvas:
     """The scene's painting and composite, and its loose mask, for work on the device `place`."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
@@ -42,19 +42,19 @@ def loose_mask(scene: Scene, sigma: float) -> NDArray[np.uint8]:
     return mask
 
 
-def working_view(canvas: Canvas, config: Config) -> View:
+def working_view(canvas: Canvas, config: Settings) -> View:
     """The canvas at the working size, and the window around the loose mask."""
     return canvas.view(working_shape(canvas.shape, config), config.margin)
 
 
-def working_shape(shape: tuple[int, int], config: Config) -> tuple[int, int]:
+def working_shape(shape: tuple[int, int], config: Settings) -> tuple[int, int]:
     """Height and width at work of a painting of `shape`."""
     if config.size == "native":
         return scaled(shape, 1.0)
     return scaled(shape, min(1.0, config.size / max(shape)))
 
 
-def level_of(painting: Raster, config: Config) -> tuple[float, bool]:
+def level_of(painting: Raster, config: Settings) -> tuple[float, bool]:
     """The style level, 1 to 10, and whether it is estimated from the `painting` at work."""
     if config.strength == "auto":
         seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
@@ -64,7 +64,9 @@ def level_of(painting: Raster, config: Config) -> tuple[float, bool]:
     return float(config.strength), False
 
 
-def finished(painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Config) -> Stored:
+def finished(
+    painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
+) -> Stored:
     """The picture with its finish, at the painting's own size, as stored.
 
     Raises:
@@ -85,7 +87,7 @@ def finished(painted: Painted, view: View, canvas: Canvas, scene: Scene, config:
 
 
 def so_far(
-    painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Config
+    painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
 ) -> Stored | None:
     """The picture so far, without the finish; None if it is no picture: not finite."""
     image = painted.seen(view)
@@ -95,7 +97,7 @@ def so_far(
 
 
 def _pasted(
-    image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Config, *, detail: float
+    image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Settings, *, detail: float
 ) -> Stored:
     """What changed of `image` in the painting at its own size, with its `detail` there."""
     window = canvas.box.grown(config.margin).aligned(windows.ALIGN, canvas.shape)

@@ -16,7 +16,7 @@ from harmonize import __version__
 from harmonize.errors import HarmonizeError
 from harmonize.run import memory_limit
 from harmonize.run.pipeline import harmonize
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 from harmonize.synthesis.network import device, weights
 
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "pillow", "pyvips", "pydantic")
@@ -112,7 +112,7 @@ def _self_test() -> str:
     mask[24:40, 24:40] = 255
     loose = np.zeros((64, 64), np.uint8)
     loose[16:48, 16:48] = 255
-    steps = [f"passes.{name}.steps=1" for name in Config.preset().passes]
+    steps = [f"passes.{name}.steps=1" for name in Settings.preset().passes]
     result = harmonize(painting, patch, mask, loose_mask=loose, config=load("default", steps))
     changed = (np.asarray(result.image) != painting).any(-1)
     if changed[loose == 0].any():

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from harmonize.settings.load import Config, presets
+from harmonize.settings.load import Settings, presets
 
 
 def file_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file: every key may be left out, and a preset be extended."""
-    schema = _of_files(Config.model_json_schema())
+    schema = _of_files(Settings.model_json_schema())
     passes = schema["properties"]["passes"]
     named = {
         name: {"anyOf": [one, {"type": "null"}]}

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
 from harmonize.settings.messages import blamed, describe, last_word, nearest
-from harmonize.settings.schema import Finish, Pass, Settings, at_level
+from harmonize.settings.schema import Finish, Pass, Section, at_level
 from harmonize.settings.yaml_reader import (
     FLOAT,
     LONGEST,
@@ -35,7 +35,7 @@ from harmonize.settings.yaml_reader import (
 
 __all__ = [
     "LEVELS",
-    "Config",
+    "Settings",
     "about",
     "annotated",
     "at_level",
@@ -50,7 +50,7 @@ __all__ = [
 LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 
 
-class Config(Settings):
+class Settings(Section):
     """All settings of a run."""
 
     size: value_types.Size
@@ -83,7 +83,7 @@ class Config(Settings):
     """What happens after the last pass."""
 
     @classmethod
-    def preset(cls, name: str = "default") -> "Config":
+    def preset(cls, name: str = "default") -> "Settings":
         """Return the preset called `name`.
 
         Raises:
@@ -115,7 +115,7 @@ def load(
     name_or_path: str | Path = "default",
     overrides: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
-) -> Config:
+) -> Settings:
     """Return a preset, or the settings in a YAML file, with single settings on top.
 
     Overrides are like `passes.refine.steps=9`. Options, name → value, have the last word, and None
@@ -140,7 +140,7 @@ def read_yaml(path: Path) -> Tree:
     return layer.tree
 
 
-def loads(text: str, source: str = "settings") -> Config:
+def loads(text: str, source: str = "settings") -> Settings:
     """Return the settings in YAML text; `source` names the text in messages.
 
     Raises:
@@ -154,7 +154,7 @@ def restore(
     overrides: Sequence[str] = (),
     source: str = "record",
     options: Mapping[str, object] | None = None,
-) -> Config:
+) -> Settings:
     """Return complete settings from a tree such as `config.model_dump(mode="json")`.
 
     Raises:
@@ -163,7 +163,7 @@ def restore(
     return _build([Layer(printable(source), tree), *_single(overrides, options)])
 
 
-def dump(config: Config) -> str:
+def dump(config: Settings) -> str:
     """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
     tree = {"extends": None, **config.model_dump()}
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
@@ -277,16 +277,16 @@ def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> I
             yield Layer(f"--{key}", {key: option})
 
 
-def _build(layers: Sequence[Layer]) -> Config:
+def _build(layers: Sequence[Layer]) -> Settings:
     tree: Tree = {}
     checked = []
     for layer in layers:
         tree, layer = _over(tree, layer)
         checked.append(layer)
     try:
-        config = Config.model_validate(tree)
+        config = Settings.model_validate(tree)
     except ValidationError as error:
-        checked = blamed(checked, tree, error, Config)
+        checked = blamed(checked, tree, error, Settings)
     wrong = describe(checked)
     if wrong:
         raise ConfigError("\n".join(wrong))

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from harmonize.settings.schema import Settings
+from harmonize.settings.schema import Section
 from harmonize.settings.yaml_reader import Keys, Layer, Tree, dotted, show
 
 MOST_NAMES = 100  # that a word is compared with; a file may invent any number of them
@@ -22,7 +22,7 @@ def describe(layers: Sequence[Layer]) -> list[str]:
 
 
 def blamed(
-    layers: Sequence[Layer], tree: Tree, error: ValidationError, model: type[Settings]
+    layers: Sequence[Layer], tree: Tree, error: ValidationError, model: type[Section]
 ) -> list[Layer]:
     """Return the layers with what `model` found wrong in `tree`, which they make up together.
 
@@ -67,7 +67,7 @@ def _said(source: str, path: Keys, line: int, problem: str) -> str:
 
 
 def _explained(
-    error: ValidationError, tree: Tree, model: type[Settings]
+    error: ValidationError, tree: Tree, model: type[Section]
 ) -> Iterable[tuple[Keys, str]]:
     missing: dict[Keys, list[str]] = {}
     for item in error.errors():
@@ -83,7 +83,7 @@ def _explained(
         yield path, f"missing {', '.join(names)}{near}"
 
 
-def _explain(item: Mapping[str, Any], path: Keys, model: type[Settings]) -> str:
+def _explain(item: Mapping[str, Any], path: Keys, model: type[Section]) -> str:
     if item["type"] == "extra_forbidden":
         valid = _fields(path[:-1], model)
         return f"unknown key{nearest(path[-1], valid if path[:-1] else [*valid, 'extends'])}"
@@ -93,7 +93,7 @@ def _explain(item: Mapping[str, Any], path: Keys, model: type[Settings]) -> str:
     return f"expected {expected}; got {show(item['input'])}"
 
 
-def _fields(path: Keys, model: type[Settings]) -> list[str]:
+def _fields(path: Keys, model: type[Section]) -> list[str]:
     """Return the valid keys of the settings at `path`."""
     here = model
     for depth, key in enumerate(path):
@@ -102,7 +102,7 @@ def _fields(path: Keys, model: type[Settings]) -> list[str]:
     return list(here.model_fields)
 
 
-def _model_in(annotation: Any) -> type[Settings] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
+def _model_in(annotation: Any) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next(filter(None, map(_model_in, reversed(get_args(annotation)))), None)

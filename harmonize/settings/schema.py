@@ -29,7 +29,7 @@ from harmonize.settings.value_types import (
 )
 
 
-class Settings(BaseModel):
+class Section(BaseModel):
     """What all settings share: frozen, no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(
@@ -41,7 +41,7 @@ class Settings(BaseModel):
     )
 
 
-class Field(Settings):
+class Field(Section):
     """How positions of the patch are matched to positions of the painting."""
 
     kind: Annotated[Literal["nearest", "coherent"], one_of("nearest", "coherent")]
@@ -55,7 +55,7 @@ class Field(Settings):
     """Weight in the matching of the squared difference of chroma; 0 is off."""
 
 
-class Content(Settings):
+class Content(Section):
     """Keep the patch recognizable."""
 
     weight: Weight
@@ -66,7 +66,7 @@ class Content(Settings):
     """Whose features are kept: the composite's, or those of the pass's start."""
 
 
-class Style(Settings):
+class Style(Section):
     """Gram matrices of the matched style features."""
 
     weight: Weight
@@ -75,7 +75,7 @@ class Style(Settings):
     """Layers of the network whose Gram matrices are compared."""
 
 
-class Histogram(Settings):
+class Histogram(Section):
     """Channel histograms of the matched style features."""
 
     weight: AutoWeight
@@ -91,7 +91,7 @@ class Histogram(Settings):
     """Take quantiles in place of bins."""
 
 
-class Tv(Settings):
+class Tv(Section):
     """Total variation, relative to the painting's own."""
 
     weight: AutoWeight
@@ -101,7 +101,7 @@ class Tv(Settings):
     to 0 for grainy ones; counts only with auto."""
 
 
-class Strokes(Settings):
+class Strokes(Section):
     """Strokes of the painting's matched places, laid over a pass's start."""
 
     amount: Weight
@@ -111,7 +111,7 @@ class Strokes(Settings):
     """Of the Gaussian that takes the detail off the strokes, in pixels at the pass's scale."""
 
 
-class Terms(Settings):
+class Terms(Section):
     """The terms of a pass's objective; one left out, or null, is off."""
 
     content: Content | None = None
@@ -130,7 +130,7 @@ class Terms(Settings):
         return self
 
 
-class Pass(Settings):
+class Pass(Section):
     """One optimization: at which scale, from which start, of which terms."""
 
     scale: Fraction
@@ -187,7 +187,7 @@ def block(tap: str) -> int:
     return int(tap[4])
 
 
-class Chroma(Settings):
+class Chroma(Section):
     """The guided filter of the Lab chroma, along the composite's edges."""
 
     radius: Radius
@@ -196,7 +196,7 @@ class Chroma(Settings):
     """Regularizer: the variance of colors (0 to 1) below which all is smoothed."""
 
 
-class Detail(Settings):
+class Detail(Section):
     """The painting's own detail beyond the working size."""
 
     amount: NonNegative
@@ -205,14 +205,14 @@ class Detail(Settings):
     """Side of the patches that are looked for, in pixels at the working size."""
 
 
-class Vote(Settings):
+class Vote(Section):
     """The patch vote: the picture rebuilt from patches of the painting."""
 
     size: Odd
     """Side of the patches, in pixels at the working size."""
 
 
-class Finish(Settings):
+class Finish(Section):
     """What happens after the last pass; `chroma`, `vote` or `detail` left out, or null, is off."""
 
     chroma: Chroma | None = None

@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 from harmonize.settings.schema import Pass, at_level
 from harmonize.synthesis import passes, strokes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
@@ -73,7 +73,7 @@ class Painter:
     a function that returns how far it is; the tensors change with the next step.
     """
 
-    config: Config
+    config: Settings
     network: VGG19
     level: float
     memory: Memory

@@ -148,7 +148,7 @@ def test_options_reach_the_library(command: Command, engine: Engine, files: Path
     assert (settings.strength, settings.weights, settings.device) == ("strong", "no", "cuda:0")
     assert command(*ALIGNED, "--scale", "2", "--at", "0,0", "--loose-mask", "mask.png").code == 0
     assert (engine.asked["scale"], engine.asked["loose_mask"]) == (2.0, Path("mask.png"))
-    assert engine.asked["config"] == config.Config.preset()
+    assert engine.asked["config"] == config.Settings.preset()
 
 
 def test_a_sheet_shows_composite_and_result(command: Command, engine: Engine, files: Path) -> None:

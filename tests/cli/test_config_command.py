@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 import harmonize
 from harmonize.errors import ConfigError
 from harmonize.settings.json_schema import file_schema
-from harmonize.settings.load import Config, load, loads, presets
+from harmonize.settings.load import Settings, load, loads, presets
 from harmonize.settings.yaml_reader import read_layer
 
 Command = Callable[..., Outcome]
@@ -182,7 +182,7 @@ def fields(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_every_field_is_documented_with_its_range() -> None:
     documented = dict(fields(file_schema()))
-    assert {f".{name}" for name in Config.model_fields} < set(documented)
+    assert {f".{name}" for name in Settings.model_fields} < set(documented)
     assert len(documented) > 50
     for path, one in documented.items():
         assert one["description"].strip(), path

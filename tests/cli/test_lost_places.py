@@ -13,12 +13,12 @@ import pytest
 import yaml
 from conftest import Outcome
 
-from harmonize import Config
+from harmonize import Settings
 from harmonize.cli.progress import Bars
 
 Command = Callable[..., Outcome]
 
-STEPS = [f"--set=passes.{name}.steps=2" for name in Config.preset().passes]
+STEPS = [f"--set=passes.{name}.steps=2" for name in Settings.preset().passes]
 QUICK = ("run", "--style=painting.png", "--patch=cutout.png", "--at=20,20", "--size=64", *STEPS)
 
 

@@ -197,7 +197,7 @@ def test_names_and_places(run: Run) -> None:
 
 # --- settings -------------------------------------------------------------------------------------
 
-FULL = json.loads(json.dumps(config.Config.preset().model_dump(mode="json")))
+FULL = json.loads(json.dumps(config.Settings.preset().model_dump(mode="json")))
 FILES = (
     {"extends": "preview", "strength": "medium", "passes": {"refine": {"steps": 30}}},
     {"extends": None, **FULL},

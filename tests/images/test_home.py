@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from harmonize import harmonize
 from harmonize.images.home_paths import find, hide
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 from harmonize.synthesis.network import weights
 
 Command = Callable[..., Outcome]
 
-STEPS = [f"--set=passes.{name}.steps=1" for name in Config.preset().passes]
+STEPS = [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]
 RUN = ("run", "--style=painting.png", "--patch=cutout.png", "--at=5,5", "--output")
 
 

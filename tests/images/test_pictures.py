@@ -23,12 +23,12 @@ from harmonize.images.image import Stored
 from harmonize.images.read import open_picture, read_bytes
 from harmonize.run.pipeline import harmonize
 from harmonize.run.result import losses, write_picture
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 
 W, H = 48, 40
 RGB, ALPHA, MASK = strokes(W, H), disc(W, H), disc(W, H)
 DEEP = np.random.default_rng(0).integers(0, 65536, (H, W, 4)).astype(np.uint16)
-FEW = load("preview", [f"passes.{name}.steps=1" for name in Config.preset("preview").passes])
+FEW = load("preview", [f"passes.{name}.steps=1" for name in Settings.preset("preview").passes])
 
 
 class Case(NamedTuple):
@@ -492,7 +492,7 @@ def test_names_of_all_kinds_from_end_to_end(
     Path("painting.png").rename(f"{name}.png")
     Path("cutout.png").rename(f"c{name}.png")
     (files / "link.png").symlink_to(f"{name}.png")
-    steps = [f"--set=passes.{p}.steps=1" for p in Config.preset("preview").passes]
+    steps = [f"--set=passes.{p}.steps=1" for p in Settings.preset("preview").passes]
     done = command(
         "run", "--style=link.png", f"--patch=c{name}.png", "--at=20,20", "--config=preview",
         *steps, f"--output=o{name}.png", "--report",
@@ -513,7 +513,7 @@ def test_warnings_are_lines_and_stay_in_the_record(
     command: Callable[..., Outcome], files: Path
 ) -> None:
     Image.fromarray(255 - disc(96, 80)).save("mask.png")
-    steps = [f"--set=passes.{p}.steps=1" for p in Config.preset("preview").passes]
+    steps = [f"--set=passes.{p}.steps=1" for p in Settings.preset("preview").passes]
     done = command(
         "run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png",
         "--config=preview", *steps, "--output=a.png",

@@ -22,7 +22,7 @@ from harmonize.reports import page as report
 from harmonize.reports.chart import chart
 from harmonize.reports.page import Entry, write_report
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 
 Command = Callable[..., Outcome]
 
@@ -141,7 +141,7 @@ def test_settings_that_are_no_longer_known_cost_the_loose_mask_only(folder: Path
 def test_settings_as_the_default_has_them_are_not_called_different(folder: Path) -> None:
     path = folder / "a.json"
     tree = json.loads(path.read_text())
-    tree["config"] = json.loads(Config.preset().model_dump_json())
+    tree["config"] = json.loads(Settings.preset().model_dump_json())
     path.write_text(json.dumps(tree))
     assert "All as in the preset default" in page_of(folder).words
 
@@ -277,7 +277,7 @@ def test_a_page_without_pictures(tmp_path: Path) -> None:
 
 
 def test_a_run_writes_its_page_beside_the_picture(command: Command, files: Path) -> None:
-    steps = [f"--set=passes.{name}.steps=1" for name in Config.preset().passes]
+    steps = [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]
     pictures = "run --style painting.png --patch cutout.png --at 20,30 --output new.png --report"
     (files / "new.html").write_text("precious")
     refused = command(*pictures.split(), *steps)
@@ -323,7 +323,7 @@ def hostile(files: Path, name: str) -> list[str]:
     """Inputs whose names are markup, and options that paint with them a little."""
     for old in ("painting.png", "cutout.png"):
         shutil.move(files / old, files / f"{name}-{old}")
-    return [f"--set=passes.{name}.steps=1" for name in Config.preset().passes]
+    return [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]
 
 
 NAME = "<script>alert(1)<_script>\"'&amp;<img src=x onerror=alert(2)>"

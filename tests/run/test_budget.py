@@ -15,7 +15,7 @@ from PIL import Image
 from harmonize.cli.options import bytes_of
 from harmonize.errors import InputError, MemoryLimitError
 from harmonize.run import memory_limit
-from harmonize.settings.load import Config, load
+from harmonize.settings.load import Settings, load
 from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.image_ops.windows import Window
@@ -38,7 +38,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_limit, "_held", lambda: GIGA // 2)
 
 
-def native(*more: str) -> Config:
+def native(*more: str) -> Settings:
     return load("default", ["size=native", *more])
 
 

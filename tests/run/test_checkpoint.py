@@ -21,7 +21,7 @@ import torch
 from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 
-from harmonize import Config
+from harmonize import Settings
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _start
 from harmonize.run import checkpoint, memory_limit
@@ -35,7 +35,7 @@ Command = Callable[..., Outcome]
 STEPS = 4
 SETTINGS = [
     f"passes.{name}.{key}"
-    for name in Config.preset().passes
+    for name in Settings.preset().passes
     for key in (f"steps={STEPS}", "refresh=2")
 ]
 ALIGNED = ("run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png")
@@ -373,7 +373,10 @@ def test_frames_go_on_where_they_were(
 
 # --- killed ---------------------------------------------------------------------------------------
 
-EAGER = "from harmonize.cli import app; from harmonize.run import checkpoint; checkpoint.PAUSE = 0.0; app.main()"
+EAGER = (
+    "from harmonize.cli import app; from harmonize.run import checkpoint; "
+    "checkpoint.PAUSE = 0.0; app.main()"
+)
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:

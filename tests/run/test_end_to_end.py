@@ -18,7 +18,7 @@ from conftest import Outcome, disc, strokes
 from PIL import Image
 
 import harmonize
-from harmonize import Config
+from harmonize import Settings
 from harmonize.errors import NumbersError
 from harmonize.images.image import Stored
 from harmonize.settings.load import load
@@ -36,7 +36,7 @@ class Run(NamedTuple):
 
 
 def few_steps() -> list[str]:
-    return [f"passes.{name}.steps=2" for name in Config.preset().passes]
+    return [f"passes.{name}.steps=2" for name in Settings.preset().passes]
 
 
 def set_few_steps() -> list[str]:
@@ -94,7 +94,7 @@ def test_the_result_is_the_painting_outside_the_loose_mask_and_new_inside(run: R
 def test_device_and_weights_are_named_and_every_pass_has_its_bar(run: Run) -> None:
     assert "device " in run.err
     assert "weights oxford" in run.err
-    for name in Config.preset().passes:
+    for name in Settings.preset().passes:
         assert f"{name}: 100%" in run.err
 
 
@@ -107,7 +107,7 @@ def test_the_record_says_what_was_done(run: Run) -> None:
     assert (record["seed"], record["interrupted"]) == (3, False)
     assert 1 <= record["strength"]["level"] <= 10
     assert record["strength"]["estimated"] is True
-    assert [item["name"] for item in record["passes"]] == list(Config.preset().passes)
+    assert [item["name"] for item in record["passes"]] == list(Settings.preset().passes)
     assert {item["steps"] for item in record["passes"]} == {2}
     assert all(item["losses"] for item in record["passes"])
     assert all(item["seconds"] >= 0 for item in [record, *record["passes"]])
@@ -206,7 +206,7 @@ def test_a_small_working_size_gives_the_paintings_own_size_back(folder: Path) ->
 def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first, *_, last = Config.preset().passes
+    first, *_, last = Settings.preset().passes
     seen: list[harmonize.Step] = []
 
     def stop_in_the_last_pass(step: harmonize.Step) -> None:
@@ -235,7 +235,7 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
 
 
 def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
-    first, *_, last = Config.preset().passes
+    first, *_, last = Settings.preset().passes
     seen: list[tuple[str, int]] = []
     pictures: list[np.ndarray] = []
 
@@ -268,8 +268,8 @@ def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
 
 
 def test_ctrl_c_saves_the_picture_so_far(folder: Path) -> None:
-    endless = [f"--set=passes.{name}.steps=1000000" for name in Config.preset().passes]
-    endless += [f"--set=passes.{name}.plateau=0" for name in Config.preset().passes]
+    endless = [f"--set=passes.{name}.steps=1000000" for name in Settings.preset().passes]
+    endless += [f"--set=passes.{name}.plateau=0" for name in Settings.preset().passes]
     pictures = "--style painting.png --patch patch.png --mask mask.png --output stopped.png"
     words = [str(HARMONIZE), "run", *pictures.split(), *endless]
     process = subprocess.Popen(

@@ -17,13 +17,13 @@ from harmonize.errors import OutputError
 from harmonize.images.image import Stored
 from harmonize.run import snapshots as module
 from harmonize.run.snapshots import Keeper, animate, frames_in
-from harmonize.settings.load import Config
+from harmonize.settings.load import Settings
 
 Command = Callable[..., Outcome]
 
 RUN = (
     "run", "--style", "painting.png", "--patch", "cutout.png", "--at", "20,20", "--output", "a.png",
-    "--set", "size=64", *(f"--set=passes.{name}.steps=2" for name in Config.preset().passes),
+    "--set", "size=64", *(f"--set=passes.{name}.steps=2" for name in Settings.preset().passes),
 )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from harmonize.errors import MOST_LINES, ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.load import Config, at_level, dump, load, loads, presets, restore
+from harmonize.settings.load import Settings, at_level, dump, load, loads, presets, restore
 from harmonize.settings.messages import MOST_NAMES
 
-FIRST = next(iter(Config.preset().passes))
+FIRST = next(iter(Settings.preset().passes))
 
 
 def message(*overrides: str) -> str:
@@ -36,14 +36,14 @@ def test_the_default_preset_comes_first() -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_loads_and_survives_a_dump(name: str) -> None:
-    settings = Config.preset(name)
+    settings = Settings.preset(name)
     assert loads(dump(settings)) == settings
     assert load(name) == settings
 
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_survives_json(name: str) -> None:
-    settings = Config.preset(name)
+    settings = Settings.preset(name)
     assert restore(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
 
 
@@ -54,7 +54,7 @@ def test_an_unknown_preset_is_named_with_those_there_are() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config.preset().size = 3  # type: ignore[misc]
+        Settings.preset().size = 3  # type: ignore[misc]
 
 
 @given(
@@ -68,7 +68,7 @@ def test_settings_cannot_be_changed() -> None:
 def test_a_dump_reads_back_the_same(
     size: object, strength: object, keep: float, name: str, table: dict[float, float]
 ) -> None:
-    tree = Config.preset().model_dump()
+    tree = Settings.preset().model_dump()
     tree |= {"size": size, "strength": strength, "keep": keep, "weights": name}
     tree["passes"][FIRST]["steps"] = table
     settings = restore(tree)
@@ -82,7 +82,7 @@ def test_a_dump_reads_back_the_same(
 def test_a_file_says_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("keep: 2\n")
-    assert load(path) == Config.preset().model_copy(update={"keep": 2.0})
+    assert load(path) == Settings.preset().model_copy(update={"keep": 2.0})
 
 
 def test_overrides_have_the_last_word(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_overrides_have_the_last_word(tmp_path: Path) -> None:
 
 
 def test_an_override_reaches_into_a_pass_and_leaves_the_rest() -> None:
-    before, after = Config.preset(), load("default", [f"passes.{FIRST}.rate=0.125"])
+    before, after = Settings.preset(), load("default", [f"passes.{FIRST}.rate=0.125"])
     assert after.passes[FIRST] == before.passes[FIRST].model_copy(update={"rate": 0.125})
     assert list(after.passes) == list(before.passes)
 
@@ -116,7 +116,7 @@ def test_a_file_that_extends_nothing_is_complete() -> None:
 
 @pytest.mark.parametrize("name", [name for name in presets() if name != "default"])
 def test_extending_a_preset_takes_it_over(name: str) -> None:
-    assert loads(f"extends: {name}\n") == Config.preset(name)
+    assert loads(f"extends: {name}\n") == Settings.preset(name)
     assert loads(f"extends: {name}\nseed: 5\n") == load(name, ["seed=5"])
 
 
@@ -134,12 +134,12 @@ def test_options_have_the_very_last_word(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("extends: preview\nsize: 400\nkeep: 2\nseed: 3\n")
     settings = load(tmp_path / "mine.yaml", ["keep=3", "seed=4"], {"seed": 5, "size": None})
     assert (settings.size, settings.keep, settings.seed) == (400, 3.0, 5)
-    assert settings.passes == Config.preset("preview").passes
+    assert settings.passes == Settings.preset("preview").passes
     assert restore(settings.model_dump(), ["seed=6"], options={"seed": 7}).seed == 7
 
 
 def test_looking_at_settings_changes_nothing() -> None:
-    tree = Config.preset().model_dump(mode="json")
+    tree = Settings.preset().model_dump(mode="json")
     before = json.dumps(tree)
     restore(tree, [f"passes.{FIRST}=null", "keep=3"])
     assert json.dumps(tree) == before
@@ -370,7 +370,7 @@ ANYTHING = st.recursive(
 def test_whatever_stands_anywhere_is_settings_or_a_list_of_problems(
     data: st.DataObject, complete: bool
 ) -> None:
-    tree = yaml.safe_load(dump(Config.preset()))
+    tree = yaml.safe_load(dump(Settings.preset()))
     if not complete:
         del tree["extends"]
     for _ in range(data.draw(st.integers(1, 3))):
@@ -417,7 +417,7 @@ def test_a_binary_file_is_no_config(tmp_path: Path) -> None:
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# nothing\n")
-    assert load(path) == Config.preset()
+    assert load(path) == Settings.preset()
 
 
 def test_named_levels_are_on_the_scale() -> None:
