@@ -1,0 +1,71 @@
+"""Which files are the user's own: what a command reads is never written, by whatever name for it.
+
+A file is known by its place on the disk (device and inode), so that links, hard links, relative
+paths and the names of file systems that ignore case or normalise letters are all seen through.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harmonize.errors import OutputError
+
+Named = tuple[str, str | os.PathLike[str]]  # what messages call a file; its path
+
+
+def protect(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
+    """Make sure that no output is an input, and that no two outputs are one file.
+
+    Names of inputs are like `the painting`, of outputs like `output`. Nothing is touched.
+
+    Raises:
+        OutputError: the first clash.
+    """
+    for output, problem in clashes(inputs, outputs):
+        raise OutputError(f"{output}: {problem}")
+
+
+def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple[str, str]]:
+    """Return, for every output that cannot be written for that reason, its name and the reason."""
+    own = {key: (name, path) for name, path in inputs for key in _keys(path)}
+    taken: dict[object, Named] = {}
+    for name, path in outputs:
+        keys = [*_keys(path), _place(path)]
+        clash = next((own[key] for key in keys if key in own), None)
+        if clash is not None:
+            yield name, _said(path, f"is {clash[0]}", clash[1], "which is never replaced")
+        other = next((taken[key] for key in keys if key in taken), None)
+        if other is not None:
+            yield name, _said(path, f"is the file of {other[0]} too", other[1], "they need two")
+        taken |= {key: (name, path) for key in keys if key not in taken}
+
+
+def files_under(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Return every file in a folder and its subfolders; none where there is no such folder."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+def _said(path: str | os.PathLike[str], what: str, other: str | os.PathLike[str], why: str) -> str:
+    also = "" if os.fspath(other) == os.fspath(path) else f" ({os.fspath(other)})"
+    return f"{os.fspath(path)} {what}{also}, {why}; give another name"
+
+
+def _keys(path: str | os.PathLike[str]) -> list[object]:
+    """What an existing file is known by; nothing where there is none, or where it is no file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return []
+    return [(found.st_dev, found.st_ino)]
+
+
+def _place(path: str | os.PathLike[str]) -> object:
+    """What a file that is not there yet will be known by: its folder, and its name in any case."""
+    try:
+        folder, name = os.path.split(os.path.realpath(path))
+        key = next(iter(_keys(folder)), folder)
+    except (OSError, ValueError):  # a name that no file can have is somebody else's to refuse
+        return os.fspath(path)
+    return key, unicodedata.normalize("NFC", name).casefold()
