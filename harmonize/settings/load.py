@@ -59,6 +59,8 @@ class Settings(Section):
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: value_types.Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
+    keep_color: value_types.Share = 0.0
+    """How much of the element's own color stays: 0 takes the painting's palette, 1 keeps hues."""
     seed: value_types.Seed
     """Seeds the random numbers."""
     device: value_types.Text

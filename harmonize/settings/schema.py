@@ -22,6 +22,7 @@ from harmonize.settings.value_types import (
     Odd,
     Positive,
     Radius,
+    Rates,
     Sigma,
     Taps,
     Weight,
@@ -152,6 +153,9 @@ class Pass(Section):
     """adam, with a rate that falls to a tenth, or lbfgs, without line search."""
     rate: Positive
     """Step size; colors go from 0 to 1."""
+    rates: Rates = (1.0,)
+    """Shares of the rate for the pyramid's luma levels, finest first; the last holds for all
+    coarser ones. With adam only."""
     balance: Annotated[Literal["loss", "gradient"], one_of("loss", "gradient")]
     """What weights weigh: losses, or the lengths of gradients, whatever the losses' sizes."""
     plateau: NonNegative

@@ -71,6 +71,12 @@ NonNegative = Annotated[float, Limit(ge=0, le=LARGEST), Expects("a number from 0
 Sigma = Annotated[float, Limit(ge=0.01, le=100), Expects("a number from 0.01 to 100")]
 Blur = Annotated[float, Limit(ge=0, le=100), Expects("a number from 0 to 100")]
 Fraction = Annotated[float, Limit(gt=0, le=1), Expects("a number above 0, at most 1")]
+Share = Annotated[float, Limit(ge=0, le=1), Expects("a number from 0 to 1")]
+Rates = Annotated[
+    tuple[Annotated[float, Limit(ge=1e-12, le=1)], ...],
+    Limit(min_length=1, strict=False),
+    Expects("a list of numbers above 0, at most 1, such as [0.25, 0.5, 1.0]"),
+]
 Bins = Annotated[int, Limit(ge=2, le=65536), Expects("a whole number from 2 to 65536")]
 Seed = Annotated[int, Limit(ge=0, lt=2**63), Expects("a whole number from 0 up, below 2^63")]
 Radius = Annotated[int, Limit(ge=1, le=100), Expects("a whole number from 1 to 100")]

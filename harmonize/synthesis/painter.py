@@ -141,6 +141,7 @@ class Painter:
             frozen=settings.chroma_frozen,
             optimizer=settings.optimizer,
             rate=settings.rate,
+            rates=settings.rates,
             plateau=settings.plateau,
             window=settings.plateau_window,
             # Reading values back makes the host wait for the device.

@@ -39,6 +39,7 @@ class Variables(Protocol):
     """What is optimized in place of the image."""
 
     parameters: list[Tensor]
+    shares: list[float]
 
     def image(self) -> Tensor: ...
 
@@ -48,6 +49,7 @@ class Pixels:
 
     def __init__(self, image: Tensor) -> None:
         self.parameters = [image.clone().requires_grad_()]
+        self.shares = [1.0]
 
     def image(self) -> Tensor:
         """The image [3, H, W]."""
@@ -60,13 +62,24 @@ class Pyramid:
     A step moves coarse and fine structure alike (our departure from the paper's pixels). The
     finest `frozen` levels of chroma stay as they are in `image` [3, H, W]: speckle, the mark of
     backpropagated convolutions, has nowhere to go.
+
+    `shares` says how far each parameter goes in a step, as a share of the rate: luma's levels from
+    the finest on by `rates`, whose last holds for all that are coarser; chroma goes all the way.
+    Adam moves every coefficient by about its rate, however small the gradient: at the full rate
+    the finest level becomes noise.
     """
 
-    def __init__(self, image: Tensor, *, levels: int, frozen: int) -> None:
+    def __init__(
+        self, image: Tensor, *, levels: int, frozen: int, rates: Sequence[float] = (1.0,)
+    ) -> None:
         luma, chroma = filters.to_opponent(image).split((1, 2))
         self._luma, self._chroma = _analyze(luma, levels), _analyze(chroma, levels)
         frozen = min(frozen, len(self._chroma) - 1)
-        self.parameters = [band.requires_grad_() for band in (*self._luma, *self._chroma[frozen:])]
+        free = self._chroma[frozen:]
+        self.parameters = [band.requires_grad_() for band in (*self._luma, *free)]
+        last = len(rates) - 1
+        self.shares = [rates[min(level, last)] for level in range(len(self._luma))]
+        self.shares += [1.0] * len(free)
 
     def image(self) -> Tensor:
         """The image [3, H, W]."""
@@ -128,7 +141,6 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     parameters: list[Tensor] = field(default_factory=list)
     optimizer: dict[str, Any] | None = None
-    schedule: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,7 @@ def minimize(
     frozen: int,
     optimizer: str,
     rate: float,
+    rates: Sequence[float] = (1.0,),
     plateau: float = 0.0,
     window: int = 10,
     report_every: int = 1,
@@ -163,8 +176,8 @@ def minimize(
 ) -> Descent:
     """Up to `steps` steps from `image` [3, H, W].
 
-    `variables` are `pixels` or a `pyramid` of `levels` whose `frozen` finest chroma levels stay.
-    `optimizer` is `adam` (rate decayed to a tenth along a cosine) or `lbfgs` (step length `rate`,
+    `variables` are `pixels` or a `pyramid` of `levels` whose `frozen` finest chroma levels stay and
+    whose luma levels go by `rates`. `optimizer` is `adam` (rate decayed to a tenth along a cosine) or `lbfgs` (step length `rate`,
     no line search, 10 pairs). Ends early when the sum of the terms fell by less than `plateau` (a
     share) over `window` reports. Values are read back from the device at the start, at the end
     and every `report_every` steps. `on_step` receives the step's number from 1, its terms, and a
@@ -179,7 +192,9 @@ def minimize(
     goes on to the same bytes.
     """
     chosen: Variables = (
-        Pixels(image) if variables == "pixels" else Pyramid(image, levels=levels, frozen=frozen)
+        Pixels(image)
+        if variables == "pixels"
+        else Pyramid(image, levels=levels, frozen=frozen, rates=rates)
     )
     parameters = chosen.parameters
     if resume is None:
@@ -205,18 +220,15 @@ def minimize(
 
     def attempt(name: str, length: float) -> tuple[str | None, bool]:
         """Go on from the state; what went wrong, and whether the caller stopped the run."""
-        method, schedule = _method(name, parameters, length, steps)
+        method = _method(name, chosen, length)
         if state.optimizer is not None:
             method.load_state_dict(state.optimizer)
-        if state.schedule is not None and schedule is not None:
-            schedule.load_state_dict(state.schedule)
 
         def left() -> State:
             return replace(
                 state,
                 parameters=[parameter.detach() for parameter in parameters],
                 optimizer=method.state_dict(),
-                schedule=None if schedule is None else schedule.state_dict(),
             )
 
         stopped = False
@@ -232,9 +244,11 @@ def minimize(
             gradients = torch.autograd.grad(total, parameters)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
+            if name == "adam":
+                fall = _fallen(state.steps, steps)
+                for group in method.param_groups:
+                    group["lr"] = length * group["share"] * fall
             method.step(lambda total=total: total)  # type: ignore[misc]
-            if schedule is not None:
-                schedule.step()
             state.steps = index
             if report:
                 state.history.append(values)
@@ -266,21 +280,24 @@ def minimize(
     return Descent(chosen.image().detach(), state.steps, state.history, state.trouble)
 
 
-def _method(
-    name: str, parameters: list[Tensor], rate: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+def _method(name: str, variables: Variables, rate: float) -> torch.optim.Optimizer:
     if name == "lbfgs":
-        method = torch.optim.LBFGS(
-            parameters,
+        return torch.optim.LBFGS(
+            variables.parameters,
             lr=rate,
             max_iter=1,
             history_size=10,
             tolerance_grad=0.0,
             tolerance_change=0.0,
         )
-        return method, None
-    adam = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
-    return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(1, steps), rate / 10)
+    pairs = zip(variables.parameters, variables.shares, strict=True)
+    groups = [{"params": [parameter], "share": share} for parameter, share in pairs]
+    return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99))
+
+
+def _fallen(done: int, steps: int) -> float:
+    """What is left of the rate after `done` of `steps`: from 1 to a tenth along a cosine."""
+    return 0.1 + 0.9 * (1 + math.cos(math.pi * done / steps)) / 2
 
 
 def _read(terms: Mapping[str, Tensor]) -> dict[str, float]:

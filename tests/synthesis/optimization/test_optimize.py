@@ -270,6 +270,50 @@ def test_the_rate_falls_to_a_tenth() -> None:
     assert all(a >= b - 1e-12 for a, b in zip(moves, moves[1:], strict=False))
 
 
+@pytest.mark.parametrize(
+    ("rates", "shares"),
+    [((1.0,), [1, 1, 1]), ((0.25, 0.5, 1.0), [0.25, 0.5, 1]), ((0.5,), [0.5, 0.5, 0.5])],
+)
+def test_luma_goes_by_a_rate_for_each_level(rates: tuple[float, ...], shares: list[float]) -> None:
+    # Adam moves each coefficient by its rate in the first step, whatever the gradient.
+    start = picture()
+    before = Pyramid(start, levels=3, frozen=1)
+    seen: list[Tensor] = []
+
+    def slope(image: Tensor) -> Terms:
+        seen.append(image.detach().clone())
+        return {"term": image.square().sum()}
+
+    descend(start, slope, steps=2, levels=3, frozen=1, rates=rates, rate=0.01)
+    moved = Pyramid(start, levels=3, frozen=1, rates=rates)
+    with torch.no_grad():
+        value = slope(moved.image())["term"]
+    assert float(value) == pytest.approx(float(start.square().sum()))
+    gradients = torch.autograd.grad(moved.image().square().sum(), moved.parameters)
+    with torch.no_grad():
+        for parameter, gradient, share in zip(
+            moved.parameters, gradients, [*shares, 1, 1], strict=True
+        ):
+            parameter -= 0.01 * share * gradient.sign()
+    torch.testing.assert_close(seen[1], moved.image().detach(), atol=1e-6, rtol=0)
+    assert len(before.parameters) == len(moved.shares) == 5
+
+
+@pytest.mark.parametrize("rates", [(0.25,), (0.25, 0.5, 1.0)])
+def test_every_levels_rate_falls_to_a_tenth(rates: tuple[float, ...]) -> None:
+    images: list[Tensor] = []
+
+    def slope(image: Tensor) -> Terms:
+        images.append(image.detach().clone())
+        return {"term": to_opponent(image)[0].sum()}
+
+    descend(picture(), slope, steps=40, levels=1, frozen=0, rates=rates, rate=0.02)
+    luma = [to_opponent(image)[0].mean() for image in images]
+    moves = [float(a - b) for a, b in zip(luma[:-1], luma[1:], strict=True)]
+    assert moves[0] == pytest.approx(0.25 * 0.02, rel=1e-3)
+    assert moves[-1] == pytest.approx(0.025 * 0.02, rel=0.1)
+
+
 def test_a_step_is_a_value() -> None:
     assert Step("refine", 1, 30, {"style": 1.0}) == Step("refine", 1, 30, {"style": 1.0})
 
@@ -389,6 +433,7 @@ def test_taken_up_at_any_step_it_ends_the_same(
 ) -> None:
     start, target = picture(12, 10).float(), picture(12, 10, seed=1).float()
     given: dict[str, Any] = {"variables": variables, "optimizer": optimizer, "steps": 13}
+    given["rates"] = (0.3, 0.7)
     states: list[tuple[int, State]] = []
     bowl = Spoiled(target, math.nan, *spoiled)
     shelter = Shelter(1, lambda state: states.append((len(bowl.seen), copy.deepcopy(state()))))
