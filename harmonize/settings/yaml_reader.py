@@ -1,12 +1,12 @@
 """YAML text → a layer of settings: what it says, on which line, and what is wrong with it.
 
 YAML is read as version 1.2 has it: `1e-3` is a number, `no` a string, `010` ten, a repeated key a
-problem. Only plain values are read, no objects; size, depth and aliases are limited, so that no
-text takes more than a moment.
+problem. Merge keys (`<<: *base`) are read too. Only plain values are read, no objects; size, depth
+and what aliases stand for are limited, so that no text takes more than a moment.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 LONGEST = 50_000  # characters of a text
 LONGEST_LIST = 1_000_000  # of a list of jobs
 DEEPEST = 40  # mappings and lists within one another
-MOST_ALIASES = 10
+MOST_VALUES = 250_000  # of a text, with what its aliases stand for
 
 Tree = dict[Any, Any]
 Keys = tuple[Any, ...]  # keys, from the outermost one
@@ -111,6 +111,7 @@ class _Reader:
         self.longest = longest
         self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
+        self.left = MOST_VALUES
 
     def read(self, text: str) -> Any:
         if len(text) > self.longest:
@@ -124,9 +125,14 @@ class _Reader:
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             return self._note((), line, f"the character {error.character:#x} is not for YAML")
-        return None if node is None else self._value(node, ())
+        try:
+            return None if node is None else self._value(node, ())
+        except _TooMuch as error:
+            self.problems.clear()
+            return self._note((), *error.args)
 
     def _value(self, node: yaml.Node, path: Keys) -> Any:
+        self._count(node, len(path))
         if isinstance(node, yaml.MappingNode) and node.tag == _Loader.DEFAULT_MAPPING_TAG:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _Loader.DEFAULT_SEQUENCE_TAG:
@@ -143,12 +149,14 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
         tree: Tree = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node, merged in self._pairs(node, path):
             key, line = self._value(key_node, path), _line(key_node)
             if not isinstance(key, (str, int, float)):
                 self._note(path, line, f"{show(key)} cannot be a key")
                 continue
             here = (*path, key)
+            if here in self.lines and merged:
+                continue
             if here in self.lines:
                 first = self.lines[here]
                 self._note(path, line, f"key {show(key)} is repeated (first on line {first})")
@@ -158,9 +166,42 @@ class _Reader:
                 tree[key] = value
         return tree
 
+    def _pairs(
+        self, node: yaml.MappingNode, path: Keys, depth: int = 0
+    ) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
+        """A mapping's own keys and values, then those merged into it, from the nearest on."""
+        merges: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            self._count(key_node, depth)
+            if isinstance(key_node, yaml.ScalarNode) and _is_merge(key_node):
+                several = isinstance(value_node, yaml.SequenceNode)
+                merges += value_node.value if several else [value_node]
+            else:
+                yield key_node, value_node, depth > 0
+        for other in merges:
+            if isinstance(other, yaml.MappingNode):
+                yield from self._pairs(other, path, depth + 1)
+            else:
+                self._note(path, _line(other), "expected an alias of a mapping, as in `<<: *base`")
+
+    def _count(self, node: yaml.Node, depth: int) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooMuch(_line(node), f"aliases for more than {MOST_VALUES:,} values")
+        if depth > DEEPEST:
+            raise _TooMuch(_line(node), f"aliases for more than {DEEPEST} levels")
+
     def _note(self, path: Keys, line: int, problem: str) -> object:
         self.problems.append((path, line, problem))
         return _UNREAD
+
+
+class _TooMuch(Exception):  # noqa: N818 - becomes a problem
+    """More than a text may stand for; takes the line and what is too much."""
+
+
+def _is_merge(key: yaml.ScalarNode) -> bool:
+    return key.value == "<<" and key.style is None
 
 
 def _line(node: yaml.Node) -> int:
@@ -168,23 +209,19 @@ def _line(node: yaml.Node) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers, Booleans and nulls; limits on depth and aliases."""
+    """YAML 1.2's numbers, Booleans and nulls; a limit on depth, anchors that may be named again."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
-    aliases = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            self.aliases += 1
             whole = self.anchors.get(event.anchor)
-            if self.aliases > MOST_ALIASES:
-                raise _refused(f"more than {MOST_ALIASES} aliases", event)
             if isinstance(whole, yaml.CollectionNode) and whole.end_mark is None:
                 raise _refused(f"the alias {event.anchor} stands within itself", event)
-        elif event.anchor in self.anchors:
-            raise _refused(f"the anchor {event.anchor} is repeated", event)
+        else:
+            self.anchors.pop(event.anchor, None)
         if self.depth >= DEEPEST:
             raise _refused(f"more than {DEEPEST} levels", event)
         self.depth += 1

@@ -426,25 +426,26 @@ def test_named_levels_are_on_the_scale() -> None:
 
 # --- files from anywhere --------------------------------------------------------------------------
 
-LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghi"))
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrstuv")
+)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (LAUGHS.encode(), "more than 10 aliases"),
+        (LAUGHS.encode(), "aliases for more than"),
         (b"[" * 10_000_000, "more than 50,000 characters"),
         (b"size: 300\n" + bytes(60_000), "more than 50,000 characters"),
         ("size: 300\n".encode("utf-16"), "not a text file in UTF-8"),
         ("size: 300\n".encode("utf-16-le"), "the character 0x0 is not for YAML"),
         (b"size: \xe9\n", "not a text file in UTF-8"),
-        (b"size: &x 1\nkeep: &x {}\nseed: *x\n", "line 2: the anchor x is repeated"),
         (b"extends: [paper]\n", "there is no preset"),
         (b"keep: " + b"9" * 4000, "keep: expected"),
         (b"? " + b"x" * 40_000 + b"\n: 1\n", "xxx...: unknown key"),
         (b'"\\ud800": 1\n', r"got '\ud800'"),
     ],
-    ids=range(11),
+    ids=range(10),
 )
 def test_hostile_files_are_said_in_short_lines(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "a.yaml"

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonize.settings.yaml_reader import DEEPEST, LONGEST, MOST_ALIASES, Layer, read_layer
+from harmonize.settings.yaml_reader import DEEPEST, LONGEST, MOST_VALUES, Layer, read_layer
 
 
 def problem(text: str) -> str:
@@ -59,7 +59,7 @@ def test_a_line_is_that_of_the_nearest_key_above() -> None:
         ("1e-3", 0.001), ("1E+3", 1000.0), (".5", 0.5), ("-.inf", float("-inf")), ("010", 10),
         ("08", 8), ("0x1f", "0x1f"), ("1_000", "1_000"), ("1:30", "1:30"), ("no", "no"),
         ("off", "off"), ("y", "y"), ("true", True), ("~", None), ("", None), ("'1'", "1"),
-        ("!!str 1", "1"), ("2020-01-01", "2020-01-01"), ("{<<: {a: 1}}", {"<<": {"a": 1}}),
+        ("!!str 1", "1"), ("2020-01-01", "2020-01-01"), ("{<<: {a: 1}}", {"a": 1}),
     ],
 )  # fmt: skip
 def test_values_are_those_of_yaml_1_2(text: str, expected: object) -> None:
@@ -111,11 +111,48 @@ def test_what_cannot_be_read_says_nothing() -> None:
 
 def test_a_text_has_limits() -> None:
     assert value("&x {b: 1}") == {"b": 1}
-    shared = "a: &x {b: 1}\n" + "".join(f"c{i}: *x\n" for i in range(MOST_ALIASES))
+    shared = "a: &x {b: 1}\n" + "".join(f"c{i}: *x\n" for i in range(500))
     assert not read_layer(shared, "text").problems
-    assert f"more than {MOST_ALIASES} aliases" in problem(shared + "d: *x\n")
+    laughs = "a0: &a0 [1]\n" + "".join(
+        f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+    )
+    assert f"more than {MOST_VALUES:,} values" in problem(laughs)
+    merges = "a0: &a0 {b: 1}\n" + "".join(
+        f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
+    )
+    assert f"more than {MOST_VALUES:,} values" in problem(merges)
+    for link in ("{x: *a%d}", "{<<: *a%d}"):
+        chain = "".join(f"a{i}: &a{i} {link % (i - 1)}\n" for i in range(1, 1000))
+        assert f"more than {DEEPEST} levels" in problem("a0: &a0 {b: 1}\n" + chain)
     nested = "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1)
     assert not read_layer(f"a: {nested}", "text").problems
     assert f"more than {DEEPEST} levels" in problem(f"a: [{nested}]")
     assert f"more than {DEEPEST} levels" in problem("[" * 5000)
     assert f"more than {LONGEST:,} characters" in problem("#" * (LONGEST + 1))
+
+
+OWN = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9), max_size=3)
+
+
+@given(OWN, OWN, OWN)
+def test_merged_keys_are_those_that_the_mapping_and_nearer_ones_lack(
+    first: dict[str, int], second: dict[str, int], own: dict[str, int]
+) -> None:
+    def flow(tree: dict[str, int], *words: str) -> str:
+        return "{" + ", ".join([*words, *(f"{key}: {value}" for key, value in tree.items())]) + "}"
+
+    inner = flow(first, "<<: *y")
+    text = (
+        f"x: &x {flow(first)}\ny: &y {flow(second)}\nboth: {flow(own, '<<: [*x, *y]')}\n"
+        f"one: {flow(own, '<<: *x')}\nchain: {flow(own, f'<<: {inner}')}\n"
+    )
+    layer = read_layer(text, "text")
+    assert not layer.problems
+    assert layer.tree["both"] == layer.tree["chain"] == {**second, **first, **own}
+    assert layer.tree["one"] == {**first, **own}
+
+
+def test_a_merge_needs_a_mapping_and_an_anchor_may_be_named_again() -> None:
+    assert "expected an alias of a mapping" in problem("a: {<<: 3}")
+    assert read_layer('a: {"<<": 3}', "text").tree == {"a": {"<<": 3}}
+    assert read_layer("a: &x 1\nb: &x 2\nc: *x\n", "text").tree == {"a": 1, "b": 2, "c": 2}
