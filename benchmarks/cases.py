@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from harmonize.images.color import top
+from harmonize.images.pixels import largest_value
 from harmonize.run.prepare import canvas_of
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
@@ -111,7 +111,7 @@ def to_tensor(pixels: Any) -> Tensor:
     """Image, or uint8 or uint16 array [H, W, 3] → [3, H, W], 0 to 1."""
     if isinstance(pixels, Image.Image):
         pixels = np.asarray(pixels.convert("RGB"))
-    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / top(pixels)
+    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / largest_value(pixels)
 
 
 def to_image(picture: Tensor) -> Image.Image:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
-from harmonize.run.result import FORMATS, default_output, record_path
+from harmonize.images.write import FORMATS, default_output
+from harmonize.run.result import record_path
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
 from harmonize.settings.yaml_reader import printable, show

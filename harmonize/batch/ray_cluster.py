@@ -19,7 +19,7 @@ from harmonize.batch.runner import Engine, Event, Tell
 from harmonize.batch.worker import paint
 from harmonize.errors import ClusterError, HarmonizeError
 from harmonize.images.atomic_file import write_file
-from harmonize.images.home_paths import hide
+from harmonize.run.record import hide
 from harmonize.run.result import record_path, write_record
 from harmonize.synthesis.network.cache import Memory
 

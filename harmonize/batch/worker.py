@@ -9,8 +9,9 @@ from typing import Any
 from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, Stopped
 from harmonize.errors import HarmonizeError
+from harmonize.images.write import losses
 from harmonize.run.pipeline import harmonize
-from harmonize.run.result import losses, write_result
+from harmonize.run.result import write_result
 from harmonize.synthesis.network.cache import Memory
 from harmonize.synthesis.optimization.minimize import Step
 

@@ -9,8 +9,8 @@ import typer
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output
 from harmonize.images.read import read_srgb
+from harmonize.images.write import picture_format, write_sheet
 from harmonize.run.record import differences, nameable, read_tree
-from harmonize.run.result import picture_format, write_sheet
 
 Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second

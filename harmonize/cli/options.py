@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from harmonize.errors import InputError
+from harmonize.images.write import default_output
 from harmonize.run.record import Record
-from harmonize.run.result import default_output
 from harmonize.settings.load import Settings, load, restore
 
 

@@ -20,9 +20,10 @@ from harmonize.cli.options import (
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
+from harmonize.images.write import losses, picture_format, write_sheet
 from harmonize.run.record import hashes, is_result, read_record
-from harmonize.run.result import losses, picture_format, record_path, write_result, write_sheet
+from harmonize.run.result import record_path, write_result
 from harmonize.run.snapshots import Keeper, check_folder
 from harmonize.settings.load import Settings
 
@@ -302,7 +303,7 @@ def _compute(asked: dict[str, Any], keeper: Keeper, every: int | None, target: P
             bars.show(step)
             interrupt.check()
 
-        def on_picture(_: "Step", picture: "Stored") -> None:
+        def on_picture(_: "Step", picture: "StoredImage") -> None:
             keeper.keep(picture)
 
         if keeper.wanted:
@@ -321,7 +322,9 @@ def _write(
     """Write what a run leaves; `replace` says whether the picture may take a file's place."""
     write_result(target, result.picture, result.record, overwrite, replace=replace)
     if board is not None:
-        write_sheet(board, [Stored(result.scene.composite).shown, result.picture.shown], overwrite)
+        write_sheet(
+            board, [StoredImage(result.scene.composite).shown, result.picture.shown], overwrite
+        )
     if page is not None:
         from harmonize.reports.page import Entry, write_report
 

@@ -10,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonize.images import libvips
-from harmonize.images.libvips import CHANNELS, Pixels
-from harmonize.images.strips import strips
+from harmonize.images.libvips import CHANNELS
+from harmonize.images.pixels import Pixels, largest_value, strips
 
 SIGNATURES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 PROBE = 9  # steps of each channel at which profiles are compared
-
-
-def top(pixels: Pixels) -> int:
-    """Return the largest value of a picture's depth: 255 or 65535."""
-    return int(np.iinfo(pixels.dtype).max)
 
 
 def fits(icc: bytes, mode: str) -> bool:
@@ -89,7 +84,7 @@ def from_srgb(
     Returns:
         float32 in the shape and the range of `under`.
     """
-    scale = np.float32(top(under))
+    scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):
         wide = np.rint(np.clip(part, 0, 1) * 65535).astype(np.uint16)
         return libvips.from_srgb(wide, icc) * (scale / np.float32(65535))
@@ -101,7 +96,7 @@ def from_srgb(
 
 
 def _from_ink(ink: Pixels) -> NDArray[np.float32]:
-    scale = np.float32(top(ink))
+    scale = np.float32(largest_value(ink))
     light = 1 - ink / scale
     return np.rint(light[..., :3] * light[..., 3:] * scale)
 

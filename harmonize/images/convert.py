@@ -1,4 +1,4 @@
-"""PIL images and arrays → `Stored` pictures, upright, a strip at a time."""
+"""PIL images and arrays → `StoredImage` pictures, upright, a strip at a time."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,18 +10,17 @@ from PIL import Image
 
 from harmonize.errors import InputError
 from harmonize.images import libvips
-from harmonize.images.image import Stored
-from harmonize.images.libvips import Pixels
-from harmonize.images.strips import strips
+from harmonize.images.image import StoredImage
+from harmonize.images.pixels import Pixels, strips
 
 NOTHING = np.empty((0, 0), np.uint8)
 ORIENTATION = 0x0112  # tag of EXIF
 
 
-def labels_of(image: Image.Image) -> Stored:
+def labels_of(image: Image.Image) -> StoredImage:
     """What a picture says besides its pixels."""
     icc = None if image.mode == "LAB" else image.info.get("icc_profile") or None
-    return Stored(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
+    return StoredImage(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
 
 
 def _dpi(dpi: Any) -> tuple[float, float] | None:
@@ -32,7 +31,7 @@ def _dpi(dpi: Any) -> tuple[float, float] | None:
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
-def from_image(image: Image.Image) -> Stored:
+def from_image(image: Image.Image) -> StoredImage:
     """Take over a decoded PIL image, a strip at a time: Pillow's colors take 4 bytes a pixel."""
     mode, transparent, read = _reader(image)
     turn = _orientation(image)
@@ -108,7 +107,7 @@ def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def from_array(where: str, array: NDArray[Any]) -> Stored:
+def from_array(where: str, array: NDArray[Any]) -> StoredImage:
     """Take over an array; one of whole numbers is not copied."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
         raise InputError(
@@ -118,8 +117,8 @@ def from_array(where: str, array: NDArray[Any]) -> Stored:
     channels = whole.shape[2]
     alpha: Pixels | None = np.ascontiguousarray(whole[..., -1]) if channels in (2, 4) else None
     if channels < 3:
-        return Stored(np.ascontiguousarray(whole[..., 0]), "L", alpha=alpha)
-    return Stored(np.ascontiguousarray(whole[..., :3]), "RGB", alpha=alpha)
+        return StoredImage(np.ascontiguousarray(whole[..., 0]), "L", alpha=alpha)
+    return StoredImage(np.ascontiguousarray(whole[..., :3]), "RGB", alpha=alpha)
 
 
 def _whole_numbers(where: str, array: NDArray[Any]) -> NDArray[Any]:

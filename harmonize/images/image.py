@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonize.images import color
-from harmonize.images.libvips import Pixels
-from harmonize.images.strips import strips
+from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredImage:
     """A picture, upright, in its own values.
 
     Attributes:
@@ -63,16 +62,16 @@ class Stored:
         """The colors in sRGB [H, W, 3], in the picture's depth; no copy where they are that."""
         return color.to_srgb(self.pixels, self.mode, self.icc)
 
-    def in_srgb(self) -> "Stored":
+    def in_srgb(self) -> "StoredImage":
         """The same picture with RGB pixels in sRGB and no profile."""
         return replace(self, pixels=self.srgb(), mode="RGB", icc=None)
 
-    def in_8_bits(self) -> "Stored":
+    def in_8_bits(self) -> "StoredImage":
         """The same picture with 8 bits a channel."""
         alpha = None if self.alpha is None else eight_bits(self.alpha)
         return replace(self, pixels=eight_bits(self.pixels), alpha=alpha)
 
-    def copy(self) -> "Stored":
+    def copy(self) -> "StoredImage":
         """The same picture with pixels of its own, to `paint` on."""
         return replace(self, pixels=self.pixels.copy())
 
@@ -84,7 +83,7 @@ class Stored:
         *,
         top: int = 0,
         left: int = 0,
-    ) -> "Stored":
+    ) -> "StoredImage":
         """A copy with `part` painted into it; see `paint`."""
         copy = self.copy()
         copy.paint(part, share, changed, top=top, left=left)
@@ -110,7 +109,7 @@ class Stored:
         """
         height, width = share.shape
         area = self.pixels[top : top + height, left : left + width]
-        limit = color.top(area)
+        limit = largest_value(area)
         for rows in strips(height, width):
             under, where = area[rows], changed[rows]
             if not where.any():
@@ -119,16 +118,6 @@ class Stored:
             over = color.from_srgb(_unit(part[rows]), self.mode, self.icc, under)
             blended = np.clip(np.rint(under + weight * (over - under)), 0, limit)
             under[where] = blended.astype(under.dtype)[where]
-
-
-def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return pixels with 8 bits a channel: themselves if they have."""
-    if pixels.dtype == np.uint8:
-        return pixels.view(np.uint8)
-    found = np.empty(pixels.shape, np.uint8)
-    for rows in strips(*pixels.shape[:2]):
-        found[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
-    return found
 
 
 def _unit(part: NDArray[np.float32] | NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8 | np.uint16]
+from harmonize.images.pixels import Pixels
 
 SPACES = {"L": ("b-w", "grey16"), "RGB": ("srgb", "rgb16"), "CMYK": ("cmyk", "cmyk")}
 MODES = {space: mode for mode, spaces in SPACES.items() for space in spaces}

@@ -1,4 +1,4 @@
-"""Files, PIL images and arrays → `Stored` pictures, upright, as a viewer shows them.
+"""Files, PIL images and arrays → `StoredImage` pictures, upright, as a viewer shows them.
 
 Only formats in `SAFE` are opened: the others start programs, or are no pictures of pixels.
 """
@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from harmonize.errors import InputError
 from harmonize.images import color, libvips
 from harmonize.images.convert import NOTHING, from_array, from_image, labels_of
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[Any]
 
@@ -49,7 +49,7 @@ class Source:
     """
 
     role: str
-    stored: Stored
+    stored: StoredImage
     path: str | None
     sha256: str
     warnings: tuple[str, ...] = ()
@@ -157,7 +157,7 @@ def _too_large(where: str) -> InputError:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _decoded(data: bytes) -> tuple[Stored, list[str]]:
+def _decoded(data: bytes) -> tuple[StoredImage, list[str]]:
     """Decode the first picture of a file, and say what was left or changed."""
     Image.init()
     try:
@@ -167,7 +167,7 @@ def _decoded(data: bytes) -> tuple[Stored, list[str]]:
             raise
         size, icc = libvips.header(data, "TIFF")  # of a layout that Pillow does not know
         _check_size(size)
-        return _by_vips(data, Stored(NOTHING, icc=icc, format="TIFF")), []
+        return _by_vips(data, StoredImage(NOTHING, icc=icc, format="TIFF")), []
     count, notes = _count(image), []
     if count > 1:
         notes.append(f"holds {count} pictures; only the first is used")
@@ -196,7 +196,7 @@ def _is_for_vips(image: Image.Image, data: bytes) -> bool:
     return image.format == "TIFF" and image.mode not in ("I", "F", "LAB")
 
 
-def _by_vips(data: bytes, labels: Stored) -> Stored:
+def _by_vips(data: bytes, labels: StoredImage) -> StoredImage:
     pixels, mode, alpha = libvips.read(data, labels.format or "")
     return replace(labels, pixels=pixels, mode=mode, alpha=None if mode == "CMYK" else alpha)
 
@@ -207,7 +207,7 @@ def _check_size(size: tuple[int, int]) -> None:
         raise Image.DecompressionBombError
 
 
-def _usable(stored: Stored) -> tuple[Stored, list[str]]:
+def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
     """Keep a profile if colors can go there and back; say so if not."""
     icc, mode = stored.icc, stored.mode
     if icc is None or (color.fits(icc, mode) and color.reachable(icc, mode)):
@@ -217,7 +217,7 @@ def _usable(stored: Stored) -> tuple[Stored, list[str]]:
     return stored.in_srgb(), ["its color profile leads one way only; it is turned to sRGB"]
 
 
-def _digest(stored: Stored) -> str:
+def _digest(stored: StoredImage) -> str:
     """A hash of what a picture shows, for one that came without a file."""
     digest = hashlib.sha256(f"{stored.mode} {stored.size} {stored.bits} ".encode())
     for part in (stored.pixels, stored.alpha, stored.icc):

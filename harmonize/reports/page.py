@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from harmonize import __version__
 from harmonize.errors import ConfigError, InputError
 from harmonize.images.atomic_file import check_output, write_file
-from harmonize.images.image import eight_bits
+from harmonize.images.pixels import eight_bits
 from harmonize.images.read import read_srgb
 from harmonize.reports.chart import Chart, chart
 from harmonize.run.prepare import loose_mask

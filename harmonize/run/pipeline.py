@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 
 from harmonize import __version__
-from harmonize.images.home_paths import hide
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.images.read import Picture
 from harmonize.run import memory_limit
 from harmonize.run import prepare as easel
 from harmonize.run.checkpoint import Checkpoint, Saved
+from harmonize.run.record import hide
 from harmonize.run.result import write_result
 from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings
@@ -43,7 +43,7 @@ class Result:
     its pixels are the painting's. `record` can be written as JSON.
     """
 
-    picture: Stored
+    picture: StoredImage
     record: dict[str, Any]
     scene: Scene
 
@@ -180,7 +180,7 @@ def harmonize(
     config: Settings | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
-    on_picture: Callable[[Step, Stored], None] | None = None,
+    on_picture: Callable[[Step, StoredImage], None] | None = None,
     picture_every: int = 1,
     memory: Memory | None = None,
     max_memory: int | None = None,
@@ -236,7 +236,7 @@ def _paint(
     began: float,
     on_step: Callable[[Step], None] | None,
     on_start: Callable[[dict[str, Any]], None] | None,
-    on_picture: Callable[[Step, Stored], None] | None,
+    on_picture: Callable[[Step, StoredImage], None] | None,
     picture_every: int,
     memory: Memory,
     checkpoint: Checkpoint | None,

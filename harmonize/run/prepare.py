@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonize.errors import NumbersError
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.scene.mask import Mask
 from harmonize.scene.scene import Scene
 from harmonize.settings.load import LEVELS, Settings
@@ -66,7 +66,7 @@ def level_of(painting: Raster, config: Settings) -> tuple[float, bool]:
 
 def finished(
     painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
-) -> Stored:
+) -> StoredImage:
     """The picture with its finish, at the painting's own size, as stored.
 
     Raises:
@@ -88,7 +88,7 @@ def finished(
 
 def so_far(
     painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
-) -> Stored | None:
+) -> StoredImage | None:
     """The picture so far, without the finish; None if it is no picture: not finite."""
     image = painted.seen(view)
     if not _finite(image):
@@ -98,7 +98,7 @@ def so_far(
 
 def _pasted(
     image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Settings, *, detail: float
-) -> Stored:
+) -> StoredImage:
     """What changed of `image` in the painting at its own size, with its `detail` there."""
     window = canvas.box.grown(config.margin).aligned(windows.ALIGN, canvas.shape)
     if view.shape == canvas.shape:

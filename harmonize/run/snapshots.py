@@ -10,9 +10,9 @@ from PIL import Image
 
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, write_file
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.images.read import read_srgb
-from harmonize.run.result import write_picture
+from harmonize.images.write import write_picture
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
@@ -45,7 +45,7 @@ class Keeper:
         """What there is of the results before the end."""
         return "the last picture saved stays" if self.count else "nothing written"
 
-    def keep(self, picture: Stored) -> None:
+    def keep(self, picture: StoredImage) -> None:
         """Write one more picture.
 
         Raises:
@@ -58,7 +58,7 @@ class Keeper:
         self.keep_frame(picture)
         self.count += 1
 
-    def keep_frame(self, picture: Stored) -> None:
+    def keep_frame(self, picture: StoredImage) -> None:
         """Write one more picture into the folder only."""
         if self._folder is None:
             return

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonize.images.color import LUMA
-from harmonize.images.image import Stored, eight_bits
-from harmonize.images.strips import strips
+from harmonize.images.image import StoredImage
+from harmonize.images.pixels import eight_bits, strips
 
 Mask = NDArray[np.uint8]
 
@@ -16,7 +16,7 @@ FULL = 242  # a mask with nothing below it leaves no outside
 BLACK, WHITE = 32, 223  # of a picture of a mask: what is beyond is compression noise
 
 
-def mask_of(stored: Stored) -> Mask:
+def mask_of(stored: StoredImage) -> Mask:
     """Return the grays of a picture as a mask; beyond `BLACK` and `WHITE` they are 0 and 255."""
     values = np.arange(256) - BLACK
     levels = np.clip(np.rint(values * 255 / (WHITE - BLACK)), 0, 255).astype(np.uint8)

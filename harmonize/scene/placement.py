@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonize.errors import InputError
-from harmonize.images.color import top
-from harmonize.images.libvips import Pixels
+from harmonize.images.pixels import Pixels, largest_value
 from harmonize.scene.mask import Mask
 
 Size = tuple[int, int]  # width and height
@@ -143,7 +142,7 @@ def fitted_element(colors: Pixels, alpha: Mask, window: Window) -> tuple[Pixels,
     for channel in range(3):
         shown = _lanczos(np.multiply(colors[..., channel], alpha, dtype=np.float32), window)
         shown /= np.maximum(weight, 1)
-        resized[..., channel] = np.clip(np.rint(shown), 0, top(colors))
+        resized[..., channel] = np.clip(np.rint(shown), 0, largest_value(colors))
     return resized, np.clip(np.rint(weight), 0, 255).astype(np.uint8)
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harmonize.errors import InputError
-from harmonize.images.color import top
-from harmonize.images.image import Stored, eight_bits
-from harmonize.images.libvips import Pixels
+from harmonize.images.image import StoredImage
+from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.images.read import Picture, Source, open_picture
-from harmonize.images.strips import strips
 from harmonize.scene.mask import FAINT, FULL, Mask, looks_inverted, mask_of, times
 from harmonize.scene.placement import fitted, fitted_element, on_canvas, show, size_of, window_of
 
@@ -40,7 +38,7 @@ class Scene:
     composite: Pixels
     tight: Mask
     loose: Mask | None
-    original: Stored
+    original: StoredImage
     hashes: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str | None] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -156,7 +154,7 @@ def _check_mask(tight: Mask) -> None:
 
 def _blend(canvas: Pixels, colors: Pixels, alpha: Mask) -> None:
     """Paste colors on a canvas of the same size, in place."""
-    factor = np.float32(top(canvas) / top(colors))
+    factor = np.float32(largest_value(canvas) / largest_value(colors))
     for rows in strips(*alpha.shape):
         if not alpha[rows].any():
             continue
@@ -165,11 +163,11 @@ def _blend(canvas: Pixels, colors: Pixels, alpha: Mask) -> None:
         canvas[rows] = np.rint(blended)
 
 
-def _with_element(original: Stored, tight: Mask) -> Stored:
+def _with_element(original: StoredImage, tight: Mask) -> StoredImage:
     """Let the element show where the painting is transparent."""
     if original.alpha is None:
         return original
-    factor = original.alpha.dtype.type(top(original.alpha) // 255)
+    factor = original.alpha.dtype.type(largest_value(original.alpha) // 255)
     return replace(original, alpha=np.maximum(original.alpha, tight * factor))
 
 

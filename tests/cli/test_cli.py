@@ -18,7 +18,7 @@ from PIL import Image
 
 import harmonize
 from harmonize.errors import StopRun, WeightsError
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.scene.scene import load_scene
 from harmonize.settings import load as config
 from harmonize.synthesis.network import weights
@@ -65,7 +65,7 @@ class Engine:
             "interrupted": interrupted,
             "passes": [],
         }
-        return SimpleNamespace(picture=Stored(scene.composite), record=record, scene=scene)
+        return SimpleNamespace(picture=StoredImage(scene.composite), record=record, scene=scene)
 
 
 @pytest.fixture

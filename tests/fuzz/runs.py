@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from fuzz.case import Content, Files, Outcome, played
-from harmonize.run.result import default_output
+from harmonize.images.write import default_output
 from harmonize.scene.scene import Scene, load_scene
 
 QUICK = ("--set=passes.coarse.steps=1", "--set=passes.refine.steps=1", "--set=size=32")

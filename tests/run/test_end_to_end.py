@@ -20,7 +20,7 @@ from PIL import Image
 import harmonize
 from harmonize import Settings
 from harmonize.errors import NumbersError
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.settings.load import load
 from harmonize.synthesis.image_ops.crops import Painted, View
 from harmonize.synthesis.network.weights import BUNDLED_SHA256
@@ -239,7 +239,7 @@ def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
     seen: list[tuple[str, int]] = []
     pictures: list[np.ndarray] = []
 
-    def keep(step: harmonize.Step, picture: Stored) -> None:
+    def keep(step: harmonize.Step, picture: StoredImage) -> None:
         seen.append((step.pass_name, step.index))
         pictures.append(np.asarray(picture.image))
 

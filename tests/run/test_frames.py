@@ -14,7 +14,7 @@ from PIL import Image
 
 from harmonize.cli.progress import Interrupt
 from harmonize.errors import OutputError
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.run import snapshots as module
 from harmonize.run.snapshots import Keeper, animate, frames_in
 from harmonize.settings.load import Settings
@@ -69,7 +69,7 @@ def test_giving_up_says_what_is_left(
     keeper = Keeper(Path("a.png"), None, Path("a.json"), overwrite=False)
     with pytest.raises(typer.Exit) as stopped, Interrupt(keeper.left):
         for _ in range(kept):
-            keeper.keep(Stored(strokes(96, 80)))
+            keeper.keep(StoredImage(strokes(96, 80)))
         raise KeyboardInterrupt
     assert stopped.value.exit_code == 130
     assert capsys.readouterr().err == f"harmonize: aborted, {said}\n"
@@ -79,7 +79,7 @@ def test_an_old_record_goes_with_its_picture(files: Path) -> None:
     (files / "a.json").write_text("of the old picture")
     Image.new("RGB", (8, 8)).save("a.png")
     keeper = Keeper(Path("a.png"), None, Path("a.json"), overwrite=True)
-    keeper.keep(Stored(strokes(96, 80)))
+    keeper.keep(StoredImage(strokes(96, 80)))
     assert not Path("a.json").exists()
     assert (pixels("a.png") == strokes(96, 80)).all()
 
@@ -122,7 +122,7 @@ def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:
 
 
 def test_profile_resolution_and_alpha_of_a_picture_so_far_are_kept(tmp_path: Path) -> None:
-    picture = Stored(
+    picture = StoredImage(
         strokes(48, 40), icc=b"profile", alpha=strokes(48, 40)[..., 0], dpi=(300.0, 300.0)
     )
     Keeper(tmp_path / "a.png", None, tmp_path / "a.json", False).keep(picture)

@@ -9,6 +9,7 @@ No file is trusted: nothing in it is run, and what it holds is limited before it
 
 import hashlib
 import io
+import os
 import stat
 import warnings
 import zipfile
@@ -21,7 +22,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from harmonize.errors import WeightsError
-from harmonize.images.home_paths import find
 from harmonize.synthesis.network.vgg19 import LAYOUT
 
 LARGEST = 2 << 30  # bytes of a file and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB
@@ -76,7 +76,7 @@ def load(name_or_path: str) -> WeightSet:
         return _load_bundled()
     if name_or_path == "torchvision":
         return _load_torchvision()
-    return _load_file(find(name_or_path))
+    return _load_file(Path(os.path.expanduser(name_or_path)))
 
 
 def download(progress: bool = False) -> Path:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,8 @@ from conftest import disc, strokes
 from PIL import Image
 
 from harmonize.errors import OutputError
-from harmonize.images.image import Stored
-from harmonize.run.result import default_output, sheet, write_picture, write_record, write_sheet
+from harmonize.images.image import StoredImage
+from harmonize.images.write import default_output, sheet, write_picture, write_sheet
 
 PIXELS = strokes(48, 40)
 LOSSLESS = ["a.png", "a.tif", "a.tiff", "a.webp", "a.bmp", "A.PNG"]
@@ -18,7 +17,7 @@ LOSSLESS = ["a.png", "a.tif", "a.tiff", "a.webp", "a.bmp", "A.PNG"]
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_formats_keep_every_pixel(tmp_path: Path, name: str) -> None:
-    write_picture(tmp_path / name, Stored(PIXELS))
+    write_picture(tmp_path / name, StoredImage(PIXELS))
     with Image.open(tmp_path / name) as image:
         assert image.mode == "RGB"
         assert (np.asarray(image) == PIXELS).all()
@@ -27,14 +26,14 @@ def test_lossless_formats_keep_every_pixel(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
 def test_alpha_profile_and_hidden_colors_are_kept(tmp_path: Path, name: str) -> None:
     alpha = disc(48, 40)
-    write_picture(tmp_path / name, Stored(PIXELS, icc=b"profile", alpha=alpha))
+    write_picture(tmp_path / name, StoredImage(PIXELS, icc=b"profile", alpha=alpha))
     with Image.open(tmp_path / name) as image:
         assert image.info["icc_profile"] == b"profile"
         assert (np.asarray(image) == np.dstack([PIXELS, alpha])).all()
 
 
 def test_jpeg_is_fine_and_drops_alpha_only(tmp_path: Path) -> None:
-    picture = Stored(PIXELS, icc=b"profile", alpha=disc(48, 40), dpi=(300.0, 300.0))
+    picture = StoredImage(PIXELS, icc=b"profile", alpha=disc(48, 40), dpi=(300.0, 300.0))
     write_picture(tmp_path / "a.jpg", picture)
     with Image.open(tmp_path / "a.jpg") as image:
         assert (image.format, image.mode) == ("JPEG", "RGB")
@@ -46,7 +45,7 @@ def test_jpeg_is_fine_and_drops_alpha_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
 def test_a_gray_painting_gives_a_gray_picture(tmp_path: Path, name: str) -> None:
-    write_picture(tmp_path / name, Stored(PIXELS[..., 0], "L", icc=b"gray profile"))
+    write_picture(tmp_path / name, StoredImage(PIXELS[..., 0], "L", icc=b"gray profile"))
     with Image.open(tmp_path / name) as image:
         assert image.mode == ("RGB" if name == "a.webp" else "L")
         assert ("icc_profile" in image.info) == (name != "a.webp")
@@ -59,31 +58,22 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
     with pytest.raises(OutputError, match="exists; use --overwrite"):
-        write_picture(path, Stored(PIXELS))
-    with pytest.raises(OutputError, match="exists; use --overwrite"):
-        write_record(path, {})
+        write_picture(path, StoredImage(PIXELS))
     assert path.read_text() == "precious"
-    write_picture(path, Stored(PIXELS), overwrite=True)
+    write_picture(path, StoredImage(PIXELS), overwrite=True)
     with Image.open(path) as image:
         assert image.size == (48, 40)
 
 
 def test_an_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a\.xyz: unknown picture format; use one of \.png"):
-        write_picture(tmp_path / "a.xyz", Stored(PIXELS))
+        write_picture(tmp_path / "a.xyz", StoredImage(PIXELS))
 
 
 def test_the_name_left_out_follows_the_painting() -> None:
     assert default_output("some/where/lake.JPG") == Path("lake-harmonized.JPG")
     assert default_output("lake.gif") == Path("lake-harmonized.png")
     assert default_output("lake") == Path("lake-harmonized.png")
-
-
-def test_a_record_is_json(tmp_path: Path) -> None:
-    write_record(tmp_path / "a.json", {"ü": [1, 2.5, None]})
-    text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert json.loads(text) == {"ü": [1, 2.5, None]}
-    assert "ü" in text
 
 
 def test_a_sheet_holds_its_pictures_side_by_side(tmp_path: Path) -> None:

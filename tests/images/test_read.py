@@ -19,10 +19,10 @@ from PIL import Image, ImageCms
 from profiles import ADOBE, ADOBE_ICC, P3, P3_ICC, converted, gray_profile
 
 from harmonize.errors import InputError
-from harmonize.images.image import Stored
+from harmonize.images.image import StoredImage
 from harmonize.images.read import open_picture, read_bytes
+from harmonize.images.write import losses, write_picture
 from harmonize.run.pipeline import harmonize
-from harmonize.run.result import losses, write_picture
 from harmonize.settings.load import Settings, load
 
 W, H = 48, 40
@@ -298,9 +298,9 @@ def test_sixteen_bits_are_worked_on_and_come_out(tmp_path: Path) -> None:
 
 
 def test_what_a_format_cannot_hold_is_said_and_converted(tmp_path: Path) -> None:
-    gray = Stored(DEEP[..., 0], "L", alpha=DEEP[..., 1])
-    ink = Stored(np.asarray(of_mode("CMYK")), "CMYK")
-    p3 = Stored(RGB, icc=P3_ICC)
+    gray = StoredImage(DEEP[..., 0], "L", alpha=DEEP[..., 1])
+    ink = StoredImage(np.asarray(of_mode("CMYK")), "CMYK")
+    p3 = StoredImage(RGB, icc=P3_ICC)
     assert losses(tmp_path / "a.png", gray) == losses(tmp_path / "a.tif", ink) == ()
     assert [" ".join(note.split()[1:5]) for note in losses(tmp_path / "a.jpg", gray)] == [
         "JPEG holds 8 of",
@@ -314,7 +314,7 @@ def test_what_a_format_cannot_hold_is_said_and_converted(tmp_path: Path) -> None
         seen = np.asarray(found.shown).astype(int)
         tolerance = 1 if name != "a.jpg" else 30  # noise, in JPEG
         assert np.abs(seen - np.asarray(picture.shown)).mean() <= tolerance
-    wide = Stored(np.zeros((1, 20_000, 3), np.uint8))
+    wide = StoredImage(np.zeros((1, 20_000, 3), np.uint8))
     with pytest.raises(Exception, match="WEBP holds pictures of up to 16383 pixels"):
         losses(tmp_path / "a.webp", wide)
 

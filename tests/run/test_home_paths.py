@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmonize import harmonize
-from harmonize.images.home_paths import find, hide
+from harmonize.run.record import find, hide
 from harmonize.settings.load import Settings, load
 from harmonize.synthesis.network import weights
 

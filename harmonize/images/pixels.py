@@ -1,0 +1,32 @@
+"""Arrays of pixels: 8 or 16 bits a channel, worked on a strip at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8 | np.uint16]  # [H, W] or [H, W, C]
+
+STRIP = 1 << 20  # pixels: no float array is as large as a picture
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Yield slices of rows that cover `height` x `width` pixels, from the top down."""
+    rows = max(1, STRIP // max(1, width))
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
+
+
+def largest_value(pixels: Pixels) -> int:
+    """Return what stands for full light: 255 or 65535."""
+    return int(np.iinfo(pixels.dtype).max)
+
+
+def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return pixels with 8 bits a channel; no copy if they have that."""
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    found = np.empty(pixels.shape, np.uint8)
+    for rows in strips(*pixels.shape[:2]):
+        found[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
+    return found
