@@ -19,6 +19,7 @@ from benchmarks.quality import network
 from benchmarks.report import Row
 from harmonize import Settings, StopRun, harmonize
 from harmonize.run.prepare import working_view
+from harmonize.settings.resolve import resolve
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.matching.painting_features import Study
@@ -126,8 +127,8 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
     """A picture in the view's window → the one objective that both runs are judged by."""
     weights = [f"passes.refine.terms.{name}.weight={value}" for name, value in COMMON.items()]
     config = Options(None, Path(), None).config("paper", "passes.refine.balance=loss", *weights)
-    settings = config.passes["refine"]
-    tv = losses.total_variation_weight(float(losses.noise(view.painting.bands())))
+    settings = next(item for item in resolve(config, 5.0).passes if item.name == "refine")
+    smoothness = losses.total_variation_weight(float(losses.noise(view.painting.bands())))
     with torch.no_grad():
         matched = passes.match(
             settings,
@@ -135,7 +136,6 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
             image=view.composite,
             painting=Study(view.painting, vgg, config.tile),
             mask=view.loose,
-            level=5.0,
         )
         objective = passes.build(
             settings,
@@ -146,7 +146,7 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
             painting=view.painting,
             frame=view.frame,
             mask=view.loose,
-            balance=passes.Balance(5.0, 1.0, tv),
+            smoothness=smoothness,
         )
     return lambda picture: float(sum(map(float, EVALUATE(objective, picture).values())))
 

@@ -16,7 +16,7 @@ import psutil
 from harmonize.errors import MemoryLimitError
 from harmonize.run.prepare import working_shape
 from harmonize.settings.load import Settings
-from harmonize.settings.schema import at_level
+from harmonize.settings.resolve import resolve
 from harmonize.synthesis.image_ops.crops import Canvas, scaled
 from harmonize.synthesis.image_ops.tiled_image import tiles
 from harmonize.synthesis.image_ops.windows import ALIGN, Window
@@ -82,10 +82,8 @@ def estimate(canvas: Canvas, config: Settings, level: float) -> int:
     """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
     held, passes = 0, 0
     view = working_shape(canvas.shape, config)
-    for settings in config.passes.values():
-        if round(at_level(settings.steps, level)) == 0:
-            continue
-        shape = scaled(view, settings.scale)
+    for item in resolve(config, level).passes:
+        shape = scaled(view, item.scale)
         window = window_at(canvas, shape, config)
         held = max(held, _raster(canvas, view) + _raster(canvas, shape))
         passes = max(passes, STEP * window.area, LOOK * _largest(shape, config.tile))

@@ -25,7 +25,7 @@ from harmonize.run.record import hide
 from harmonize.run.result import write_result
 from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings
-from harmonize.settings.schema import at_level
+from harmonize.settings.resolve import resolve
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View
 from harmonize.synthesis.network import device, weights
 from harmonize.synthesis.network.cache import Memory
@@ -86,8 +86,7 @@ class Prepared:
     @property
     def steps(self) -> list[tuple[str, int]]:
         """The passes in their order, and how many steps each has at most."""
-        passes = self.config.passes.items()
-        return [(name, round(at_level(settings.steps, self.level))) for name, settings in passes]
+        return resolve(self.config, self.level).steps
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
 from harmonize.settings.messages import blamed, describe, last_word, nearest
-from harmonize.settings.schema import Finish, Pass, Section, at_level
+from harmonize.settings.schema import Finish, Pass, Section
 from harmonize.settings.yaml_reader import (
     FLOAT,
     LONGEST,
@@ -38,7 +38,6 @@ __all__ = [
     "Settings",
     "about",
     "annotated",
-    "at_level",
     "dump",
     "load",
     "loads",
@@ -46,6 +45,9 @@ __all__ = [
     "read_yaml",
     "restore",
 ]
+
+# Keys of earlier versions' records, by what they were part of.
+FORMER = {"pass": {"plateau", "plateau_window"}, "tv": {"factor"}}
 
 LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 
@@ -159,10 +161,12 @@ def restore(
 ) -> Settings:
     """Return complete settings from a tree such as `config.model_dump(mode="json")`.
 
+    Settings that earlier versions had, and none of their presets used, are passed over.
+
     Raises:
         ConfigError: as for `load`.
     """
-    return _build([Layer(printable(source), tree), *_single(overrides, options)])
+    return _build([Layer(printable(source), _without_former(tree)), *_single(overrides, options)])
 
 
 def dump(config: Settings) -> str:
@@ -226,6 +230,21 @@ def _read(path: Path, longest: int = LONGEST) -> str:
             f"{source}: {reason}; expected a YAML file or one of the presets "
             + ", ".join(presets())
         ) from error
+
+
+def _without_former(tree: Tree) -> Tree:
+    """Return the tree of a record without the settings in `FORMER`, whatever else is in it."""
+
+    def cut(node: Any, *, of: str) -> Any:
+        if not isinstance(node, dict):
+            return node
+        gone = FORMER.get(of, ())
+        return {key: cut(item, of=str(key)) for key, item in node.items() if key not in gone}
+
+    passes = tree.get("passes")
+    if not isinstance(passes, dict):
+        return tree
+    return {**tree, "passes": {name: cut(part, of="pass") for name, part in passes.items()}}
 
 
 # --- layers and merging ---------------------------------------------------------------------------

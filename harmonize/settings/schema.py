@@ -4,7 +4,6 @@ No value is set here: those live in the presets (`configs/*.yaml`). A field's do
 is about it; the JSON Schema takes it from here (`file_schema`).
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -20,8 +19,8 @@ from harmonize.settings.value_types import (
     Natural,
     NonNegative,
     Odd,
-    Positive,
     Radius,
+    Rate,
     Rates,
     Sigma,
     Taps,
@@ -81,7 +80,7 @@ class Histogram(Section):
 
     weight: AutoWeight
     """Weight in the pass's objective, divided by `keep`; shared by the taps. auto is the authors':
-    style level · (10 − w_tv), see the factor of `tv`."""
+    style level · (10 − w_tv), see the weight of `tv`."""
     taps: Taps
     """Layers of the network whose histograms are compared."""
     bins: Bins
@@ -96,10 +95,8 @@ class Tv(Section):
     """Total variation, relative to the painting's own."""
 
     weight: AutoWeight
-    """Weight in the pass's objective. auto is `factor` times the authors'."""
-    factor: Positive
-    """Times the authors' weight, style level · w_tv, where w_tv goes from 10 for smooth paintings
-    to 0 for grainy ones; counts only with auto."""
+    """Weight in the pass's objective. auto is the authors': style level · w_tv, where w_tv goes
+    from 10 for smooth paintings to 0 for grainy ones."""
 
 
 class Strokes(Section):
@@ -151,18 +148,13 @@ class Pass(Section):
     """How many of the pyramid's finest chroma levels stay fixed."""
     optimizer: Annotated[Literal["adam", "lbfgs"], one_of("adam", "lbfgs")]
     """adam, with a rate that falls to a tenth, or lbfgs, without line search."""
-    rate: Positive
+    rate: Rate
     """Step size; colors go from 0 to 1."""
     rates: Rates = (1.0,)
     """Shares of the rate for the pyramid's luma levels, finest first; the last holds for all
     coarser ones. With adam only."""
     balance: Annotated[Literal["loss", "gradient"], one_of("loss", "gradient")]
     """What weights weigh: losses, or the lengths of gradients, whatever the losses' sizes."""
-    plateau: NonNegative
-    """The pass ends early when the objective fell by less than this share within the window; 0:
-    never."""
-    plateau_window: Count
-    """Number of steps over which the plateau is looked for."""
     refresh: Count
     """The target of the histogram term is renewed every so many steps."""
     field: Field
@@ -227,18 +219,3 @@ class Finish(Section):
     """Detail for paintings above the working size; null: off."""
     paste_sigma: Blur
     """Of the Gaussian that softens the paste, in pixels of a painting of 700."""
-
-
-def at_level(weight: float | Mapping[float, float], level: float) -> float:
-    """Return a weight at a style level: itself, or its table interpolated linearly.
-
-    Outside the table the nearest entry holds.
-    """
-    if not isinstance(weight, Mapping):
-        return float(weight)
-    below = max((key for key in weight if key <= level), default=min(weight))
-    above = min((key for key in weight if key >= level), default=max(weight))
-    if above <= below:
-        return float(weight[below if below == above or level > above else above])
-    share = (level - below) / (above - below)
-    return float(weight[below] + share * (weight[above] - weight[below]))

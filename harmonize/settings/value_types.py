@@ -126,6 +126,18 @@ Weight = Annotated[
     BeforeValidator(number_keys),
     Expects("a number from 0 to 1e12, or a table of style level (1 to 10): number"),
 ]
+Rate = Annotated[
+    Annotated[float, Limit(ge=1e-12, le=LARGEST)]
+    | Annotated[
+        dict[Level, Annotated[float, Limit(ge=1e-12, le=LARGEST)]],
+        Limit(
+            min_length=1,
+            json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},
+        ),
+    ],
+    BeforeValidator(number_keys),
+    Expects("a number from 1e-12 to 1e12, or a table of style level (1 to 10): number"),
+]
 AutoWeight = Annotated[
     Literal["auto"] | Amount | Table,
     BeforeValidator(number_keys),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 from torch import Tensor
 
 from harmonize.errors import StopRun
 from harmonize.settings.load import Settings
-from harmonize.settings.schema import Pass, at_level
+from harmonize.settings.resolve import Resolved, ResolvedPass, resolve
 from harmonize.synthesis import passes, strokes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -19,10 +19,8 @@ from harmonize.synthesis.matching.painting_features import Study
 from harmonize.synthesis.network.cache import Memory
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
-from harmonize.synthesis.optimization import minimize as optimize
-from harmonize.synthesis.optimization.minimize import Step
+from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State, Step
 from harmonize.synthesis.optimization.objective import PassObjective
-from harmonize.synthesis.passes import Balance
 
 # Pixels that are looked at to see how grainy the painting is.
 GRAIN = 1 << 22
@@ -59,7 +57,7 @@ class Progress:
 
     picture: Tensor | None = None
     logs: list[PassLog] = field(default_factory=list)
-    descent: optimize.State | None = None
+    descent: State | None = None
     seconds: float = 0.0
 
 
@@ -81,6 +79,11 @@ class Painter:
     on_step: Watcher | None = None
     on_safe: Callable[[Callable[[], Progress]], None] | None = None
 
+    @cached_property
+    def resolved(self) -> Resolved:
+        """The settings at the style level."""
+        return resolve(self.config, self.level)
+
     def paint(
         self, canvas: Canvas, view: View, progress: Progress | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
@@ -89,19 +92,18 @@ class Painter:
         `view` is the canvas at the working size. Outside the loose mask the picture is the
         painting. With a `progress` it goes on from there.
         """
-        tv = losses.total_variation_weight(float(losses.noise(view.painting.bands(GRAIN))))
-        balance = passes.Balance(self.level, self.config.keep, tv)
+        noise = float(losses.noise(view.painting.bands(GRAIN)))
+        smoothness = losses.total_variation_weight(noise)
         progress, stopped = progress or Progress(), False
-        schedule = self._schedule()
+        schedule = self.resolved.passes
         done = len(progress.logs)
-        here = self._view(schedule[done - 1][1], canvas, view) if done else view
-        for name, settings, steps in schedule[done:]:
+        here = self._view(schedule[done - 1], canvas, view) if done else view
+        for settings in schedule[done:]:
             if stopped:
                 break
             before, here = here, self._view(settings, canvas, view)
             picture = None if progress.picture is None else Painted(before, progress.picture)
-            run = (name, settings, steps, here, picture, progress, balance)
-            progress, stopped = self._pass(*run)
+            progress, stopped = self._pass(settings, here, picture, progress, smoothness)
         if not stopped:
             self._safe(lambda: progress)
         image = view.composite if progress.picture is None else progress.picture
@@ -109,73 +111,55 @@ class Painter:
 
     def _pass(
         self,
-        name: str,
-        settings: Pass,
-        steps: int,
+        settings: ResolvedPass,
         view: View,
         picture: Painted | None,
         progress: Progress,
-        balance: Balance,
+        smoothness: float,
     ) -> tuple[Progress, bool]:
         """One pass from where the run is: where it is then, and whether it was stopped."""
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
-        start, objective = self._prepare(settings, view, picture, balance)
+        start, objective = self._prepare(settings, view, picture, smoothness)
         if not objective.terms:  # all of them weigh nothing
-            log = PassLog(name, 0, [], time.perf_counter() - began)
+            log = PassLog(settings.name, 0, [], time.perf_counter() - began)
             return Progress(Painted.on(view, start).image, [*progress.logs, log]), False
 
-        def keep(state: Callable[[], optimize.State]) -> None:
+        def keep(state: Callable[[], State]) -> None:
             self._safe(lambda: replace(progress, descent=state(), seconds=seconds()))
 
         def seconds() -> float:
             return time.perf_counter() - began
 
-        watch = _Watch(name, steps, partial(Painted.on, view), self.on_step)
-        descent = optimize.minimize(
+        watch = _Watch(
+            settings.name, settings.method.steps, partial(Painted.on, view), self.on_step
+        )
+        descent = Minimizer(
             start,
             objective,
-            steps=steps,
-            variables=settings.variables,
-            levels=settings.levels,
-            frozen=settings.chroma_frozen,
-            optimizer=settings.optimizer,
-            rate=settings.rate,
-            rates=settings.rates,
-            plateau=settings.plateau,
-            window=settings.plateau_window,
+            settings.method,
+            worse=WORSE[settings.balance],
             # Reading values back makes the host wait for the device.
             report_every=1 if self.network.device.type == "cpu" else 10,
-            worse=WORSE[settings.balance],
             on_step=watch,
-            restart=objective.restart,
             # What the objective holds is renewed after these steps: it need not be kept.
-            shelter=optimize.Shelter(settings.refresh, keep),
+            shelter=Shelter(settings.refresh, keep),
             resume=progress.descent,
-        )
-        log = PassLog(name, descent.steps, descent.history, seconds(), descent.trouble)
+        ).run()
+        log = PassLog(settings.name, descent.steps, descent.history, seconds(), descent.trouble)
         painted = Painted.on(view, descent.image)
         return Progress(painted.image, [*progress.logs, log]), watch.stopped
 
-    def _schedule(self) -> list[tuple[str, Pass, int]]:
-        """Name, settings and number of steps of every pass that has any."""
-        numbered = (
-            (name, settings, round(at_level(settings.steps, self.level)))
-            for name, settings in self.config.passes.items()
-        )
-        return [item for item in numbered if item[2]]
-
-    def _view(self, settings: Pass, canvas: Canvas, view: View) -> View:
+    def _view(self, settings: ResolvedPass, canvas: Canvas, view: View) -> View:
         """What a pass sees of the canvas, `view` being that at the working size."""
-        margin = self.config.margin if self.config.region == "patch" else None
-        return canvas.view(scaled(view.shape, settings.scale), margin)
+        return canvas.view(scaled(view.shape, settings.scale), self.resolved.margin)
 
     def _safe(self, progress: Callable[[], Progress]) -> None:
         if self.on_safe is not None:
             self.on_safe(progress)
 
     def _prepare(
-        self, settings: Pass, view: View, picture: Painted | None, balance: Balance
+        self, settings: ResolvedPass, view: View, picture: Painted | None, smoothness: float
     ) -> tuple[Tensor, PassObjective]:
         """Where a pass begins, within the view's window, and what it optimizes."""
         painting = self._study(view.painting, passes.taps_of(settings))
@@ -187,12 +171,10 @@ class Painter:
             image=previous if settings.match == "previous" else start,
             painting=painting,
             mask=view.loose,
-            level=self.level,
         )
         if settings.strokes:
-            rough = strokes.rough(matched, view.painting, settings.field.taps[0])
-            amount = at_level(settings.strokes.amount, self.level) / max(1.0, self.config.keep)
-            sigma = settings.strokes.sigma
+            rough = strokes.rough(matched, view.painting, settings.matching.taps[0])
+            amount, sigma = settings.strokes.amount, settings.strokes.sigma
             start = strokes.overlay(start, rough, view.loose, amount=amount, sigma=sigma)
         objective = passes.build(
             settings,
@@ -203,12 +185,12 @@ class Painter:
             painting=view.painting,
             frame=view.frame,
             mask=view.loose,
-            balance=balance,
+            smoothness=smoothness,
         )
         return start, objective
 
     def _study(self, painting: Raster, taps: tuple[str, ...]) -> Study:
-        study = Study(painting, self.network, self.config.tile)
+        study = Study(painting, self.network, self.resolved.tile)
         if not study.single:
             return study
         key = (self.key, painting.shape, taps)

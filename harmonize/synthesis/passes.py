@@ -6,13 +6,10 @@ Luan et al. (2018): the coarse pass (section 4.1) matches every tap on its own; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from harmonize.settings.schema import Pass, at_level
+from harmonize.settings.resolve import ResolvedPass
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match
@@ -22,58 +19,36 @@ from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.objective import PassObjective, Term
 
 
-@dataclass(frozen=True)
-class Balance:
-    """What the weights depend on: style level (1 to 10), `keep`, the painting's w_tv (0 to 10).
-
-    `keep` multiplies the content term and divides those that paint, style and histogram.
-    """
-
-    level: float
-    keep: float
-    tv: float
-
-    def weight(self, value: float | Mapping[float, float] | str, auto: float = 0.0) -> float:
-        """A weight of the settings at the style level; `auto` for "auto"."""
-        return auto if isinstance(value, str) else at_level(value, self.level)
-
-
-def taps_of(settings: Pass) -> tuple[str, ...]:
+def taps_of(settings: ResolvedPass) -> tuple[str, ...]:
     """Every tap that the pass looks at, shallow first."""
-    terms = settings.terms
-    users = (settings.field, terms.content, terms.style, terms.histogram)
-    used = {tap for user in users if user is not None for tap in user.taps}
-    return tuple(tap for tap in STRIDE if tap in used)
+    return tuple(tap for tap in STRIDE if tap in settings.seen)
 
 
 def match(
-    settings: Pass,
+    settings: ResolvedPass,
     network: VGG19,
     *,
     image: Tensor,
     painting: Study,
     mask: Tensor,
-    level: float,
 ) -> Match:
     """`image` [3, H, W] of the window matched to the painting, under `mask` [H, W]."""
-    taps, terms = taps_of(settings), settings.terms
-    styled = {tap for part in (terms.style, terms.histogram) if part for tap in part.taps}
-    wanted = [tap for tap in taps if tap in styled]
+    taps = taps_of(settings)
+    wanted = [tap for tap in taps if tap in settings.styled]
     with torch.no_grad():
         features = network(image[None], taps)
         return layer_matches.match(
-            settings.field,
+            settings.matching,
             image,
             features,
             painting,
             layer_matches.sites(mask, taps),
             wanted,
-            level,
         )
 
 
 def build(
-    settings: Pass,
+    settings: ResolvedPass,
     network: VGG19,
     *,
     start: Tensor,
@@ -82,45 +57,30 @@ def build(
     painting: Raster,
     frame: Tensor,
     mask: Tensor,
-    balance: Balance,
+    smoothness: float,
 ) -> PassObjective:
     """The objective of one pass.
 
     Within the window, [3, H, W] each: `start` is where the pass begins, `composite` the pasted
     picture, `frame` the painting there; `mask` [H, W] is where the picture may change. `painting`
-    is all of it. `matched` comes from `match`.
+    is all of it, `smoothness` its w_tv, 0 to 10. `matched` comes from `match`.
     """
-    terms, where = settings.terms, matched.where
+    goals, where = settings.goals, matched.where
     found: list[Term] = []
     with torch.no_grad():
-        if terms.content:
-            target = composite if terms.content.target == "composite" else start
-            found += objective.content_terms(
-                terms.content.taps,
-                balance.keep * balance.weight(terms.content.weight),
-                matched.features
-                if target is matched.image
-                else network(target[None], terms.content.taps),
-                where,
-            )
-        if terms.style:
-            found += objective.style_terms(
-                terms.style.taps,
-                balance.weight(terms.style.weight) / balance.keep,
-                matched,
-                dedupe=settings.field.kind == "coherent",
-            )
-        if terms.histogram:
-            authors = balance.level * (10 - balance.tv)
-            found += objective.histogram_terms(
-                terms.histogram,
-                balance.weight(terms.histogram.weight, authors) / balance.keep,
-                matched,
-                settings.refresh,
-            )
-        if terms.tv:
-            authors = terms.tv.factor * balance.level * balance.tv
-            weight = balance.weight(terms.tv.weight, authors)
+        if goals.content:
+            target = composite if goals.content.target == "composite" else start
+            taps = goals.content.taps
+            features = matched.features if target is matched.image else network(target[None], taps)
+            found += objective.content_terms(taps, goals.content.weight, features, where)
+        if goals.style:
+            dedupe = settings.matching.kind == "coherent"
+            found += objective.style_terms(goals.style.taps, goals.style.weight, matched, dedupe)
+        if goals.histogram:
+            weight = goals.histogram.weight(smoothness)
+            found += objective.histogram_terms(goals.histogram, weight, matched, settings.refresh)
+        if goals.variation:
+            weight = goals.variation.weight(smoothness)
             found.append(objective.variation_term(weight, painting, mask))
     return PassObjective(
         network,

@@ -269,7 +269,6 @@ def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
 
 def test_ctrl_c_saves_the_picture_so_far(folder: Path) -> None:
     endless = [f"--set=passes.{name}.steps=1000000" for name in Settings.preset().passes]
-    endless += [f"--set=passes.{name}.plateau=0" for name in Settings.preset().passes]
     pictures = "--style painting.png --patch patch.png --mask mask.png --output stopped.png"
     words = [str(HARMONIZE), "run", *pictures.split(), *endless]
     process = subprocess.Popen(

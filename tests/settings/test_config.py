@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harmonize.errors import MOST_LINES, ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.load import Settings, at_level, dump, load, loads, presets, restore
+from harmonize.settings.load import Settings, dump, load, loads, presets, restore
 from harmonize.settings.messages import MOST_NAMES
 
 FIRST = next(iter(Settings.preset().passes))
@@ -163,30 +163,6 @@ def test_no_is_a_word() -> None:
     assert "expected true or false; got 'no'" in message(f"{path}={full % 'no'}")
 
 
-@pytest.mark.parametrize(
-    ("level", "expected"), [(1, 2.0), (3, 3.0), (5, 4.0), (9, 0.0), (7, 2.0), (10, 0.0)]
-)
-def test_tables_are_interpolated_and_flat_outside(level: float, expected: float) -> None:
-    assert at_level({5.0: 4.0, 1.0: 2.0, 9.0: 0.0}, level) == pytest.approx(expected)
-    assert at_level({5.0: expected}, level) == expected
-    assert at_level(1.5, level) == 1.5
-
-
-@given(
-    st.dictionaries(st.floats(1, 10), st.floats(0, 100), min_size=1, max_size=5),
-    st.floats(1, 10),
-)
-def test_a_table_never_leaves_its_own_range(table: dict[float, float], level: float) -> None:
-    slack = 1e-9
-    assert min(table.values()) - slack <= at_level(table, level) <= max(table.values()) + slack
-
-
-@given(st.dictionaries(st.floats(1, 10), st.floats(0, 100), min_size=1, max_size=5))
-def test_a_table_goes_through_its_entries(table: dict[float, float]) -> None:
-    for level, value in table.items():
-        assert at_level(table, level) == pytest.approx(value)
-
-
 # --- messages -------------------------------------------------------------------------------------
 
 
@@ -321,7 +297,8 @@ def test_all_that_is_wrong_is_said_at_once_in_order_of_lines(tmp_path: Path) -> 
         f"{path}: line 1: extends: there is no preset 'prevew' to extend; did you mean preview?",
         f"{path}: line 2: siez: unknown key; did you mean size?",
         f"{path}: line 4: key 'keep' is repeated (first on line 3)",
-        f"{path}: line 7: passes.refine.rate: expected a number from 1e-12 to 1e12; got 'no'",
+        f"{path}: line 7: passes.refine.rate: expected a number from 1e-12 to 1e12, "
+        "or a table of style level (1 to 10): number; got 'no'",
         f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 to 1e12, "
         "or a table of style level (1 to 10): number; got -1",
         f"{path}: line 9: passes.refined: missing ",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harmonize.errors import ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.schema import Pass
+from harmonize.settings.resolve import HistogramGoal, ResolvedPass, resolve
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match, sites
@@ -21,7 +21,7 @@ from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.histogram import RankTable, remap
 from harmonize.synthesis.optimization.losses import gram, masked_mse
 from harmonize.synthesis.optimization.objective import PassObjective
-from harmonize.synthesis.passes import Balance, build, taps_of
+from harmonize.synthesis.passes import build, taps_of
 
 SHAPE = (32, 48)
 
@@ -30,7 +30,7 @@ TERMS = """
       content: {weight: 0.5, taps: [relu2_1], target: start}
       style: {weight: 1.0, taps: [relu1_1, relu2_1]}
       histogram: {weight: 5.0, taps: [relu1_1, relu2_1], bins: 256, range: reference, exact: false}
-      tv: {weight: 1.0, factor: 1.0}
+      tv: {weight: 1.0}
 """
 FIELDS = {
     "coarse": "{kind: nearest, taps: [relu1_1, relu2_1], guide_luma: 0.0, guide_chroma: 0.0}",
@@ -63,9 +63,13 @@ def box() -> Tensor:
     return mask
 
 
-def settings(name: str = "refine", *overrides: str) -> Pass:
+def settings(
+    name: str = "refine", *overrides: str, level: float = 5.0, keep: float = 1.0
+) -> ResolvedPass:
     tree = config.loads(YAML).model_dump(mode="json")
-    return config.restore(tree, [f"passes.{name}.{text}" for text in overrides]).passes[name]
+    asked = [f"keep={keep}", *(f"passes.{name}.{text}" for text in overrides)]
+    passes = resolve(config.restore(tree, asked), level).passes
+    return next(item for item in passes if item.name == name)
 
 
 def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> Study:
@@ -75,13 +79,11 @@ def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> Study:
 
 def assemble(
     network: VGG19,
-    chosen: Pass,
+    chosen: ResolvedPass,
     *,
     painting: Tensor | None = None,
     start: Tensor | None = None,
     mask: Tensor | None = None,
-    level: float = 5.0,
-    keep: float = 1.0,
 ) -> PassObjective:
     painting = picture(0) if painting is None else painting
     mask = box() if mask is None else mask
@@ -91,14 +93,12 @@ def assemble(
         chosen,
         network,
         start=composite,
-        matched=passes.match(
-            chosen, network, image=composite, painting=studied, mask=mask, level=level
-        ),
+        matched=passes.match(chosen, network, image=composite, painting=studied, mask=mask),
         composite=composite,
         painting=studied.painting,
         frame=painting,
         mask=mask,
-        balance=Balance(level, keep, 2.0),
+        smoothness=2.0,
     )
 
 
@@ -135,9 +135,8 @@ def test_a_terms_weight_multiplies_it(network: VGG19, term: str) -> None:
 
 
 def test_keep_multiplies_the_content_and_divides_the_paint(network: VGG19) -> None:
-    chosen = settings("coarse")
-    one = values(assemble(network, chosen)(picture(2)))
-    four = values(assemble(network, chosen, keep=4.0)(picture(2)))
+    one = values(assemble(network, settings("coarse"))(picture(2)))
+    four = values(assemble(network, settings("coarse", keep=4.0))(picture(2)))
     assert four["content"] == pytest.approx(4 * one["content"])
     for name in {"style", "histogram"} & set(one):
         assert four[name] == pytest.approx(one[name] / 4)
@@ -236,6 +235,12 @@ def small(scale: float = 1.0, n: int = 20) -> tuple[Match, Tensor]:
     return match, flat
 
 
+def histogram() -> HistogramGoal:
+    goal = settings("coarse", "terms.histogram.taps=[relu1_1]").goals.histogram
+    assert goal is not None
+    return goal
+
+
 def outputs(seed: int, n: int = 20) -> Tensor:
     return torch.rand(6, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -243,7 +248,7 @@ def outputs(seed: int, n: int = 20) -> Tensor:
 @pytest.mark.parametrize("refresh", [1, 3])
 def test_the_remapped_activations_are_renewed_every_so_many_calls(refresh: int) -> None:
     matched, flat = small()
-    chosen = settings("coarse", "terms.histogram.taps=[relu1_1]").terms.histogram
+    chosen = histogram()
     (term,) = objective.histogram_terms(chosen, 1.0, matched, refresh)
     reference = flat[:, matched.fields["relu1_1"].unique()]
     table = RankTable(reference, 20)
@@ -281,7 +286,7 @@ def test_a_terms_value_does_not_depend_on_the_networks_scale(kind: str) -> None:
         elif kind == "style":
             made = objective.style_terms(["relu1_1"], 1.0, matched, True)
         else:
-            chosen = settings("coarse", "terms.histogram.taps=[relu1_1]").terms.histogram
+            chosen = histogram()
             made = objective.histogram_terms(chosen, 1.0, matched, 1)
         return float(made[0].loss(scale * outputs(1)))
 
@@ -322,13 +327,12 @@ def test_the_painting_is_matched_to_itself(network: VGG19, name: str) -> None:
     painting = study(network, picture(0), taps_of(chosen))
     where = sites(box(), taps_of(chosen))
     fields = match(
-        chosen.field,
+        chosen.matching,
         picture(0),
         painting.seen,
         painting,
         where,
         taps_of(chosen),
-        5.0,
     ).fields
     assert set(fields) == set(taps_of(chosen))
     for tap, field in fields.items():
@@ -342,7 +346,7 @@ def test_a_coherent_field_is_one_field_on_all_grids(network: VGG19) -> None:
     image = picture(1)
     where = sites(box(), taps)
     fields = match(
-        chosen.field, image, study(network, image, taps).seen, painting, where, taps, 5.0
+        chosen.matching, image, study(network, image, taps).seen, painting, where, taps
     ).fields
     width, wide = SHAPE[1], 64
     coarse = dict(zip(where["relu4_1"].positions.tolist(), fields["relu4_1"].tolist(), strict=True))
@@ -368,7 +372,7 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
     taps = (tap, "relu4_1")
     painting = study(network, picture(0), taps)
     where = sites(box(), taps)
-    matched = match(chosen.field, picture(0), painting.seen, painting, where, taps, 5.0)
+    matched = match(chosen.matching, picture(0), painting.seen, painting, where, taps)
     fields = matched.fields
     assert torch.equal(fields[tap], where[tap].positions)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonize.settings.schema import Field
+from harmonize.settings.resolve import Matching
 from harmonize.synthesis import strokes
 from harmonize.synthesis.image_ops.filters import gaussian
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -23,13 +23,13 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     network = VGG19(weights.load("oxford").state)
     mask = torch.zeros(64, 80)
     mask[16:40, 24:56] = 1
-    settings = Field(kind="coherent", taps=(tap,), guide_luma=8.0, guide_chroma=8.0)
+    settings = Matching(kind="coherent", taps=(tap,), luma=8.0, chroma=8.0)
     where = sites(mask, [tap])
     studied = Study(Raster.of(painting), network, 1024)
 
     def rough(image: Tensor) -> Tensor:
         features = network(image[None], [tap])
-        matched = match(settings, image, features, studied, where, [tap], 5.0)
+        matched = match(settings, image, features, studied, where, [tap])
         return strokes.rough(matched, studied.painting, tap)
 
     torch.testing.assert_close(rough(painting), painting)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonize.settings.schema import Field, at_level
+from harmonize.settings.resolve import Matching
 from harmonize.synthesis.image_ops.filters import resize, to_opponent
 from harmonize.synthesis.matching import nearest as matching
 from harmonize.synthesis.matching.painting_features import Study
@@ -59,13 +59,12 @@ def gather(features: Tensor, site: Site) -> Tensor:
 
 
 def match(
-    settings: Field,
+    settings: Matching,
     image: Tensor,
     features: Mapping[str, Tensor],
     painting: Study,
     where: Mapping[str, Site],
     taps: Sequence[str],
-    level: float,
 ) -> Match:
     """`image` [3, H, W] with its `features` matched, at the positions of `where`.
 
@@ -75,8 +74,7 @@ def match(
     of its own takes the nearest one's as coarse or coarser, carried.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
-    luma = at_level(settings.guide_luma, level)
-    chroma = at_level(settings.guide_chroma, level)
+    luma, chroma = settings.luma, settings.chroma
     fields: dict[str, Tensor] = {}
     for tap in roots:
         site, own, its = where[tap], None, None

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.synthesis.image_ops import filters
+from harmonize.settings.resolve import Method
+from harmonize.synthesis.optimization.pyramid import Pixels, Pyramid, Variables
 
 EXPLODED = 100.0  # times the sum of the terms at the start: no use in going on
 NEAR = 1.0  # a start with a smaller sum counts as this: from a perfect fit every step leads away
 SAFE_RATE = 0.01  # at most, at the second attempt; half of the default's
+BETAS = (0.9, 0.99)  # of Adam
+PAIRS = 10  # that L-BFGS remembers
 
 
 @dataclass(frozen=True)
@@ -30,92 +32,26 @@ class Step:
 
 
 class Objective(Protocol):
-    """Named terms of an image [3, H, W], weighted: their sum is minimized."""
+    """Named, weighted terms of an image [3, H, W]; their sum is minimized.
+
+    `restart` forgets what is held from call to call.
+    """
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]: ...
 
-
-class Variables(Protocol):
-    """What is optimized in place of the image."""
-
-    parameters: list[Tensor]
-    shares: list[float]
-
-    def image(self) -> Tensor: ...
+    def restart(self) -> None: ...
 
 
-class Pixels:
-    """The image's own pixels (paper)."""
-
-    def __init__(self, image: Tensor) -> None:
-        self.parameters = [image.clone().requires_grad_()]
-        self.shares = [1.0]
-
-    def image(self) -> Tensor:
-        """The image [3, H, W]."""
-        return self.parameters[0]
-
-
-class Pyramid:
-    """Coefficients of a Laplacian pyramid in luma and chroma.
-
-    A step moves coarse and fine structure alike (our departure from the paper's pixels). The
-    finest `frozen` levels of chroma stay as they are in `image` [3, H, W]: speckle, the mark of
-    backpropagated convolutions, has nowhere to go.
-
-    `shares` says how far each parameter goes in a step, as a share of the rate: luma's levels from
-    the finest on by `rates`, whose last holds for all that are coarser; chroma goes all the way.
-    Adam moves every coefficient by about its rate, however small the gradient: at the full rate
-    the finest level becomes noise.
-    """
-
-    def __init__(
-        self, image: Tensor, *, levels: int, frozen: int, rates: Sequence[float] = (1.0,)
-    ) -> None:
-        luma, chroma = filters.to_opponent(image).split((1, 2))
-        self._luma, self._chroma = _analyze(luma, levels), _analyze(chroma, levels)
-        frozen = min(frozen, len(self._chroma) - 1)
-        free = self._chroma[frozen:]
-        self.parameters = [band.requires_grad_() for band in (*self._luma, *free)]
-        last = len(rates) - 1
-        self.shares = [rates[min(level, last)] for level in range(len(self._luma))]
-        self.shares += [1.0] * len(free)
-
-    def image(self) -> Tensor:
-        """The image [3, H, W]."""
-        return filters.from_opponent(
-            torch.cat((_synthesize(self._luma), _synthesize(self._chroma)))
-        )
-
-
-def _analyze(image: Tensor, levels: int) -> list[Tensor]:
-    bands = []
-    for _ in range(levels - 1):
-        if min(image.shape[1:]) < 4:
-            break
-        smaller = F.avg_pool2d(image[None], 2, ceil_mode=True)[0]
-        bands.append(image - _enlarge(smaller, image))
-        image = smaller
-    return [band.clone() for band in (*bands, image)]
-
-
-def _synthesize(bands: list[Tensor]) -> Tensor:
-    image = bands[-1]
-    for band in reversed(bands[:-1]):
-        image = band + _enlarge(image, band)
-    return image
-
-
-def _enlarge(image: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(image[None], size=like.shape[1:], mode="bilinear", align_corners=False)[0]
+# Receives a step's number from 1, its terms, and a function that returns the image so far.
+OnStep = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 
 
 @dataclass(frozen=True)
 class Descent:
-    """What `minimize` found: the image [3, H, W], and how it went.
+    """The image [3, H, W] that was found, and how.
 
-    `steps` and `history`, the terms of every report, are those of the last attempt; `trouble` says
-    what went wrong, in words.
+    `steps` and `history` (the terms at every report) are those of the last attempt; `trouble` says
+    in words what went wrong.
     """
 
     image: Tensor
@@ -126,10 +62,10 @@ class Descent:
 
 @dataclass
 class State:
-    """A descent between two steps: all that it needs to go on as if it had never stopped.
+    """All that a descent needs to go on after a step to the same bytes.
 
-    `best` are the variables with the `lowest` sum of the terms so far; `attempt` is 0 or 1,
-    `first` the sum where it began, `steps` how many it has done.
+    `best` are the variables with the `lowest` sum of terms so far, `first` is the sum at the start
+    of the `attempt` (0 or 1), `steps` counts the steps of that attempt.
     """
 
     best: list[Tensor]
@@ -145,66 +81,121 @@ class State:
 
 @dataclass(frozen=True)
 class Shelter:
-    """Where a descent can be left and taken up again: after every `every` steps.
+    """After every `every` steps `keep` receives a function that returns the state.
 
-    `keep` receives a function that returns the state; its tensors change with the next step.
+    The state's tensors change with the next step.
     """
 
     every: int
     keep: Callable[[Callable[[], State]], None]
 
 
-def minimize(
-    image: Tensor,
-    objective: Objective,
-    *,
-    steps: int,
-    variables: str,
-    levels: int,
-    frozen: int,
-    optimizer: str,
-    rate: float,
-    rates: Sequence[float] = (1.0,),
-    plateau: float = 0.0,
-    window: int = 10,
-    report_every: int = 1,
-    worse: float = 1.0,
-    on_step: Callable[[int, dict[str, float], Callable[[], Tensor]], None] | None = None,
-    restart: Callable[[], None] = lambda: None,
-    shelter: Shelter | None = None,
-    resume: State | None = None,
-) -> Descent:
-    """Up to `steps` steps from `image` [3, H, W].
+@dataclass
+class Minimizer:
+    """One descent from `image` [3, H, W] by the steps of `method`; `run` takes them.
 
-    `variables` are `pixels` or a `pyramid` of `levels` whose `frozen` finest chroma levels stay and
-    whose luma levels go by `rates`. `optimizer` is `adam` (rate decayed to a tenth along a cosine) or `lbfgs` (step length `rate`,
-    no line search, 10 pairs). Ends early when the sum of the terms fell by less than `plateau` (a
-    share) over `window` reports. Values are read back from the device at the start, at the end
-    and every `report_every` steps. `on_step` receives the step's number from 1, its terms, and a
-    function that returns the image so far; a `StopRun` raised by it ends the run with that image.
+    `adam`'s rate falls to a tenth along a cosine; `lbfgs` takes steps of length `rate` without a
+    line search. Values are read back from the device at the start, the end and every
+    `report_every` steps, when `on_step` is called; a `StopRun` that it raises ends the descent.
 
-    Where a term is not finite, the sum explodes, or it ends more than `worse` times as large as it
-    began, the best image so far is taken up again, once, with Adam at a tenth of the rate or less.
-    If that goes wrong too, the best image is the result. `restart` is called between the two: the
-    objective forgets what it holds from call to call.
+    When a term is not finite, the sum explodes, or it ends more than `worse` times as large as it
+    began, the descent starts again from the best image, once, with Adam at a tenth of the rate or
+    less. If that goes wrong too, the best image is the result.
 
-    With a state from `shelter` as `resume`, and `image` and `objective` made anew, the descent
-    goes on to the same bytes.
+    With a state from `shelter` as `resume`, and the same image and objective made anew, the
+    descent goes on to the same bytes.
     """
-    chosen: Variables = (
-        Pixels(image)
-        if variables == "pixels"
-        else Pyramid(image, levels=levels, frozen=frozen, rates=rates)
-    )
-    parameters = chosen.parameters
-    if resume is None:
-        state = State(best=[parameter.detach().clone() for parameter in parameters])
-    else:
-        state = resume
-        _put(parameters, resume.parameters)
 
-    def fault(terms: Mapping[str, float], limit: float) -> str | None:
-        """What is wrong with the terms, if anything; remembers the best variables."""
+    image: Tensor
+    objective: Objective
+    method: Method
+    worse: float = 1.0
+    report_every: int = 1
+    on_step: OnStep | None = None
+    shelter: Shelter | None = None
+    resume: State | None = None
+
+    def __post_init__(self) -> None:
+        self._variables = _variables(self.image, self.method)
+        again = ("adam", min(self.method.rate / 10, SAFE_RATE))
+        self._attempts = ((self.method.optimizer, self.method.rate), again)
+        self._stopped = False
+        if self.resume is None:
+            self._state = State([each.detach().clone() for each in self._variables.parameters])
+        else:
+            self._state = self.resume
+            _put(self._variables.parameters, self.resume.parameters)
+
+    def run(self) -> Descent:
+        """Go on to the end, with a second attempt where the first goes wrong."""
+        while (wrong := self._attempt()) is not None:
+            _put(self._variables.parameters, self._state.best)
+            last = self._state.attempt + 1 == len(self._attempts)
+            if self._stopped or last:
+                self._state.trouble.append(f"{wrong}; the best image so far is kept")
+                break
+            self._begin_again(wrong)
+        image = self._variables.image().detach()
+        return Descent(image, self._state.steps, self._state.history, self._state.trouble)
+
+    def _begin_again(self, wrong: str) -> None:
+        old, attempt = self._state, self._state.attempt + 1
+        name, rate = self._attempts[attempt]
+        again = f"{wrong}; again from the best image so far, {name} at {rate:.3g}"
+        self._state = State(old.best, old.lowest, [*old.trouble, again], attempt)
+        self.objective.restart()
+
+    def _attempt(self) -> str | None:
+        """Take the attempt's steps that are left; return what went wrong, if anything."""
+        optimizer = self._optimizer()
+        while self._state.steps < self.method.steps and not self._stopped:
+            if wrong := self._step(optimizer):
+                return wrong
+        if not self.method.steps:
+            return None
+        with torch.no_grad():
+            return self._fault(_read(self.objective(self._variables.image())), self.worse)
+
+    def _step(self, optimizer: torch.optim.Optimizer) -> str | None:
+        """Take one step; return what is wrong with the image before it, if anything."""
+        index = self._state.steps + 1
+        terms = self.objective(self._variables.image())
+        report = index % self.report_every == 0 or index == self.method.steps
+        values = _read(terms) if report or index == 1 else {}
+        if values and (wrong := self._fault(values, EXPLODED)):
+            return wrong
+        self._move(optimizer, torch.stack(list(terms.values())).sum())
+        self._state.steps = index
+        if report:
+            self._report(index, values)
+        if self.shelter is not None and index % self.shelter.every == 0 and not self._stopped:
+            self.shelter.keep(lambda: self._left(optimizer))
+        return None
+
+    def _move(self, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
+        parameters = self._variables.parameters
+        gradients = torch.autograd.grad(total, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        name, rate = self._attempts[self._state.attempt]
+        if name == "adam":
+            fallen = _fallen(self._state.steps, self.method.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"] * fallen
+        optimizer.step(lambda: total)  # type: ignore[arg-type, return-value]
+
+    def _report(self, index: int, values: dict[str, float]) -> None:
+        self._state.history.append(values)
+        if self.on_step is None:
+            return
+        try:
+            self.on_step(index, values, self._variables.image)
+        except StopRun:
+            self._stopped = True
+
+    def _fault(self, terms: Mapping[str, float], limit: float) -> str | None:
+        """Return what is wrong with the terms, if anything; remember the best variables."""
+        state = self._state
         for name, value in terms.items():
             if not math.isfinite(value):
                 return f"{name} is {value} after {state.steps} steps"
@@ -213,90 +204,44 @@ def minimize(
             state.first = now
         if now < state.lowest:
             state.lowest = now
-            _put(state.best, parameters)
+            _put(state.best, self._variables.parameters)
         if now > limit * max(state.first, NEAR):
             return f"losses {now:.3g} after {state.steps} steps, from {state.first:.3g}"
         return None
 
-    def attempt(name: str, length: float) -> tuple[str | None, bool]:
-        """Go on from the state; what went wrong, and whether the caller stopped the run."""
-        method = _method(name, chosen, length)
-        if state.optimizer is not None:
-            method.load_state_dict(state.optimizer)
+    def _left(self, optimizer: torch.optim.Optimizer) -> State:
+        parameters = [parameter.detach() for parameter in self._variables.parameters]
+        return replace(self._state, parameters=parameters, optimizer=optimizer.state_dict())
 
-        def left() -> State:
-            return replace(
-                state,
-                parameters=[parameter.detach() for parameter in parameters],
-                optimizer=method.state_dict(),
+    def _optimizer(self) -> torch.optim.Optimizer:
+        name, rate = self._attempts[self._state.attempt]
+        optimizer: torch.optim.Optimizer
+        if name == "lbfgs":
+            optimizer = torch.optim.LBFGS(
+                self._variables.parameters,
+                lr=rate,
+                max_iter=1,
+                history_size=PAIRS,
+                tolerance_grad=0.0,
+                tolerance_change=0.0,
             )
-
-        stopped = False
-        while state.steps < steps and not stopped:
-            index = state.steps + 1
-            terms = objective(chosen.image())
-            total = torch.stack(list(terms.values())).sum()
-            report = index % report_every == 0 or index == steps
-            if report or index == 1:
-                values = _read(terms)
-                if wrong := fault(values, EXPLODED):
-                    return wrong, False
-            gradients = torch.autograd.grad(total, parameters)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
-            if name == "adam":
-                fall = _fallen(state.steps, steps)
-                for group in method.param_groups:
-                    group["lr"] = length * group["share"] * fall
-            method.step(lambda total=total: total)  # type: ignore[misc]
-            state.steps = index
-            if report:
-                state.history.append(values)
-                try:
-                    if on_step is not None:
-                        on_step(index, values, chosen.image)
-                except StopRun:
-                    stopped = True
-                if plateau > 0 and _flat(state.history, plateau, window):
-                    break
-            if shelter is not None and index % shelter.every == 0 and not stopped:
-                shelter.keep(left)
-        with torch.no_grad():
-            return fault(_read(objective(chosen.image())), worse) if steps else None, stopped
-
-    attempts = ((optimizer, rate), ("adam", min(rate / 10, SAFE_RATE)))
-    while True:
-        wrong, stopped = attempt(*attempts[state.attempt])
-        if wrong is None:
-            break
-        _put(parameters, state.best)
-        if stopped or state.attempt + 1 == len(attempts):
-            state.trouble.append(f"{wrong}; the best image so far is kept")
-            break
-        name, length = attempts[state.attempt + 1]
-        state.trouble.append(f"{wrong}; again from the best image so far, {name} at {length:.3g}")
-        state = State(state.best, state.lowest, state.trouble, attempt=state.attempt + 1)
-        restart()
-    return Descent(chosen.image().detach(), state.steps, state.history, state.trouble)
+        else:
+            pairs = zip(self._variables.parameters, self._variables.shares, strict=True)
+            groups = [{"params": [parameter], "share": share} for parameter, share in pairs]
+            optimizer = torch.optim.Adam(groups, lr=rate, betas=BETAS)
+        if self._state.optimizer is not None:
+            optimizer.load_state_dict(self._state.optimizer)
+        return optimizer
 
 
-def _method(name: str, variables: Variables, rate: float) -> torch.optim.Optimizer:
-    if name == "lbfgs":
-        return torch.optim.LBFGS(
-            variables.parameters,
-            lr=rate,
-            max_iter=1,
-            history_size=10,
-            tolerance_grad=0.0,
-            tolerance_change=0.0,
-        )
-    pairs = zip(variables.parameters, variables.shares, strict=True)
-    groups = [{"params": [parameter], "share": share} for parameter, share in pairs]
-    return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99))
+def _variables(image: Tensor, method: Method) -> Variables:
+    if method.variables == "pixels":
+        return Pixels(image)
+    return Pyramid(image, levels=method.levels, frozen=method.frozen, rates=method.rates)
 
 
 def _fallen(done: int, steps: int) -> float:
-    """What is left of the rate after `done` of `steps`: from 1 to a tenth along a cosine."""
+    """Return what is left of the rate after `done` of `steps`: from 1 to a tenth."""
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done / steps)) / 2
 
 
@@ -308,31 +253,3 @@ def _put(these: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for this, value in zip(these, values, strict=True):
             this.copy_(value)
-
-
-class _UnitGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
-        ctx.weight = weight
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        norm = torch.linalg.vector_norm(gradient).clamp_min(1e-12)
-        return gradient * (ctx.weight / norm), None
-
-
-def unit_gradient(x: Tensor, weight: float) -> Tensor:
-    """`x` unchanged; the gradient that comes back through it is scaled to the L2 norm `weight`.
-
-    The authors' balance: a term that sees its activations through this pulls with a strength of
-    exactly `weight`, however large its loss.
-    """
-    return cast(Tensor, _UnitGradient.apply(x, weight))
-
-
-def _flat(history: list[dict[str, float]], share: float, window: int) -> bool:
-    if len(history) <= window:
-        return False
-    before, now = (sum(history[i].values()) for i in (-1 - window, -1))
-    return before - now < share * before

@@ -1,115 +1,156 @@
-"""The terms of a pass: targets frozen before the loop, losses of an image in it."""
+"""The terms of a pass: targets fixed before the loop, losses of an image in it.
+
+A term of activations is divided by its target's own mean square, so that weights mean the same for
+any network weights and any painting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from harmonize.settings.schema import Histogram
+from harmonize.settings.resolve import HistogramGoal
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.histogram import RankTable, remap
-from harmonize.synthesis.optimization.minimize import unit_gradient
 
 
-@dataclass(frozen=True)
+@dataclass
 class Term:
-    """One loss at one tap: activations [C, n] at the site's positions → a scalar.
+    """A weighted loss of the activations [C, n] at a tap, or without a tap of the image itself."""
 
-    Without a tap it is a loss of the image [3, H, W] itself. `restart` forgets what the loss holds
-    from call to call.
-    """
-
-    name: str
+    name: ClassVar[str]
     tap: str | None
     weight: float
-    loss: Callable[[Tensor], Tensor]
-    restart: Callable[[], None] = lambda: None
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the loss, a scalar, before its weight."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Forget what is held from call to call."""
+
+
+@dataclass
+class ContentTerm(Term):
+    """Distance to `target` [C, n] under `mask` [n] (paper, equation 2)."""
+
+    name = "content"
+    target: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        self._power = _power(self.target, self.mask)
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the masked mean squared difference."""
+        return losses.masked_mse(x, self.target, self.mask) / self._power
+
+
+@dataclass
+class StyleTerm(Term):
+    """Distance of the Gram matrix under `mask` [n] to `target` [C, C] (equations 3 and 4)."""
+
+    name = "style"
+    target: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        self._power = self.target.square().mean()
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the mean squared difference of the two matrices."""
+        return losses.gram_distance(x, self.mask, self.target) / self._power
+
+
+@dataclass
+class HistogramTerm(Term):
+    """Distance to x remapped to the histogram of `reference` [C, m] (article).
+
+    The remapped activations are renewed every `refresh` calls and held in between.
+    """
+
+    name = "histogram"
+    table: RankTable
+    mask: Tensor
+    power: Tensor
+    refresh: int
+    _calls: int = 0
+    _held: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the masked mean squared difference to the remapped activations."""
+        if self._calls % self.refresh == 0:
+            self._held = remap(x.detach(), self.table)
+        self._calls += 1
+        return losses.masked_mse(x, self._held, self.mask) / self.power
+
+    def restart(self) -> None:
+        """Renew the remapped activations at the next call."""
+        self._calls = 0
+
+
+@dataclass
+class VariationTerm(Term):
+    """Total variation of the image under `mask` [H, W], divided by `power`, the painting's."""
+
+    name = "tv"
+    mask: Tensor
+    power: Tensor
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the total variation, relative to the painting's."""
+        return losses.total_variation(x, self.mask) / self.power
 
 
 def content_terms(
     taps: Sequence[str], weight: float, target: Mapping[str, Tensor], where: Mapping[str, Site]
 ) -> list[Term]:
-    """Keep the activations that `target` has there (paper, equation 2)."""
-
-    def term(tap: str) -> Term:
-        wanted, mask = gather(target[tap], where[tap]), where[tap].mask
-        power = _power(wanted, mask)
-        return Term(
-            "content",
-            tap,
-            weight / len(taps),
-            lambda x: losses.masked_mse(x, wanted, mask) / power,
-        )
-
-    return [term(tap) for tap in taps]
+    """Return terms that keep the activations of `target`, tap → [C, h, w]."""
+    share = weight / len(taps)
+    return [
+        ContentTerm(tap, share, gather(target[tap], where[tap]), where[tap].mask) for tap in taps
+    ]
 
 
 def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
-    """Gram matrix of the matched style activations (paper, equations 3 and 4).
+    """Return terms that take over the matched places' Gram matrices.
 
-    With `dedupe` each place of the painting counts once, however many positions took it;
-    otherwise the mapped activations are weighted like the positions that took them.
+    With `dedupe` each place of the painting counts once, however many positions took it; otherwise
+    places are weighted like the positions that took them.
     """
-
-    def term(tap: str) -> Term:
+    found: list[Term] = []
+    for tap in taps:
         mask, reference = matched.where[tap].mask, matched.references[tap]
         if dedupe:
             target = losses.gram(reference, torch.ones_like(reference[0]))
         else:
             target = losses.gram(reference[:, matched.uses[tap]], mask)
-        power = target.square().mean()
-        return Term(
-            "style",
-            tap,
-            weight / len(taps),
-            lambda x: losses.gram_distance(x, mask, target) / power,
-        )
-
-    return [term(tap) for tap in taps]
+        found.append(StyleTerm(tap, weight / len(taps), target, mask))
+    return found
 
 
-def histogram_terms(settings: Histogram, weight: float, matched: Match, refresh: int) -> list[Term]:
-    """Distance to the activations remapped to the matched places' histogram (article).
-
-    The remapped activations are renewed every `refresh` calls and held in between.
-    """
-
-    def term(tap: str) -> Term:
+def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh: int) -> list[Term]:
+    """Return terms that take over the matched places' histograms, each place counted once."""
+    found: list[Term] = []
+    for tap in goal.taps:
         site, reference = matched.where[tap], matched.references[tap]
-        table = RankTable(
-            reference,
-            len(site.positions),
-            bins=settings.bins,
-            span=settings.range,
-            exact=settings.exact,
-        )
+        count = len(site.positions)
+        table = RankTable(reference, count, bins=goal.bins, span=goal.range, exact=goal.exact)
         power = _power(reference, torch.ones_like(reference[0]))
-        held: list[Tensor] = []
-        calls = count()
-
-        def loss(x: Tensor) -> Tensor:
-            if next(calls) % refresh == 0:
-                held[:] = [remap(x.detach(), table)]
-            return losses.masked_mse(x, held[0], site.mask) / power
-
-        def restart() -> None:
-            nonlocal calls
-            calls = count()
-
-        return Term("histogram", tap, weight / len(settings.taps), loss, restart)
-
-    return [term(tap) for tap in settings.taps]
+        share = weight / len(goal.taps)
+        found.append(HistogramTerm(tap, share, table, site.mask, power, refresh))
+    return found
 
 
 def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
-    """Total variation under `mask` [H, W], divided by that of the whole `painting`."""
+    """Return the term of total variation under `mask` [H, W], relative to all of `painting`."""
     h, w = painting.shape
     # The mean of a band is that of all its rows; what counts is the sum.
     sums = [
@@ -117,17 +158,16 @@ def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
         for band in painting.bands()
     ]
     power = (torch.stack(sums).sum() / (h * w)).clamp_min(1e-6)
-    return Term("tv", None, weight, lambda x: losses.total_variation(x, mask) / power)
+    return VariationTerm(None, weight, mask, power)
 
 
 @dataclass(frozen=True)
 class PassObjective:
     """The weighted terms of an image.
 
-    Every term of activations is divided by its target's own mean square, so that weights mean the
-    same for any set of network weights and any painting. `frame` [3, H, W] shows where `mask`
-    [H, W] is 0, whatever the image. `unit_gradients` is the authors' balance: weights
-    are ratios of gradient norms, term by term and tap by tap, not of losses.
+    `frame` [3, H, W] shows where `mask` [H, W] is 0, whatever the image. With `unit_gradients`
+    weights are ratios of gradient norms, term by term and tap by tap, not of losses (the authors'
+    balance).
     """
 
     network: VGG19
@@ -138,9 +178,9 @@ class PassObjective:
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Terms by name, each the sum over its taps, for `image` [3, H, W].
+        """Return the terms of `image` [3, H, W] by name, each summed over its taps.
 
-        Weighted; with `unit_gradients` it is the gradients that are, and the values are the losses.
+        They are weighted, or with `unit_gradients` plain losses whose gradients are.
         """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
@@ -155,7 +195,7 @@ class PassObjective:
         return values
 
     def restart(self) -> None:
-        """Forget what is held from call to call: the next one is as the first was."""
+        """Forget what the terms hold: the next call is as the first was."""
         for term in self.terms:
             term.restart()
 
@@ -165,6 +205,23 @@ class PassObjective:
         return term.weight * term.loss(x)
 
 
+class _UnitGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        norm = torch.linalg.vector_norm(gradient).clamp_min(1e-12)
+        return gradient * (ctx.weight / norm), None
+
+
+def unit_gradient(x: Tensor, weight: float) -> Tensor:
+    """Return `x`; the gradient that comes back through it is scaled to the L2 norm `weight`."""
+    return cast(Tensor, _UnitGradient.apply(x, weight))
+
+
 def _power(target: Tensor, mask: Tensor) -> Tensor:
-    """Mean square of `target` [C, n] under `mask` [n]."""
+    """Return the mean square of `target` [C, n] under `mask` [n]."""
     return losses.masked_mse(target, torch.zeros_like(target), mask).clamp_min(1e-12)

@@ -1,0 +1,234 @@
+"""Settings at one style level → plain numbers: what the work is done with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harmonize.settings.load import Settings
+    from harmonize.settings.schema import Field, Pass, Strokes, Terms
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How positions are matched; `luma` and `chroma` are the guides' weights."""
+
+    kind: str
+    taps: tuple[str, ...]
+    luma: float
+    chroma: float
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """How much of the strokes' detail is laid over the start; sigma in pixels."""
+
+    amount: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class ContentGoal:
+    """The content term."""
+
+    weight: float
+    taps: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True)
+class StyleGoal:
+    """The style term."""
+
+    weight: float
+    taps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HistogramGoal:
+    """The histogram term; `fixed` is its weight before `keep`, None the authors'."""
+
+    fixed: float | None
+    taps: tuple[str, ...]
+    bins: int
+    range: str
+    exact: bool
+    level: float
+    keep: float
+
+    def weight(self, smoothness: float) -> float:
+        """The weight for a painting whose w_tv is `smoothness`, 0 (grainy) to 10."""
+        weight = self.level * (10 - smoothness) if self.fixed is None else self.fixed
+        return weight / self.keep
+
+
+@dataclass(frozen=True)
+class VariationGoal:
+    """The term of total variation; `fixed` is its weight, None the authors'."""
+
+    fixed: float | None
+    level: float
+
+    def weight(self, smoothness: float) -> float:
+        """The weight for a painting whose w_tv is `smoothness`, 0 (grainy) to 10."""
+        return self.level * smoothness if self.fixed is None else self.fixed
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The terms of a pass; None: off."""
+
+    content: ContentGoal | None = None
+    style: StyleGoal | None = None
+    histogram: HistogramGoal | None = None
+    variation: VariationGoal | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a pass goes down: what moves, by which optimizer, how far, how often.
+
+    `frozen` counts the finest chroma levels that stay; `rates` are shares of `rate`.
+    """
+
+    steps: int
+    variables: str = "pyramid"
+    levels: int = 1
+    frozen: int = 0
+    optimizer: str = "adam"
+    rate: float = 0.02
+    rates: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class ResolvedPass:
+    """One pass that has steps."""
+
+    name: str
+    scale: float
+    start: str
+    match: str
+    method: Method
+    balance: str
+    refresh: int
+    matching: Matching
+    strokes: Overlay | None
+    goals: Goals
+
+    @property
+    def styled(self) -> frozenset[str]:
+        """The taps whose statistics are matched to the painting's."""
+        goals = (self.goals.style, self.goals.histogram)
+        return frozenset(tap for goal in goals if goal for tap in goal.taps)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Every tap that the pass looks at."""
+        content = self.goals.content.taps if self.goals.content else ()
+        return self.styled | {*self.matching.taps, *content}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings at the style `level`, 1 to 10; passes without steps are left out.
+
+    `margin` in pixels around the loose mask is None for the whole canvas.
+    """
+
+    level: float
+    keep: float
+    keep_color: float
+    margin: int | None
+    tile: int
+    passes: tuple[ResolvedPass, ...]
+
+    @property
+    def steps(self) -> list[tuple[str, int]]:
+        """Each pass's name and number of steps, in order."""
+        return [(item.name, item.method.steps) for item in self.passes]
+
+
+def resolve(settings: Settings, level: float) -> Resolved:
+    """Return the numbers that `settings` come to at a style level from 1 to 10."""
+    passes = (_pass(name, part, level, settings.keep) for name, part in settings.passes.items())
+    return Resolved(
+        level=level,
+        keep=settings.keep,
+        keep_color=settings.keep_color,
+        margin=settings.margin if settings.region == "patch" else None,
+        tile=settings.tile,
+        passes=tuple(item for item in passes if item.method.steps),
+    )
+
+
+def at_level(value: float | Mapping[float, float], level: float) -> float:
+    """Return a number at a style level: itself, or its table interpolated linearly.
+
+    Outside the table the nearest entry holds.
+    """
+    if not isinstance(value, Mapping):
+        return float(value)
+    below = max((key for key in value if key <= level), default=min(value))
+    above = min((key for key in value if key >= level), default=max(value))
+    if above <= below:
+        return float(value[below if below == above or level > above else above])
+    share = (level - below) / (above - below)
+    return float(value[below] + share * (value[above] - value[below]))
+
+
+def _pass(name: str, settings: Pass, level: float, keep: float) -> ResolvedPass:
+    method = Method(
+        steps=round(at_level(settings.steps, level)),
+        variables=settings.variables,
+        levels=settings.levels,
+        frozen=settings.chroma_frozen,
+        optimizer=settings.optimizer,
+        rate=at_level(settings.rate, level),
+        rates=settings.rates,
+    )
+    return ResolvedPass(
+        name=name,
+        scale=settings.scale,
+        start=settings.start,
+        match=settings.match,
+        method=method,
+        balance=settings.balance,
+        refresh=settings.refresh,
+        matching=_matching(settings.field, level),
+        strokes=_overlay(settings.strokes, level, keep),
+        goals=_goals(settings.terms, level, keep),
+    )
+
+
+def _matching(settings: Field, level: float) -> Matching:
+    luma, chroma = (at_level(w, level) for w in (settings.guide_luma, settings.guide_chroma))
+    return Matching(settings.kind, settings.taps, luma, chroma)
+
+
+def _overlay(settings: Strokes | None, level: float, keep: float) -> Overlay | None:
+    if settings is None:
+        return None
+    return Overlay(at_level(settings.amount, level) / max(1.0, keep), settings.sigma)
+
+
+def _goals(terms: Terms, level: float, keep: float) -> Goals:
+    """Return the terms at the level; `keep` multiplies content and divides what paints."""
+    found = Goals()
+    if content := terms.content:
+        weight = keep * at_level(content.weight, level)
+        found = replace(found, content=ContentGoal(weight, content.taps, content.target))
+    if style := terms.style:
+        found = replace(found, style=StyleGoal(at_level(style.weight, level) / keep, style.taps))
+    if part := terms.histogram:
+        fixed = _fixed(part.weight, level)
+        goal = HistogramGoal(fixed, part.taps, part.bins, part.range, part.exact, level, keep)
+        found = replace(found, histogram=goal)
+    if terms.tv:
+        found = replace(found, variation=VariationGoal(_fixed(terms.tv.weight, level), level))
+    return found
+
+
+def _fixed(weight: float | Mapping[float, float] | str, level: float) -> float | None:
+    return None if isinstance(weight, str) else at_level(weight, level)

@@ -1,0 +1,82 @@
+"""What the optimizer moves in place of an image: its pixels, or a Laplacian pyramid of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.synthesis.image_ops import filters
+
+
+class Variables(Protocol):
+    """Parameters that make up an image; each moves by its share of the optimizer's rate."""
+
+    parameters: list[Tensor]
+    shares: list[float]
+
+    def image(self) -> Tensor: ...
+
+
+class Pixels:
+    """The pixels themselves (paper)."""
+
+    def __init__(self, image: Tensor) -> None:
+        self.parameters = [image.clone().requires_grad_()]
+        self.shares = [1.0]
+
+    def image(self) -> Tensor:
+        """Return the image [3, H, W]."""
+        return self.parameters[0]
+
+
+class Pyramid:
+    """Laplacian pyramids of luma and chroma, so that a step moves coarse and fine structure alike.
+
+    The `frozen` finest levels of chroma keep the image's values: there backpropagated convolutions
+    leave color speckle. Luma's levels, finest first, move by the shares `rates`; the last one holds
+    for all coarser levels. Adam moves every coefficient by about its rate, however small the
+    gradient: at the full rate the finest level turns into noise. Not in the paper.
+    """
+
+    def __init__(
+        self, image: Tensor, *, levels: int, frozen: int, rates: Sequence[float] = (1.0,)
+    ) -> None:
+        luma, chroma = filters.to_opponent(image).split((1, 2))
+        self._luma, self._chroma = _analyze(luma, levels), _analyze(chroma, levels)
+        free = self._chroma[min(frozen, len(self._chroma) - 1) :]
+        self.parameters = [band.requires_grad_() for band in (*self._luma, *free)]
+        shares = [rates[min(level, len(rates) - 1)] for level in range(len(self._luma))]
+        self.shares = [*shares, *(1.0 for _ in free)]
+
+    def image(self) -> Tensor:
+        """Return the image [3, H, W]."""
+        return filters.from_opponent(
+            torch.cat((_synthesize(self._luma), _synthesize(self._chroma)))
+        )
+
+
+def _analyze(image: Tensor, levels: int) -> list[Tensor]:
+    """Return the bands of `image` [C, H, W], finest first; the last is what remains."""
+    bands = []
+    for _ in range(levels - 1):
+        if min(image.shape[1:]) < 4:
+            break
+        smaller = F.avg_pool2d(image[None], 2, ceil_mode=True)[0]
+        bands.append(image - _enlarge(smaller, image))
+        image = smaller
+    return [band.clone() for band in (*bands, image)]
+
+
+def _synthesize(bands: list[Tensor]) -> Tensor:
+    image = bands[-1]
+    for band in reversed(bands[:-1]):
+        image = band + _enlarge(image, band)
+    return image
+
+
+def _enlarge(image: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(image[None], size=like.shape[1:], mode="bilinear", align_corners=False)[0]
