@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from harmonize.errors import ConfigError
+from harmonize.settings.dump import annotated
 from harmonize.settings.json_schema import file_schema
-from harmonize.settings.load import about, annotated, load, presets
+from harmonize.settings.load import about, load, presets
 from harmonize.settings.yaml_reader import printable
 
 config = typer.Typer(help="Look at the settings.", no_args_is_help=True)

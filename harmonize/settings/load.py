@@ -12,19 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field as Limit
 from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
-from harmonize.settings.messages import blamed, describe, last_word, nearest
+from harmonize.settings.messages import blamed, describe, nearest
 from harmonize.settings.schema import Finish, Pass, Section
 from harmonize.settings.yaml_reader import (
-    FLOAT,
     LONGEST,
     LONGEST_LIST,
-    Keys,
     Layer,
     Tree,
     printable,
@@ -37,8 +34,6 @@ __all__ = [
     "LEVELS",
     "Settings",
     "about",
-    "annotated",
-    "dump",
     "load",
     "loads",
     "presets",
@@ -129,7 +124,7 @@ def load(
         ConfigError: no such preset or file, or settings are unknown, mistyped or out of range;
             it has a line for each problem.
     """
-    return _build(_layers(name_or_path, overrides, options))
+    return build(layers_of(name_or_path, overrides, options))
 
 
 def read_yaml(path: Path) -> Tree:
@@ -150,7 +145,7 @@ def loads(text: str, source: str = "settings") -> Settings:
     Raises:
         ConfigError: as for `load`.
     """
-    return _build(_chain(read_layer(text, source)))
+    return build(_chain(read_layer(text, source)))
 
 
 def restore(
@@ -166,49 +161,7 @@ def restore(
     Raises:
         ConfigError: as for `load`.
     """
-    return _build([Layer(printable(source), _without_former(tree)), *_single(overrides, options)])
-
-
-def dump(config: Settings) -> str:
-    """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
-    tree = {"extends": None, **config.model_dump()}
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
-
-
-def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
-    """Return the YAML of `load`'s settings, with a comment on each value: where it came from.
-
-    Raises:
-        ConfigError: as for `load`.
-    """
-    layers = _layers(name_or_path, overrides)
-    text = dump(_build(layers))
-    written = read_layer(text, "dump")
-    lines = text.split("\n")
-    for path in _leaves(written.tree):
-        index = written.lines[path] - 1
-        lines[index] = f"{lines[index]:<46}  # {_origin(layers, path)}"
-    return "\n".join(lines)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every string that a reader of YAML 1.1 or 1.2 would take for something else."""
-
-    def represent_list(self, data: Any) -> yaml.SequenceNode:
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
-
-    def represent_dict(self, data: Any) -> yaml.MappingNode:
-        return self.represent_mapping("tag:yaml.org,2002:map", data, flow_style=not _by_name(data))
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        style = None if data.isprintable() else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
-
-
-_Dumper.add_representer(tuple, _Dumper.represent_list)
-_Dumper.add_representer(dict, _Dumper.represent_dict)
-_Dumper.add_representer(str, _Dumper.represent_str)
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
+    return build([Layer(printable(source), _without_former(tree)), *_single(overrides, options)])
 
 
 def _preset_folder() -> Path:
@@ -250,11 +203,12 @@ def _without_former(tree: Tree) -> Tree:
 # --- layers and merging ---------------------------------------------------------------------------
 
 
-def _layers(
+def layers_of(
     name_or_path: str | Path,
     overrides: Sequence[str],
     options: Mapping[str, object] | None = None,
 ) -> list[Layer]:
+    """Return what `load` puts together, the last word last."""
     if str(name_or_path) in presets():
         first = _preset(str(name_or_path))
     else:
@@ -298,7 +252,12 @@ def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> I
             yield Layer(f"--{key}", {key: option})
 
 
-def _build(layers: Sequence[Layer]) -> Settings:
+def build(layers: Sequence[Layer]) -> Settings:
+    """Return the settings that layers come to.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
     tree: Tree = {}
     checked = []
     for layer in layers:
@@ -332,33 +291,13 @@ def _merge(base: Tree, over: Tree) -> Tree:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        both = _by_name(old) and _by_name(value)
+        both = by_name(old) and by_name(value)
         merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
     return merged
 
 
-def _by_name(value: object) -> bool:
+def by_name(value: object) -> bool:
+    """Return whether a value is a mapping by name, not a table by style level."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and not value_types.is_number(key) for key in value
     )
-
-
-# --- where values came from -----------------------------------------------------------------------
-
-
-def _leaves(tree: Tree, path: Keys = ()) -> Iterator[Keys]:
-    """Return the paths of single values and of tables by style level."""
-    for key, value in tree.items():
-        here = (*path, key)
-        if _by_name(value):
-            yield from _leaves(value, here)
-        elif here != ("extends",):
-            yield here
-
-
-def _origin(layers: Sequence[Layer], path: Keys) -> str:
-    layer = layers[last_word(layers, path)]
-    if not layer.says(path):
-        return "left out"
-    line = layer.line(path)
-    return f"{layer.source}, line {line}" if line else layer.source

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from harmonize.errors import MOST_LINES, ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.load import Settings, dump, load, loads, presets, restore
+from harmonize.settings.dump import dump
+from harmonize.settings.load import Settings, load, loads, presets, restore
 from harmonize.settings.messages import MOST_NAMES
 
 FIRST = next(iter(Settings.preset().passes))

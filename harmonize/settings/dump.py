@@ -1,0 +1,71 @@
+"""Settings → YAML that reads back the same."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harmonize.settings.load import Settings, build, by_name, layers_of
+from harmonize.settings.messages import last_word
+from harmonize.settings.yaml_reader import FLOAT, Keys, Layer, Tree, read_layer
+
+
+def dump(config: Settings) -> str:
+    """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
+    tree = {"extends": None, **config.model_dump()}
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+
+
+def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
+    """Return the YAML of `load`'s settings, with a comment on each value: where it came from.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    layers = layers_of(name_or_path, overrides)
+    text = dump(build(layers))
+    written = read_layer(text, "dump")
+    lines = text.split("\n")
+    for path in _leaves(written.tree):
+        index = written.lines[path] - 1
+        lines[index] = f"{lines[index]:<46}  # {_origin(layers, path)}"
+    return "\n".join(lines)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that a reader of YAML 1.1 or 1.2 would take for something else."""
+
+    def represent_list(self, data: Any) -> yaml.SequenceNode:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+    def represent_dict(self, data: Any) -> yaml.MappingNode:
+        return self.represent_mapping("tag:yaml.org,2002:map", data, flow_style=not by_name(data))
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(tuple, _Dumper.represent_list)
+_Dumper.add_representer(dict, _Dumper.represent_dict)
+_Dumper.add_representer(str, _Dumper.represent_str)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
+
+
+def _leaves(tree: Tree, path: Keys = ()) -> Iterator[Keys]:
+    """Return the paths of single values and of tables by style level."""
+    for key, value in tree.items():
+        here = (*path, key)
+        if by_name(value):
+            yield from _leaves(value, here)
+        elif here != ("extends",):
+            yield here
+
+
+def _origin(layers: Sequence[Layer], path: Keys) -> str:
+    layer = layers[last_word(layers, path)]
+    if not layer.says(path):
+        return "left out"
+    line = layer.line(path)
+    return f"{layer.source}, line {line}" if line else layer.source
