@@ -3,60 +3,166 @@
 torch is imported only by the commands that compute, so that `--help` answers at once.
 """
 
-import io
+import os
+import re
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from harmonize import __version__
-from harmonize.cli import batch, compare, frames, inspect, run
-from harmonize.cli.progress import INTERRUPTED
-from harmonize.errors import HarmonizeError
-
-app = typer.Typer(
-    help="Paste an element into a painting so that it looks painted there.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.command()(run.run)
-app.command()(batch.batch)
-app.command()(frames.frames)
-app.command()(compare.compare)
-app.command()(inspect.doctor)
-app.add_typer(inspect.config, name="config")
-app.add_typer(inspect.weights, name="weights")
-
+from harmonize.cli import batch, inspect, report, run
+from harmonize.cli.options import in_flags
+from harmonize.cli.progress import INTERRUPTED, deaf_to_hang_ups, forgiving_streams
+from harmonize.errors import HarmonizeError, JobsError
+from harmonize.settings.messages import nearest
 
 # What typer raises for words it cannot make sense of; it exports only this subclass.
 USAGE: Any = typer.BadParameter.__base__
 
+# Commands whose result is a file: what they say may get lost.
+WORKING = ("run", "batch", "cutout", "studio", "frames")
+
+
+LEFT = 25  # columns of the help that names and values have
+WIDEST = 100  # columns of the help
+
+
+class Command(TyperCommand):
+    """A command whose help has a line for each option, under headings."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: usage, what the command does, the options panel by panel."""
+        width = min(shutil.get_terminal_size().columns, WIDEST)
+        lines = [f"Usage: {ctx.command_path} {' '.join(self.collect_usage_pieces(ctx))}"]
+        for paragraph in (self.help or "").split("\n\n"):
+            said = [line.strip() for line in paragraph.splitlines()]
+            if said[0].startswith("harmonize "):  # an example
+                lines += [f"Example: {line}" for line in said]
+            else:
+                lines += textwrap.wrap(" ".join(said), width)
+        panels: dict[str, list[Any]] = {}
+        for param in self.get_params(ctx):
+            if not getattr(param, "hidden", False) and param.name != "help":
+                panel = getattr(param, "rich_help_panel", None) or "Options"
+                panels.setdefault(panel, []).append(param)
+        for panel, params in panels.items():
+            lines.append(f"{panel}:")
+            for param in params:
+                lines += _help_lines(param, width)
+        formatter.write("\n".join(lines) + "\n")
+
+
+def _help_lines(param: Any, width: int) -> Iterator[str]:
+    value = param.metavar or param.name.upper()
+    if param.param_type_name == "argument":
+        name = value
+    else:
+        name = "/".join([*param.opts, *param.secondary_opts])
+        name += "" if getattr(param, "is_flag", False) else f" {value}"
+    text = textwrap.wrap(param.help or "", max(20, width - LEFT)) or [""]
+    if len(name) > LEFT - 3:
+        yield f"  {name}"
+        name = ""
+    for line in text:
+        yield f"  {name:{LEFT - 2}}{line}"
+        name = ""
+
+
+class Commands(TyperGroup):
+    """The commands; for a name that none of them has, it offers the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first word names, and the rest of the words."""
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-"):
+            raise USAGE(f"there is no command {args[0]!r}{nearest(args[0], names)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Paste an element into a painting so that it looks painted there.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run.run, batch.batch, report.compare, report.frames, inspect.doctor):
+    app.command(cls=Command)(command)
+app.add_typer(inspect.config, name="config")
+app.add_typer(inspect.weights, name="weights")
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
-            stream.reconfigure(errors="backslashreplace")
+    words = [_at_home(word) for word in (sys.argv[1:] if args is None else args)]
+    working = bool(words) and words[0] in WORKING and "--dry-run" not in words
+    lost = forgiving_streams()
+    _wait_without_spinning()
+    with deaf_to_hang_ups() if working else nullcontext():
+        code = _run(words)
+    failed = lost()
+    if failed and not working and not code:
+        code = 1
+        if not isinstance(failed, BrokenPipeError):
+            _complain([f"standard output: cannot be written ({failed.strerror})"])
+    sys.exit(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    """The exit code of a command."""
     try:
-        code = app(args=args, prog_name="harmonize", standalone_mode=False)
+        return int(app(args=words, prog_name="harmonize", standalone_mode=False) or 0)
     except HarmonizeError as error:
-        _complain(error.lines)
-        code = error.exit_code
+        told = error.lines if isinstance(error, JobsError) else map(in_flags, error.lines)
+        _complain(list(told))
+        return error.exit_code
     except MemoryError:
         _complain(
             ["out of memory; give --max-memory, such as --max-memory 1GB, or smaller pictures"]
         )
-        code = HarmonizeError.exit_code
+        return HarmonizeError.exit_code
     except typer.Abort:  # Ctrl-C before anything began
-        code = INTERRUPTED
+        return INTERRUPTED
     except USAGE as error:
-        message = " ".join((error.format_message() or "").split())
-        if message:  # there is none where no words at all bring the help
+        message = _usage(error)
+        if type(error).__name__ == "NoArgsIsHelpError":  # no words at all bring the help
+            typer.echo(error.format_message())
+        else:
             command = error.ctx.command_path if error.ctx else "harmonize"
-            _complain([f"{message.rstrip('.')}; see {command} --help"])
-        code = error.exit_code
-    sys.exit(code)
+            _complain([f"{message}; see {command} --help"])
+        return int(error.exit_code)
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the words of a command, with the nearest flag for one that is none."""
+    wrong = getattr(error, "option_name", None)
+    if wrong and error.ctx:
+        flags = [flag for param in error.ctx.command.get_params(error.ctx) for flag in param.opts]
+        known = [flag for flag in flags if flag.startswith("-")]
+        near = nearest(wrong, known)
+        return f"there is no option {wrong}" + (near if "did you mean" in near else "")
+    return " ".join((error.format_message() or "").split()).rstrip(".")
+
+
+def _wait_without_spinning() -> None:
+    """Let threads sleep at barriers: spinning, they keep one another from the processors.
+
+    GNU's OpenMP reads it once, when torch is imported. `OMP_WAIT_POLICY` in the environment wins.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _at_home(word: str) -> str:
+    """`--flag=~/…` as the shell gives `--flag ~/…`."""
+    flag, path = re.match(r"(--[\w-]+=)?(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
+    return flag + os.path.expanduser(path) if flag and path.startswith("~/") else word
 
 
 def _complain(lines: Sequence[str]) -> None:

@@ -1,36 +1,112 @@
-"""What options ask for: pictures, placement, settings, a limit."""
+"""What options look like in the help, and what they ask for: pictures, placement, settings."""
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
+import harmonize
 from harmonize.errors import InputError
-from harmonize.images.write import default_output
+from harmonize.images.atomic_file import check_output
+from harmonize.images.protected import files_under
+from harmonize.images.write import FORMATS, default_output, picture_format
 from harmonize.run.record import Record
-from harmonize.settings.load import Settings, load, restore
+from harmonize.run.result import record_path
+from harmonize.run.snapshots import check_folder, frames_in
+from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore
+
+# Words of the library that the command has other flags for.
+FLAGS = {"painting": "--style", "element": "--patch", "settings": "--config"}
 
 
-def option(panel: str, text: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
-    """An option of a command, under the heading `panel` of its help."""
+# --- how options look -----------------------------------------------------------------------------
+
+
+def option(panel: str, text: str, *names: str, metavar: str | None = "FILE", **more: Any) -> Any:
+    """An option of a command, under the heading `panel` of its help.
+
+    `complete` may give the words that the tab key offers.
+    """
+    if "complete" in more:
+        more["autocompletion"] = _completion(more.pop("complete"))
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
 
-def pictures_of(before: Record | None, **given: Path | None) -> dict[str, Path]:
+def _completion(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words() if word.startswith(incomplete)]
+
+    return complete
+
+
+def settings_keys() -> Iterator[str]:
+    """Every single setting of the default preset as `--set` takes it: `passes.refine.steps=`."""
+
+    def leaves(tree: Mapping[Any, Any], path: str) -> Iterator[str]:
+        for key, value in tree.items():
+            if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+                yield from leaves(value, f"{path}{key}.")
+            else:
+                yield f"{path}{key}="
+
+    return leaves(load().model_dump(), "")
+
+
+COMPLETE: dict[str, Callable[[], Iterable[str]]] = {
+    "config": presets,
+    "set": settings_keys,
+    "strength": lambda: ["auto", *LEVELS],
+    "device": lambda: ["auto", "cpu", "cuda", "mps"],
+    "weights": lambda: ["oxford", "torchvision"],
+    "size": lambda: ["native"],
+}
+
+
+def in_flags(text: str) -> str:
+    """Return a message of the library with `width` as --width, `size=400` as --size 400."""
+
+    def flag(match: re.Match[str]) -> str:
+        word = FLAGS.get(match[1], f"--{match[1].replace('_', '-')}")
+        return word if match[2] in (None, "True") else f"{word} {match[2]}"
+
+    return re.sub(r"`([a-z][a-z_]*)(?:=([^`]*))?`", flag, text)
+
+
+# --- what they ask for ----------------------------------------------------------------------------
+
+
+def given_pictures(asked: Any) -> dict[str, Path | None]:
+    """Role → the file that the command line names."""
+    for word, flag in (("painting", "style"), ("element", "patch")):
+        if getattr(asked, word) and getattr(asked, flag):
+            raise InputError(f"{getattr(asked, word)}: leave it or --{flag}; both say the {word}")
+    return {
+        "painting": asked.style or asked.painting,
+        "patch": asked.patch or asked.element,
+        "mask": asked.mask,
+        "loose_mask": asked.loose_mask,
+    }
+
+
+def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict[str, Path]:
     """Return role → file: from the record, replaced by what the command line names."""
     named = {role: path for role, path in given.items() if path is not None}
-    if before and "patch" in named:  # another patch has other masks
-        kept = {"painting": before.inputs["painting"]}
-    else:
-        kept = dict(before.inputs) if before else {}
-    pictures = {**kept, **named}
+    pictures = {**(before.inputs if before else {}), **named}
     for role, flag in (("painting", "--style"), ("patch", "--patch")):
         if role not in pictures:
-            raise InputError(f"no {role} given; use {flag} FILE")
+            raise InputError(f"no {FLAGS_SAID[role]} given; use {flag} FILE")
     return pictures
+
+
+FLAGS_SAID = {"painting": "painting", "patch": "element"}
 
 
 def placement_of(
@@ -55,27 +131,33 @@ def _corner(text: str) -> tuple[int, int]:
     return x, y
 
 
+def settings_of(asked: Any, before: Record | None) -> Settings:
+    """The settings: the record's, or a preset's or file's, with what the options say on top."""
+    options = {
+        "size": asked.size,
+        "strength": asked.strength,
+        "keep": asked.keep,
+        "keep_color": asked.keep_color,
+        "seed": asked.seed,
+        "weights": quoted(asked.weights),
+        "device": quoted(asked.device),
+    }
+    overrides = asked.set_ or []
+    if before and asked.config is None:
+        return restore(before.config, overrides, f"record {before.path}", options)
+    return load(asked.config or "default", overrides, options)
+
+
 def quoted(text: str | None) -> str | None:
     """Make sure that YAML reads a name as a string, whatever is in it."""
     return None if text is None else json.dumps(text)
 
 
-def settings_of(
-    before: Record | None,
-    name: str | None,
-    overrides: Sequence[str],
-    options: Mapping[str, object],
-) -> Settings:
-    """The settings: the record's, or a preset's or file's, with what the options say on top."""
-    if before and name is None:
-        return restore(before.config, overrides, f"record {before.path}", options)
-    return load(name or "default", overrides, options)
-
-
 def default_target(before: Record | None, painting: Path) -> Path:
-    """Where the picture goes that no `--output` names."""
+    """Where the picture goes that no `--output` names; never where a record is that was read."""
     if before and before.output:
-        return before.path.with_name(before.output)
+        found = Path(before.output)
+        return Path(f"{found.stem}-again{found.suffix}")
     return default_output(painting)
 
 
@@ -87,3 +169,106 @@ def bytes_of(text: str) -> int:
         raise InputError(f"--max-memory {text}: expected a size such as 2GB or 800MB")
     power = units[match[2].upper()]
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+# --- the files of a run -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files that a run writes."""
+
+    picture: Path
+    sheet: Path | None
+    page: Path | None
+    frames: Path | None
+
+    @property
+    def record(self) -> Path:
+        """The record: beside the picture."""
+        return record_path(self.picture)
+
+    @property
+    def files(self) -> list[tuple[str, Path]]:
+        """Each file, and what messages call it."""
+        named = {
+            "--output": self.picture,
+            "the record of --output": self.record,
+            "--sheet": self.sheet,
+            "--report": self.page,
+        }
+        return [(name, path) for name, path in named.items() if path is not None]
+
+    @property
+    def old_frames(self) -> list[tuple[str, Path]]:
+        """The frames that lie where new ones will, and what messages call them."""
+        if self.frames is None or not os.path.isdir(self.frames):
+            return []
+        return [("--frames", path) for path in frames_in(self.frames)]
+
+    @property
+    def all(self) -> list[Path]:
+        """Files and folder, for a checkpoint to know the run by."""
+        return [path for _, path in self.files] + ([self.frames] if self.frames else [])
+
+    def check(self, inputs: Sequence[Path], overwrite: bool, missing_folder: bool) -> None:
+        """Find out before the long run whether all of it can be written."""
+        if self.sheet is not None:
+            picture_format(self.sheet)
+        files = [path for _, path in self.files]
+        for path in files:
+            check_output(path, overwrite, missing_folder)
+        if self.frames is not None:
+            check_folder(self.frames, [*inputs, *files], overwrite)
+
+
+def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
+    """The files that the options ask for."""
+    if asked.format_ and f".{asked.format_.lower()}" not in FORMATS:
+        known = ", ".join(name[1:] for name in FORMATS)
+        raise InputError(f"--format {asked.format_}: expected one of {known}")
+    target = asked.output or default_target(before, painting)
+    if asked.format_ and not asked.output:
+        target = target.with_suffix(f".{asked.format_}")
+    elif asked.format_ and not asked.to_stdout:
+        raise InputError("--format goes with --output -; else the name of --output says it")
+    picture_format(target)  # so that it is a name to make others of
+    page = target.with_suffix(".html") if asked.report else None
+    return Targets(target, asked.sheet, page, asked.frames)
+
+
+def inputs_of(
+    asked: Any,
+    before: Record | None,
+    given: Mapping[str, Path | None],
+    pictures: Mapping[str, Path],
+    settings: Settings,
+) -> Iterator[tuple[str, Path]]:
+    """Every file that the run reads or was told of, and what messages call it."""
+    words = {"patch": "element"}
+    for role, path in {**pictures, **given}.items():
+        if path is not None:
+            yield f"the {words.get(role, role).replace('_', ' ')}", path
+    if before is not None:
+        yield "the record", before.path
+        yield from ((f"the record's {role}", path) for role, path in before.named.items())
+    yield from files_read(asked.config, settings)
+    own = Path(harmonize.__file__).parent
+    yield from (("a file of this program", path) for path in files_under(own))
+
+
+@contextmanager
+def to_stdout(asked: Any) -> Iterator[None]:
+    """Within, a run writes into a folder of its own; then its picture goes to standard output."""
+    beside = ("report", "save_every", "resume", "checkpoint")
+    wrong = [name for name in beside if getattr(asked, name)]
+    if wrong:
+        raise InputError(f"--{wrong[0].replace('_', '-')} needs a file: give --output FILE")
+    with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
+        kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
+        asked.output = Path(folder, f"picture.{kind if f'.{kind.lower()}' in FORMATS else 'png'}")
+        asked.to_stdout = True
+        yield
+        if asked.output.exists():
+            sys.stdout.buffer.write(asked.output.read_bytes())
+            sys.stdout.buffer.flush()

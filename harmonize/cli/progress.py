@@ -1,9 +1,12 @@
-"""What a run says while it computes, and what Ctrl-C does to it."""
+"""What a command says while it computes, and what Ctrl-C does to it. Talking never ends a run."""
 
+import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,73 @@ if TYPE_CHECKING:
     from harmonize.synthesis.optimization.minimize import Step
 
 INTERRUPTED = 130  # exit code
+
+
+class Forgiving(io.FileIO):
+    """A standard stream that may lose its reader, its disk or its terminal: `failed` says how."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write as much as can be written, and say that all of it was."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failed = self.failed or error
+            return memoryview(data).nbytes
+
+
+def forgiving_streams() -> Callable[[], OSError | None]:
+    """Make the standard streams forgiving; return what tells how writing to stdout failed.
+
+    A stream that was closed is opened on nothing, so that no picture's file gets its number.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    out: list[Forgiving] = []
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        old = getattr(sys, name)
+        if old is not getattr(sys, f"__{name}__"):  # somebody listens, such as a test
+            if isinstance(old, io.TextIOWrapper):
+                old.reconfigure(errors="backslashreplace")
+            continue
+        if old is not None and isinstance(getattr(old.buffer, "raw", None), Forgiving):
+            raw = old.buffer.raw
+        else:
+            raw = Forgiving(number, "w", closefd=False)
+            stream = io.TextIOWrapper(
+                io.BufferedWriter(raw),
+                encoding=getattr(old, "encoding", "utf-8"),
+                errors="backslashreplace",  # names of files may be no text
+                line_buffering=number == 2 or raw.isatty(),
+            )
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        out += [raw] if number == 1 else []
+
+    def failure() -> OSError | None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        return out[0].failed if out else None
+
+    return failure
+
+
+@contextmanager
+def deaf_to_hang_ups() -> Iterator[None]:
+    """Within, a terminal that hangs up does not end the work."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() != threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def announce(facts: dict[str, Any]) -> None:
@@ -56,6 +126,7 @@ class Bars:
             self._bar.close()
 
     def show(self, step: "Step") -> None:
+        """Show how far the run is after this step."""
         if self._bar is None or step.pass_name != self._name:
             self.__exit__()
             self._name = step.pass_name
@@ -127,7 +198,8 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
+        with suppress(OSError):
+            os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
 
     def check(self) -> None:
         """Raise StopRun once Ctrl-C has been pressed."""

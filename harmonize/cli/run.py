@@ -1,259 +1,274 @@
 """`harmonize run`: one picture."""
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harmonize.cli.options import (
+    COMPLETE,
+    Targets,
     bytes_of,
-    default_target,
+    given_pictures,
+    inputs_of,
     option,
     pictures_of,
     placement_of,
-    quoted,
     settings_of,
+    targets_of,
+    to_stdout,
 )
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
-from harmonize.errors import InputError, OutputError
-from harmonize.images.atomic_file import check_output
+from harmonize.images.atomic_file import made_folders
 from harmonize.images.image import StoredImage
-from harmonize.images.write import losses, picture_format, write_sheet
+from harmonize.images.protected import protect
+from harmonize.images.write import check_sheet, losses, write_sheet
 from harmonize.run.record import hashes, is_result, read_record
-from harmonize.run.result import record_path, write_result
-from harmonize.run.snapshots import Keeper, check_folder
-from harmonize.settings.load import Settings
+from harmonize.run.result import write_result
+from harmonize.run.snapshots import Keeper
 
 if TYPE_CHECKING:
+    from harmonize.run.checkpoint import Checkpoint
     from harmonize.run.pipeline import Result
     from harmonize.synthesis.optimization.minimize import Step
 
-PICTURES, PLACEMENT, SETTINGS, RESULTS = "Pictures", "Placement", "Settings", "Results"
+PICTURES, PLACEMENT, LOOK = "Pictures", "Placement", "Look"
+RESULTS, EXPERT = "Results", "For experts"
 
 
 def run(
-    style: Annotated[Path | None, option(PICTURES, "The painting.")] = None,
-    patch: Annotated[
+    painting: Annotated[
         Path | None,
-        option(PICTURES, "The element: as large as the painting and aligned, or placed by --at."),
-    ] = None,
-    mask: Annotated[
-        Path | None,
-        option(
-            PICTURES,
-            "White where the element is; of the patch's size. Not needed with an alpha channel.",
+        typer.Argument(
+            metavar="PAINTING", help="The painting (required).", rich_help_panel=PICTURES
         ),
     ] = None,
-    loose_mask: Annotated[
+    element: Annotated[
         Path | None,
-        option(PICTURES, "White where the result may differ from the painting; else derived."),
+        typer.Argument(
+            metavar="ELEMENT",
+            help="The photograph or cut-out to paste (required).",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    style: Annotated[Path | None, option(PICTURES, "The painting, instead of PAINTING.")] = None,
+    patch: Annotated[Path | None, option(PICTURES, "The element, instead of ELEMENT.")] = None,
+    mask: Annotated[
+        Path | None, option(PICTURES, "White where the element is. [its transparency]")
     ] = None,
     at: Annotated[
         str | None,
-        option(PLACEMENT, "The patch's top left corner, in pixels of the painting.", metavar="X,Y"),
+        option(PLACEMENT, "The element's top left corner, in pixels.", metavar="X,Y"),
     ] = None,
     width: Annotated[
-        int | None,
-        option(PLACEMENT, "Width of the pasted patch, in pixels of the painting.", metavar="PX"),
+        int | None, option(PLACEMENT, "Its width on the painting, in pixels.", metavar="PX")
     ] = None,
     scale: Annotated[
-        float | None,
-        option(PLACEMENT, "Scale of the pasted patch, instead of --width.", metavar="S"),
+        float | None, option(PLACEMENT, "Its scale, instead of --width.", metavar="S")
     ] = None,
     config: Annotated[
         str | None,
         option(
-            SETTINGS,
-            "A preset (see `harmonize config list`) or a YAML file; if left out, default.",
+            LOOK,
+            "A preset or a file of settings. [default]",
             metavar="NAME|FILE",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        option(
-            SETTINGS,
-            "One setting, such as passes.refine.steps=40; may be repeated.",
-            "--set",
-            metavar="KEY=VALUE",
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        option(
-            SETTINGS,
-            "Working size: the painting's long side; never enlarged.",
-            metavar="PX|native",
+            complete=COMPLETE["config"],
         ),
     ] = None,
     strength: Annotated[
         str | None,
         option(
-            SETTINGS,
-            "How freely to paint: 1 (smooth) to 10 (bold); auto asks the painting.",
-            metavar="auto|weak|medium|strong|NUMBER",
+            LOOK,
+            "How boldly to paint, 1 to 10, or a word. [auto]",
+            metavar="N",
+            complete=COMPLETE["strength"],
         ),
     ] = None,
     keep: Annotated[
         float | None,
+        option(LOOK, "How much of the drawing to keep: 2 is twice. [1]", metavar="N"),
+    ] = None,
+    keep_color: Annotated[
+        float | None,
+        option(LOOK, "How much of its own color to keep, 0 to 1. [preset's]", metavar="N"),
+    ] = None,
+    size: Annotated[
+        str | None,
         option(
-            SETTINGS,
-            "How much of the element to keep: 1 as the preset has it, 2 twice that.",
-            metavar="NUMBER",
+            LOOK,
+            "The painting's long side at work. [700]",
+            metavar="PX|native",
+            complete=COMPLETE["size"],
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        option(RESULTS, "The picture; - is stdout. [PAINTING-harmonized]"),
+    ] = None,
+    sheet: Annotated[Path | None, option(RESULTS, "Also pasted and painted side by side.")] = None,
+    report: Annotated[
+        bool, option(RESULTS, "Also a page to look at, OUTPUT.html.", "--report")
+    ] = False,
+    overwrite: Annotated[
+        bool, option(RESULTS, "Replace results that exist.", "--overwrite")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        option(RESULTS, "Check all, say what it would take; --sheet: pasted.", "--dry-run"),
+    ] = False,
+    record: Annotated[
+        Path | None, option(RESULTS, "Repeat the run of this record; options change it.")
+    ] = None,
+    resume: Annotated[
+        bool, option(RESULTS, "Save progress; go on where a killed run was.", "--resume")
+    ] = False,
+    loose_mask: Annotated[
+        Path | None, option(EXPERT, "White where pixels may change. [around the mask]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        option(
+            EXPERT,
+            "Any setting, such as passes.refine.steps=40.",
+            "--set",
+            metavar="KEY=VALUE",
+            complete=COMPLETE["set"],
         ),
     ] = None,
     weights: Annotated[
         str | None,
         option(
-            SETTINGS,
-            "Network weights; oxford comes with the package.",
-            metavar="oxford|torchvision|FILE",
+            EXPERT,
+            "oxford, torchvision or a file. [oxford]",
+            metavar="NAME|FILE",
+            complete=COMPLETE["weights"],
         ),
     ] = None,
     device: Annotated[
         str | None,
         option(
-            SETTINGS,
-            "Where to compute; auto takes CUDA where it is there, else the CPU.",
-            metavar="auto|cpu|cuda[:N]|mps",
+            EXPERT,
+            "auto, cpu, cuda, cuda:N or mps. [auto]",
+            metavar="NAME",
+            complete=COMPLETE["device"],
         ),
     ] = None,
-    seed: Annotated[int | None, option(SETTINGS, "Of the random numbers.", metavar="N")] = None,
+    seed: Annotated[int | None, option(EXPERT, "Of the random numbers. [0]", metavar="N")] = None,
+    threads: Annotated[
+        int | None,
+        option(EXPERT, "How many processors to use. [all]", metavar="N", min=1),
+    ] = None,
     max_memory: Annotated[
         str | None,
-        option(
-            SETTINGS,
-            "Take no more memory: smaller tiles, or else a smaller working size.",
-            metavar="2GB",
-        ),
+        option(EXPERT, "Fit into this, such as 2GB: smaller tiles or size.", metavar="BYTES"),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        option(RESULTS, "Check everything, say what the run would take, and end.", "--dry-run"),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        option(
-            RESULTS,
-            "Where the picture goes; its run record goes beside it, ending in .json. "
-            "If left out: PAINTING-harmonized.EXT in the current folder.",
-        ),
+    format_: Annotated[
+        str | None,
+        option(EXPERT, "png, jpg, tif, webp or bmp. [from the name]", "--format", metavar="EXT"),
     ] = None,
-    sheet: Annotated[
-        Path | None, option(RESULTS, "Also write composite and result side by side.")
-    ] = None,
-    report: Annotated[
-        bool,
-        option(RESULTS, "Also write a page to look at: the output's name, .html.", "--report"),
-    ] = False,
     save_every: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Write the picture so far every N steps, to the output's name.",
-            rich_help_panel=RESULTS,
-        ),
+        option(EXPERT, "Write the picture so far every N steps.", metavar="N", min=1),
     ] = None,
     frames: Annotated[
         Path | None,
-        option(
-            RESULTS,
-            "Keep the picture of every step (or every N-th, with --save-every) as a numbered PNG.",
-            metavar="DIR",
-        ),
-    ] = None,
-    record: Annotated[
-        Path | None,
-        option(RESULTS, "Make the picture of this run record again; other options change it."),
+        option(EXPERT, "Keep every such picture, numbered, in a folder.", metavar="DIR"),
     ] = None,
     checkpoint: Annotated[
-        Path | None,
-        option(RESULTS, "Save how far the run is to this file; it goes when all is written."),
+        Path | None, option(EXPERT, "Where progress is saved. [OUTPUT.checkpoint]")
     ] = None,
-    resume: Annotated[
-        bool,
-        option(RESULTS, "Go on from --checkpoint, if it is there; the same bytes.", "--resume"),
-    ] = False,
     absolute_paths: Annotated[
-        bool,
-        option(RESULTS, "Name files in your home in full in the record.", "--absolute-paths"),
-    ] = False,
-    overwrite: Annotated[
-        bool, option(RESULTS, "Replace results that exist.", "--overwrite")
+        bool, option(EXPERT, "Name files in your home in full.", "--absolute-paths")
     ] = False,
 ) -> None:
-    """Make a pasted element look painted.
+    """Make a pasted element look painted. Writes the picture and its record.
 
-    Writes the picture and, beside it, the run record. Ctrl-C keeps the picture so far (exit code
-    130); a second Ctrl-C gives up at once.
+    harmonize run painting.jpg cutout.png --at 690,480 --width 330
     """
-    if resume and checkpoint is None:
-        raise InputError("--resume goes with --checkpoint FILE")
-    limit = None if max_memory is None else bytes_of(max_memory)
-    before = read_record(record) if record else None
-    pictures = pictures_of(before, painting=style, patch=patch, mask=mask, loose_mask=loose_mask)
-    placement = placement_of(before, at, width, scale)
-    options = {
-        "size": size,
-        "strength": strength,
-        "keep": keep,
-        "seed": seed,
-        "weights": quoted(weights),
-        "device": quoted(device),
-    }
-    settings = settings_of(before, config, set_ or [], options)
-    target = output or default_target(before, pictures["painting"])
-    picture_format(target)  # so that it is a name to make others of
-    page = target.with_suffix(".html") if report else None
-    outputs = [path for path in (target, record_path(target), sheet, page, frames) if path]
-    saved = None
-    if checkpoint is not None:
-        from harmonize.run.checkpoint import Checkpoint
+    asked = SimpleNamespace(**locals())
+    if output == Path("-"):
+        with to_stdout(asked):
+            _run(asked)
+    else:
+        asked.to_stdout = False
+        _run(asked)
 
-        saved = Checkpoint(checkpoint, resume, outputs)
-        saved.check([*pictures.values()], overwrite)
-    if saved and saved.there:
-        overwrite = True  # what is there by now, this run has written
-    elif resume and _is_made(settings, placement, pictures, limit, outputs):
-        typer.echo(f"{target} (done already)")
-        return
-    _check_targets(target, sheet, page, list(pictures.values()), overwrite)
-    if frames is not None:
-        results = [path for path in (target, record_path(target), sheet, page) if path]
-        stay = (*pictures.values(), *results)
-        check_folder(frames, stay, overwrite)
-    if dry_run:
-        _preview({**pictures, **placement, "config": settings, "max_memory": limit})
-        return
-    keeper = Keeper(target if save_every else None, frames, record_path(target), overwrite)
-    started = time.monotonic()
-    extras = {"checkpoint": saved, "max_memory": limit, "absolute_paths": absolute_paths}
-    asked = {**pictures, **placement, "config": settings, **extras}
-    result = _compute(asked, keeper, save_every, target)
-    warn(
-        f"pass {log['name']}: {text}" for log in result.record["passes"] for text in log["trouble"]
+
+def _run(asked: Any) -> None:
+    given = given_pictures(asked)
+    before = read_record(asked.record, given) if asked.record else None
+    warn(before.notes if before else ())
+    pictures = pictures_of(before, given)
+    settings = settings_of(asked, before)
+    targets = targets_of(asked, before, pictures["painting"])
+    limit = None if asked.max_memory is None else bytes_of(asked.max_memory)
+    placement = placement_of(before, asked.at, asked.width, asked.scale)
+    wanted = {**pictures, **placement, "config": settings, "max_memory": limit}
+    path = asked.checkpoint or (
+        targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
-    _write(result, target, sheet, page, overwrite, keeper.replaces)
-    keeper.keep_frame(result.picture)
-    interrupted = bool(result.record["interrupted"])
-    note = ", interrupted: the picture so far" if interrupted else ""
-    if saved and not interrupted:
-        saved.remove()
-    typer.echo(f"{target} ({time.monotonic() - started:.0f} s{note})")
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+    outputs = [*targets.files, *([("--checkpoint", path)] if path else [])]
+    protect(inputs_of(asked, before, given, pictures, settings), [*outputs, *targets.old_frames])
+    if asked.threads:
+        from harmonize.synthesis.network.device import use_threads
+
+        use_threads(asked.threads)
+    with ExitStack() as stack:
+        if not asked.dry_run:
+            stack.enter_context(made_folders([path for _, path in outputs]))
+        saved = _checkpoint(path, asked, targets, pictures)
+        overwrite = asked.overwrite or bool(saved and saved.there)  # there by now: this run's own
+        if asked.resume and not overwrite and _is_made(wanted, pictures, targets):
+            typer.echo(f"{targets.picture} (done already)")
+            return
+        targets.check([*pictures.values()], overwrite, asked.dry_run)
+        if asked.dry_run:
+            _preview(wanted, targets.sheet, overwrite)
+        else:
+            wanted |= {"checkpoint": saved, "absolute_paths": asked.absolute_paths}
+            _paint(asked, wanted, targets, overwrite)
 
 
-def _preview(asked: dict[str, Any]) -> None:
-    """Say what a run would compute with and take."""
+# --- before the run -------------------------------------------------------------------------------
+
+
+def _checkpoint(
+    path: Path | None, asked: Any, targets: Targets, pictures: Mapping[str, Path]
+) -> "Checkpoint | None":
+    if path is None:
+        return None
+    from harmonize.run.checkpoint import Checkpoint
+
+    saved = Checkpoint(path, asked.resume, targets.all)
+    saved.check([*pictures.values()], asked.overwrite)
+    return saved
+
+
+def _is_made(wanted: Mapping[str, Any], pictures: Mapping[str, Path], targets: Targets) -> bool:
+    """Whether all outputs are there, the first of them made of just this."""
+    there = all(path.exists() for path in targets.all)
+    config = wanted["config"].model_dump(mode="json")
+    placement = {key: wanted[key] for key in ("at", "width", "scale")}
+    limit = wanted["max_memory"]
+    return there and is_result(targets.picture, config, placement, hashes(pictures), limit)
+
+
+def _preview(wanted: dict[str, Any], sheet: Path | None, overwrite: bool) -> None:
+    """Say what a run would compute with and take; write the pasted picture."""
     from harmonize.run.memory_limit import show
     from harmonize.run.pipeline import prepare
 
-    run = prepare(**asked)
+    run = prepare(**wanted)
     announce(run.facts)
+    if sheet is not None:
+        pasted = [StoredImage(run.scene.painting).shown, StoredImage(run.scene.composite).shown]
+        check_sheet(sheet, [picture.size for picture in pasted])
+        with made_folders([sheet]):
+            write_sheet(sheet, pasted, overwrite)
     steps = " + ".join(f"{count} {name}" for name, count in run.steps)
     high, wide = run.view.window.shape
     typer.echo(
@@ -261,35 +276,34 @@ def _preview(asked: dict[str, Any]) -> None:
     )
 
 
-def _is_made(
-    settings: Settings,
-    placement: Any,
-    pictures: Mapping[str, Path],
-    limit: int | None,
-    outputs: Sequence[Path],
-) -> bool:
-    """Whether all outputs are there, the first of them made of just this."""
-    there = all(path.exists() for path in outputs)
-    config = settings.model_dump(mode="json")
-    return there and is_result(outputs[0], config, placement, hashes(pictures), limit)
+# --- the run --------------------------------------------------------------------------------------
 
 
-def _check_targets(
-    target: Path, board: Path | None, page: Path | None, pictures: Sequence[Path], overwrite: bool
-) -> None:
-    """Find out before the long run whether its results can be written."""
-    targets = [target] if board is None else [target, board]
-    for path in targets:
-        picture_format(path)
-        if os.path.realpath(path) in map(os.path.realpath, pictures):
-            raise OutputError(f"{path}: is one of the inputs, which are never replaced")
-    if board is not None and os.path.realpath(board) == os.path.realpath(target):
-        raise OutputError(f"{board}: --sheet and --output name the same file")
-    for path in (*targets, record_path(target), *([page] if page else [])):
-        check_output(path, overwrite)
+def _paint(asked: Any, wanted: dict[str, Any], targets: Targets, overwrite: bool) -> None:
+    started = time.monotonic()
+    saved = wanted["checkpoint"]
+    keeper = Keeper(
+        targets.picture if asked.save_every else None, targets.frames, targets.record, overwrite
+    )
+    result = _compute(wanted, keeper, asked.save_every, targets)
+    warn(
+        f"pass {log['name']}: {text}" for log in result.record["passes"] for text in log["trouble"]
+    )
+    _write(result, targets, overwrite, keeper.replaces)
+    keeper.keep_frame(result.picture)
+    interrupted = bool(result.record["interrupted"])
+    note = ", interrupted: the picture so far" if interrupted else ""
+    if saved and not interrupted:
+        saved.remove()
+    seconds = time.monotonic() - started
+    typer.echo(f"{targets.picture} ({seconds:.0f} s{note})", err=asked.to_stdout)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
-def _compute(asked: dict[str, Any], keeper: Keeper, every: int | None, target: Path) -> "Result":
+def _compute(
+    asked: dict[str, Any], keeper: Keeper, every: int | None, targets: Targets
+) -> "Result":
     """Run the library with what is `asked`, its progress shown and its pictures so far kept."""
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.run.pipeline import harmonize
@@ -297,7 +311,9 @@ def _compute(asked: dict[str, Any], keeper: Keeper, every: int | None, target: P
         def on_start(facts: dict[str, Any]) -> None:
             keeper.count = facts.get("resumed", 0) // (every or 1)
             announce(facts)
-            warn(losses(target, facts["original"]))
+            warn(losses(targets.picture, facts["original"]))
+            if targets.sheet is not None:
+                check_sheet(targets.sheet, [facts["original"].size] * 2)
 
         def on_step(step: "Step") -> None:
             bars.show(step)
@@ -311,21 +327,14 @@ def _compute(asked: dict[str, Any], keeper: Keeper, every: int | None, target: P
         return harmonize(**asked, on_step=on_step, on_start=on_start)
 
 
-def _write(
-    result: "Result",
-    target: Path,
-    board: Path | None,
-    page: Path | None,
-    overwrite: bool,
-    replace: bool,
-) -> None:
+def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -> None:
     """Write what a run leaves; `replace` says whether the picture may take a file's place."""
-    write_result(target, result.picture, result.record, overwrite, replace=replace)
-    if board is not None:
-        write_sheet(
-            board, [StoredImage(result.scene.composite).shown, result.picture.shown], overwrite
-        )
-    if page is not None:
+    write_result(targets.picture, result.picture, result.record, overwrite, replace=replace)
+    if targets.sheet is not None:
+        pictures = [StoredImage(result.scene.composite).shown, result.picture.shown]
+        write_sheet(targets.sheet, pictures, overwrite)
+    if targets.page is not None:
         from harmonize.reports.page import Entry, write_report
 
-        write_report(page, [Entry(target.name, "done", record_path(target), None)], overwrite)
+        entry = Entry(targets.picture.name, "done", targets.record, None)
+        write_report(targets.page, [entry], overwrite)

@@ -11,6 +11,7 @@ import shutil
 import socket
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,8 +19,10 @@ import psutil
 from harmonize.errors import OutputError
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> None:
     """Find out before a long run whether a file could be written.
+
+    With `missing_folder` its folder need not be there, if only it could be made.
 
     Raises:
         OutputError: the file exists and `overwrite` is false, it is a folder or a device, its name
@@ -35,11 +38,43 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: is no ordinary file; give another name")
     if kind and not overwrite:
         raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
+    folder = Path(os.path.realpath(path)).parent
     try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+        while missing_folder and not folder.exists():
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+
+
+@contextlib.contextmanager
+def made_folders(paths: Iterable[Path]) -> Iterator[None]:
+    """Make the folders that files will lie in; where the work within fails, what is empty goes.
+
+    Raises:
+        OutputError: one cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for path in paths:
+            try:
+                _make_folder(Path(os.path.realpath(path)).parent, made)
+            except (OSError, ValueError) as error:
+                raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    if not folder.exists():  # what is there and no folder is said when it is written to
+        _make_folder(folder.parent, made)
+        folder.mkdir()
+        made.append(folder)
 
 
 def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:

@@ -104,11 +104,7 @@ def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
         OutputError: it cannot hold the picture at all.
     """
     kind = picture_format(path)
-    if max(picture.size) > LONGEST.get(kind, max(picture.size)):
-        raise OutputError(
-            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
-            f"{picture.size[0]} x {picture.size[1]}; use another format"
-        )
+    _check_size(path, picture.size)
     held = fitting(kind, replace(picture, pixels=picture.pixels[:1], alpha=None))
     found = []
     if picture.bits != held.bits:
@@ -156,6 +152,25 @@ def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
         board.paste(item, (left, 0))
         left += item.width + GAP
     return board
+
+
+def check_sheet(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
+    """Find out whether the format of a sheet holds pictures of these sizes side by side.
+
+    Raises:
+        OutputError: it does not.
+    """
+    width = sum(wide for wide, _ in sizes) + GAP * (len(sizes) - 1)
+    _check_size(path, (width, max(high for _, high in sizes)))
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    kind = picture_format(path)
+    if max(size) > LONGEST.get(kind, max(size)):
+        raise OutputError(
+            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
+            f"{size[0]} x {size[1]}; use another format"
+        )
 
 
 def write_sheet(path: Path, pictures: Sequence[Image.Image], overwrite: bool = False) -> None:

@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harmonize import __version__
 from harmonize.errors import InputError
+from harmonize.images.read import name
 from harmonize.run.result import record_path
 from harmonize.settings.value_types import is_number
 
@@ -36,6 +37,8 @@ class Record:
         scale: of the pasted patch, or None.
         config: complete settings, for `config.restore`.
         output: file name of the picture that was written, or None.
+        named: role → the file that the record itself names, wherever it is now.
+        notes: what the user should know of inputs that are given anew, a sentence each.
     """
 
     path: Path
@@ -45,6 +48,8 @@ class Record:
     scale: float | None
     config: dict[str, Any]
     output: str | None
+    named: dict[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -67,31 +72,56 @@ def read_tree(path: Path) -> dict[str, Any]:
     return tree
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
     """Read a record and check that the files it names are unchanged.
+
+    `given`, role → file, takes the place of files that have moved or are to be others; the masks
+    of another element are left out.
 
     Raises:
         InputError: it cannot be read, is no record, or an input is missing or has changed.
     """
     tree = read_tree(path)
+    anew = {role: file for role, file in (given or {}).items() if file is not None}
     try:
         placement = tree["placement"]
         at = placement["at"]
+        entries = {
+            role: tree["inputs"][role]
+            for role in ROLES
+            if role in REQUIRED or role in tree["inputs"]
+        }
+        notes = {
+            role: _note(role, entries[role], file) for role, file in anew.items() if role in entries
+        }
+        named = {role: find(entry["path"]) for role, entry in entries.items() if entry["path"]}
+        if notes.get("patch"):  # another element has other masks
+            entries = {role: entries[role] for role in REQUIRED}
         return Record(
             path=path,
             inputs={
-                role: _input(role, tree["inputs"][role], path)
-                for role in ROLES
-                if role in REQUIRED or role in tree["inputs"]
+                role: anew.get(role) or _input(role, entry, path) for role, entry in entries.items()
             },
             at=None if at is None else (int(at[0]), int(at[1])),
             width=_number(placement["width"], int),
             scale=_number(placement["scale"], int, float),
             config=dict(tree["config"]),
             output=_name(tree.get("output")),
+            named=named,
+            notes=tuple(filter(None, notes.values())),
         )
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"record {path}: not a run record ({error!r})") from error
+
+
+def _note(role: str, entry: dict[str, Any], file: Path) -> str:
+    """What to say of a file in place of the record's: nothing where it has the same bytes."""
+    was, now = str(entry["sha256"]), _sha256(file)
+    if now in (was, None):  # one that cannot be read is said when it is read
+        return ""
+    return (
+        f"{name(role, file)} is not the file of the record: SHA-256 {now[:12]}…, there {was[:12]}…"
+    )
 
 
 def nameable(text: str) -> bool:
@@ -223,10 +253,18 @@ def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
             raise InputError(f"{where} {named}: not a file")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"{where} {named}: {error.strerror or 'cannot be read'}") from error
+        reason = error.strerror or "cannot be read"
+        raise InputError(f"{where} {named}: {reason}; {_mend(role)}") from error
     if digest != entry["sha256"]:
-        raise InputError(f"{where} {named} has changed since (its SHA-256 differs)")
+        raise InputError(
+            f"{where} {named} has changed since: SHA-256 {digest[:12]}…, in the record "
+            f"{str(entry['sha256'])[:12]}…; {_mend(role)}"
+        )
     return path
+
+
+def _mend(role: str) -> str:
+    return f"say with `{'element' if role == 'patch' else role}` which file to take"
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:

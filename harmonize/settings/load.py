@@ -102,6 +102,15 @@ def presets() -> list[str]:
     return sorted(names, key=lambda name: (name != "default", name))
 
 
+def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Return the files that settings were read from and that they name, with a name for each."""
+    yield from (("a preset", path) for path in _preset_folder().glob("*.yaml"))
+    if name_or_path is not None and str(name_or_path) not in presets():
+        yield "the settings", Path(name_or_path)
+    if settings.weights not in ("oxford", "torchvision"):
+        yield "the weights", Path(settings.weights).expanduser()
+
+
 def about(preset: str) -> str:
     """Return what a preset is for: the first comment of its file."""
     lines = _read(_preset_folder() / f"{preset}.yaml").splitlines()

@@ -172,10 +172,12 @@ def test_a_record_repeats_the_run_and_options_change_it(
     assert command(*place, "--width", "30", "--set", "keep=3", "--output", "out/a.png").code == 0
     first = {k: v for k, v in engine.asked.items() if not k.startswith("on_")}
     monkeypatch.chdir("/")
-    refused = command("run", "--record", out / "a.json")
+    refused = command("run", "--record", out / "a.json", "--output", out / "a.png", "--overwrite")
     assert refused.code == 2
-    assert f"{out / 'a.png'}: exists" in refused.err
-    assert command("run", "--record", out / "a.json", "--overwrite").code == 0
+    assert "a.json is the record, which is never replaced" in refused.err
+    monkeypatch.chdir(out)
+    assert command("run", "--record", out / "a.json").code == 0
+    assert (out / "a-again.png").exists()
     again = {k: v for k, v in engine.asked.items() if not k.startswith("on_")}
     assert again == {**first, "painting": files / "painting.png", "patch": files / "cutout.png"}
     other = ("--seed", "9", "--at", "7,8", "--output", out / "b.png")
@@ -260,13 +262,13 @@ def bad_files(files: Path) -> Path:
         ("--seed -1", "seed: expected a whole number from 0 up, below 2^63; got -1"),
         ("--config nowhere", "nowhere: No such file"),
         ("--config wrong.yaml", "wrong.yaml: line 2: key 'size' is repeated"),
-        ("--output patch.png", "is one of the inputs"),
+        ("--output patch.png", "patch.png is the element, which is never replaced"),
         ("--output small.png", "small.png: exists; use --overwrite"),
-        ("--output nowhere/a.png", "nowhere/a.png: cannot write there"),
+        ("--output /proc/nowhere/a.png", "/proc/nowhere/a.png: cannot write there"),
         ("--output text.png/a.png", "text.png/a.png: cannot write there"),
         ("--output a.xyz", "a.xyz: unknown picture format"),
         ("--output a", "unknown picture format"),
-        ("--output a.png --sheet a.png", "name the same file"),
+        ("--output a.png --sheet a.png", "--sheet: a.png is the file of --output too"),
         ("--output a.png --sheet small.png", "small.png: exists"),
         ("--record nowhere.json", "record nowhere.json: No such file"),
         ("--record text.png", "not a run record"),
@@ -287,7 +289,7 @@ def test_bad_input_is_one_line_and_exit_2(
 
 def test_what_must_be_given(command: Command, engine: Engine, files: Path) -> None:
     assert "no painting given; use --style FILE" in command("run", "--patch", "patch.png").err
-    assert "no patch given; use --patch FILE" in command("run", "--style", "painting.png").err
+    assert "no element given; use --patch FILE" in command("run", "--style", "painting.png").err
     assert "give --mask" in command(*ALIGNED[:-2]).err
     assert "--at X,Y" in command(*CUTOUT).err
 
@@ -305,19 +307,20 @@ def test_an_input_is_never_replaced(command: Command, engine: Engine, files: Pat
     before = (files / "painting.png").read_bytes()
     refused = command(*ALIGNED, "--output", "./painting.png", "--overwrite")
     assert refused.code == 2
-    assert "is one of the inputs" in refused.err
+    assert "is the painting, which is never replaced" in refused.err
     assert (files / "painting.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("run --stile painting.png", "No such option"),
+        ("run --stile painting.png", "there is no option --stile; did you mean --style?"),
         ("run --width wide", "Invalid value for '--width'"),
         ("run --save-every 0", "Invalid value for '--save-every'"),
-        ("run extra", "unexpected extra argument"),
+        ("run a.png b.png extra", "unexpected extra argument"),
         ("frames", "Missing argument"),
-        ("paint", "No such command 'paint'"),
+        ("paint", "there is no command 'paint'; valid: run, batch"),
+        ("rnu", "there is no command 'rnu'; did you mean run?"),
     ],
 )
 def test_words_that_make_no_sense_are_one_line_too(

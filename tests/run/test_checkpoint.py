@@ -333,12 +333,11 @@ def test_what_is_no_checkpoint(command: Command, files: Path) -> None:
     ("arguments", "said"),
     [
         ("--checkpoint there", "there: exists; --resume goes on from it, --overwrite begins anew"),
-        ("--checkpoint mask.png --overwrite", "mask.png: --checkpoint needs a file of its own"),
-        ("--checkpoint a.png", "a.png: --checkpoint needs a file of its own"),
-        ("--checkpoint a.json", "a.json: --checkpoint needs a file of its own"),
-        ("--checkpoint nowhere/run.ckpt", "nowhere/run.ckpt: cannot write there"),
+        ("--checkpoint mask.png --overwrite", "mask.png is the mask, which is never replaced"),
+        ("--checkpoint a.png", "a.png is the file of --output too"),
+        ("--checkpoint a.json", "a.json is the file of the record of --output too"),
+        ("--checkpoint there/run.ckpt", "there/run.ckpt: cannot write there"),
         ("--checkpoint .", "is a folder"),
-        ("--resume", "--resume goes with --checkpoint FILE"),
     ],
 )
 def test_where_no_checkpoint_can_be(
@@ -350,6 +349,23 @@ def test_where_no_checkpoint_can_be(
     assert said in refused.err
     assert Path("there").read_text() == "precious"
     assert not Path("a.png").exists()
+
+
+def test_resume_alone_saves_beside_the_output(
+    command: Command, files: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = Path("a.checkpoint")
+    write, seen = Checkpoint.save, []
+
+    def save(self: Checkpoint, *more: Any) -> None:
+        write(self, *more)
+        seen.append(saved.exists())
+
+    monkeypatch.setattr(Checkpoint, "save", save)
+    assert command(*QUICK, "--output=a.png", "--resume").code == 0
+    assert any(seen)
+    assert not saved.exists()
+    assert "done already" in command(*QUICK, "--output=a.png", "--resume").out
 
 
 def test_overwrite_begins_anew(command: Command, left: Path) -> None:

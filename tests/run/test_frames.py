@@ -111,7 +111,11 @@ def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:
         ("x" * 300, "File name too long", ()),
         ("a.json", "a.json: is meant for a file and for frames", ()),
         ("b.png", "b.png: is meant for a file and for frames", ("--sheet=b.png",)),
-        ("kept", "frame-0001.png: would be replaced by a frame", ("--style=kept/frame-0001.png",)),
+        (
+            "kept",
+            "frame-0001.png is the painting, which is never replaced",
+            ("--style=kept/frame-0001.png",),
+        ),
     ):
         refused = command(*RUN, "--frames", folder, *options, *(["--overwrite"] if options else []))
         assert (refused.code, refused.out) == (2, "")

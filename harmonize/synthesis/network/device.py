@@ -40,6 +40,11 @@ def precision(name: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
+def use_threads(count: int) -> None:
+    """Let this process compute with `count` threads, at least 1."""
+    torch.set_num_threads(count)
+
+
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

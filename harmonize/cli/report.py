@@ -1,4 +1,4 @@
-"""`harmonize compare`: what sets two runs apart."""
+"""`harmonize compare` and `frames`: look at runs that are done."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from harmonize.errors import InputError, OutputError
+from harmonize.errors import InputError
 from harmonize.images.atomic_file import check_output
+from harmonize.images.protected import protect
 from harmonize.images.read import read_srgb
-from harmonize.images.write import picture_format, write_sheet
+from harmonize.images.write import check_sheet, picture_format, write_sheet
 from harmonize.run.record import differences, nameable, read_tree
+from harmonize.run.snapshots import animate, frames_in
 
 Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
@@ -36,11 +38,12 @@ def compare(
     a, b = read_tree(first), read_tree(second)
     target = output or Path(f"{first.stem}-{second.stem}.png")
     picture_format(target)
-    check_output(target, overwrite)
     files = [_file(first, a), _file(second, b)]
-    if os.path.realpath(target) in map(os.path.realpath, files):
-        raise OutputError(f"{target}: is one of the pictures that are compared; use another name")
+    records = [("a record", first), ("a record", second)]
+    protect([*records, *(("a picture", file) for file in files)], [("--output", target)])
+    check_output(target, overwrite)
     pictures = [read_srgb("picture", file) for file in files]
+    check_sheet(target, [picture.size for picture in pictures])
     _print("Settings", differences(a["config"], b["config"]))
     _print("Inputs", differences(_inputs(a), _inputs(b)))
     _print("Placement", differences(a["placement"], b["placement"]))
@@ -80,3 +83,25 @@ def _print(title: str, rows: list[Row]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for key, left, right in rows:
         typer.echo(f"  {key:{widths[0]}}  {left:{widths[1]}}  {right}")
+
+
+def frames(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where `harmonize run --frames DIR` kept them.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT.gif|.webp", help="The animation to be written.")
+    ],
+    fps: Annotated[float, typer.Option(metavar="N", min=0.1, max=50, help="Frames a second.")] = 10,
+    width: Annotated[
+        int | None, typer.Option(metavar="PX", min=1, help="Width of the animation.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an animation that exists.")
+    ] = False,
+) -> None:
+    """Make an animation of the pictures that a run kept."""
+    there = frames_in(folder) if os.path.isdir(folder) else []
+    protect([("a frame", path) for path in there], [("OUT", target)])
+    count = animate(folder, target, fps=fps, width=width, overwrite=overwrite)
+    typer.echo(f"{target} ({count} frames)")
