@@ -22,7 +22,7 @@ from harmonize.run.prepare import working_view
 from harmonize.settings.resolve import resolve
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.objective import PassObjective
@@ -134,7 +134,7 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
             settings,
             vgg,
             image=view.composite,
-            painting=Study(view.painting, vgg, config.tile),
+            painting=PaintingFeatures(view.painting, vgg, config.tile),
             mask=view.loose,
         )
         objective = passes.build(

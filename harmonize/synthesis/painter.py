@@ -15,7 +15,7 @@ from harmonize.settings.resolve import Resolved, ResolvedPass, resolve
 from harmonize.synthesis import passes, strokes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.cache import Memory
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
@@ -162,7 +162,7 @@ class Painter:
         self, settings: ResolvedPass, view: View, picture: Painted | None, smoothness: float
     ) -> tuple[Tensor, PassObjective]:
         """Where a pass begins, within the view's window, and what it optimizes."""
-        painting = self._study(view.painting, passes.taps_of(settings))
+        painting = self._features(view.painting, passes.taps_of(settings))
         previous = view.composite if picture is None else picture.seen(view)
         start = previous if settings.start == "previous" else view.composite
         matched = passes.match(
@@ -189,12 +189,12 @@ class Painter:
         )
         return start, objective
 
-    def _study(self, painting: Raster, taps: tuple[str, ...]) -> Study:
-        study = Study(painting, self.network, self.resolved.tile)
-        if not study.single:
-            return study
+    def _features(self, painting: Raster, taps: tuple[str, ...]) -> PaintingFeatures:
+        features = PaintingFeatures(painting, self.network, self.resolved.tile)
+        if not features.single:
+            return features
         key = (self.key, painting.shape, taps)
-        return replace(study, seen=self.memory.recall(key, lambda: study.look(taps)))
+        return replace(features, seen=self.memory.recall(key, lambda: features.look(taps)))
 
 
 @dataclass

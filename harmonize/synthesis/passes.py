@@ -13,7 +13,7 @@ from harmonize.settings.resolve import ResolvedPass
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.objective import PassObjective, Term
@@ -29,7 +29,7 @@ def match(
     network: VGG19,
     *,
     image: Tensor,
-    painting: Study,
+    painting: PaintingFeatures,
     mask: Tensor,
 ) -> Match:
     """`image` [3, H, W] of the window matched to the painting, under `mask` [H, W]."""

@@ -17,7 +17,9 @@ from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import View
 from harmonize.synthesis.image_ops.tiled_image import AREA, Raster
 from harmonize.synthesis.image_ops.windows import Window
-from harmonize.synthesis.matching import nearest as matching
+from harmonize.synthesis.matching.coherence import nearest_known
+from harmonize.synthesis.matching.nearest import nearest_patches
+from harmonize.synthesis.matching.voting import vote
 
 # Places of the painting that a patch is compared with.
 CANDIDATES = 1 << 16
@@ -55,7 +57,7 @@ def patch_field(
     ys = torch.arange(up, max(big_h - half, up + 1), step, device=mask.device)
     xs = torch.arange(left, max(big_w - half, left + 1), step, device=mask.device)
     candidates = (ys[:, None] * big_w + xs).flatten()
-    return positions, matching.nearest_patches(image, painting, positions, candidates, size=size)
+    return positions, nearest_patches(image, painting, positions, candidates, size=size)
 
 
 def patch_vote(
@@ -74,7 +76,7 @@ def patch_vote(
     add the detail of all three channels, and with it the color speckle of the optimization.
     """
     positions, field = patch_field(image, painting, mask, size=size, stride=stride)
-    base, mass = matching.vote(
+    base, mass = vote(
         painting,
         field,
         positions,
@@ -199,7 +201,7 @@ class Details:
         wide = self.view.window.shape[1]
         row, column = self.positions // wide, self.positions % wide
         cell = row // self.stride * self._cells[1] + column // self.stride
-        return matching.nearest_known(cell, self._cells)
+        return nearest_known(cell, self._cells)
 
     @cached_property
     def _painting(self) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.tiled_image import Raster
-from harmonize.synthesis.matching import nearest as matching
 from harmonize.synthesis.matching.layer_matches import Match
+from harmonize.synthesis.matching.voting import vote
 from harmonize.synthesis.network.vgg19 import STRIDE
 
 
@@ -22,7 +22,7 @@ def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
     [3, H, W], by the field of `tap`; where nothing is matched the image stays.
     """
     site = matched.where[tap]
-    picture, mass = matching.vote(
+    picture, mass = vote(
         painting,
         matched.fields[tap],
         site.positions,

@@ -14,7 +14,7 @@ from harmonize.settings.resolve import HistogramGoal, ResolvedPass, resolve
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match, sites
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, carry_mask
 from harmonize.synthesis.optimization import objective
@@ -72,8 +72,8 @@ def settings(
     return next(item for item in passes if item.name == name)
 
 
-def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> Study:
-    study = Study(Raster.of(image), network, 1024)
+def study(network: VGG19, image: Tensor, taps: Sequence[str]) -> PaintingFeatures:
+    study = PaintingFeatures(Raster.of(image), network, 1024)
     return replace(study, seen=study.look(taps))
 
 

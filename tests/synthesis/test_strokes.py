@@ -8,7 +8,7 @@ from harmonize.synthesis import strokes
 from harmonize.synthesis.image_ops.filters import gaussian
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import match, sites
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 
@@ -25,7 +25,7 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     mask[16:40, 24:56] = 1
     settings = Matching(kind="coherent", taps=(tap,), luma=8.0, chroma=8.0)
     where = sites(mask, [tap])
-    studied = Study(Raster.of(painting), network, 1024)
+    studied = PaintingFeatures(Raster.of(painting), network, 1024)
 
     def rough(image: Tensor) -> Tensor:
         features = network(image[None], [tap])

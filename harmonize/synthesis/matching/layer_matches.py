@@ -1,4 +1,4 @@
-"""Where the losses count, and which place of the painting each position is matched to."""
+"""An image matched to the painting, layer by layer, where the losses count."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from torch import Tensor
 
 from harmonize.settings.resolve import Matching
 from harmonize.synthesis.image_ops.filters import resize, to_opponent
-from harmonize.synthesis.matching import nearest as matching
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.coherence import carry, coherent
+from harmonize.synthesis.matching.nearest import nearest
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a tap's term counts: flat positions [n], the mask there [n], the grid's (h, w)."""
+    """Where a tap's terms count: flat positions [n], the mask there [n], the grid's (h, w)."""
 
     positions: Tensor
     mask: Tensor
@@ -26,12 +27,12 @@ class Site:
 
 @dataclass(frozen=True)
 class Match:
-    """An image [3, H, W] matched to the painting: its activations, where the terms count, fields.
+    """An image [3, H, W] matched to the painting; all else is by tap.
 
-    Each by tap; a field holds flat indices into the painting's grid, one a position. `references`
-    are the painting's activations [C, m] at the places that a field uses, each once (paper, section
-    4.2: one smooth patch of sky is kept from ruling the statistics), `uses` [n] says which of them
-    a position has taken.
+    `features` [C, h, w] are the image's activations, `where` says at which positions it is
+    matched, `fields` [n] to which places of the painting. `references` [C, m] are the painting's
+    activations at the places in use, each once, so that one smooth patch of sky does not rule the
+    statistics (paper, section 4.2); `uses` [n] says which of them a position has.
     """
 
     image: Tensor
@@ -43,7 +44,7 @@ class Match:
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
-    """The masked positions of each tap's grid, for a mask [H, W] on pixels."""
+    """Return the masked positions of each tap's grid, for a mask [H, W] on pixels."""
     found = {}
     for tap, carried in carry_mask(mask, taps).items():
         positions = torch.nonzero(carried.flatten() > 0)[:, 0]
@@ -52,7 +53,7 @@ def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
 
 
 def gather(features: Tensor, site: Site) -> Tensor:
-    """Activations [C, n] of `features` [C, h, w] at the site's positions."""
+    """Return the activations [C, n] of `features` [C, h, w] at the site's positions."""
     # Rows of channels, as the network lays them out, are cheaper to pick than columns.
     rows = features.permute(1, 2, 0).reshape(-1, len(features))
     return rows.index_select(0, site.positions).T
@@ -62,31 +63,18 @@ def match(
     settings: Matching,
     image: Tensor,
     features: Mapping[str, Tensor],
-    painting: Study,
+    painting: PaintingFeatures,
     where: Mapping[str, Site],
     taps: Sequence[str],
 ) -> Match:
-    """`image` [3, H, W] with its `features` matched, at the positions of `where`.
+    """Match `image` [3, H, W] with its `features` to the painting, at the positions of `where`.
 
-    There is a field for each of `taps` and for the taps that are matched themselves. `nearest`
-    matches the field's own taps one by one; `coherent` matches its first tap, makes it coherent by
-    the painting's colors (the authors' choice) and carries it to the others. A tap without a field
-    of its own takes the nearest one's as coarse or coarser, carried.
+    There is a field for each of `taps`. Of kind `nearest`, each of the settings' taps is matched
+    by itself; of kind `coherent` the first one is, made coherent by the painting's colors. A tap
+    that is not matched itself takes the field of the next coarser one that is.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
-    luma, chroma = settings.luma, settings.chroma
-    fields: dict[str, Tensor] = {}
-    for tap in roots:
-        site, own, its = where[tap], None, None
-        if luma or chroma:
-            own = _guide(resize(image, site.shape), luma, chroma)
-            its = _guide(painting.painting.resized(painting.grid(tap)), luma, chroma)
-        parts = painting.parts(tap, guide=its)
-        field = matching.nearest(features[tap], parts, site.positions, guide=own)
-        if settings.kind == "coherent":
-            colors = painting.painting.resized(painting.grid(tap))
-            field = matching.coherent(field, site.positions, site.shape, colors)
-        fields[tap] = field
+    fields = {tap: _matched(settings, tap, image, features[tap], painting, where) for tap in roots}
     for tap in taps:
         if tap not in fields:
             fields[tap] = _carried(tap, roots, fields, where, painting)
@@ -97,9 +85,30 @@ def match(
     return Match(image, features, where, fields, painting.gather(places), uses)
 
 
-def _guide(image: Tensor, luma: float, chroma: float) -> Tensor:
+def _matched(
+    settings: Matching,
+    tap: str,
+    image: Tensor,
+    features: Tensor,
+    painting: PaintingFeatures,
+    where: Mapping[str, Site],
+) -> Tensor:
+    """Return the field of a tap that is matched itself."""
+    site, own, its = where[tap], None, None
+    if settings.luma or settings.chroma:
+        own = _guide(resize(image, site.shape), settings)
+        its = _guide(painting.painting.resized(painting.grid(tap)), settings)
+    field = nearest(features, painting.parts(tap, guide=its), site.positions, guide=own)
+    if settings.kind == "nearest":
+        return field
+    colors = painting.painting.resized(painting.grid(tap))
+    return coherent(field, site.positions, site.shape, colors)
+
+
+def _guide(image: Tensor, settings: Matching) -> Tensor:
+    """Return luma and chroma of [3, h, w], scaled so that squared distances have the weights."""
     opponent = to_opponent(image)
-    scale = [luma / 3] + [chroma / 2] * 2
+    scale = [settings.luma / 3] + [settings.chroma / 2] * 2
     return opponent * opponent.new_tensor(scale).sqrt().view(3, 1, 1)
 
 
@@ -108,11 +117,12 @@ def _carried(
     roots: Sequence[str],
     fields: Mapping[str, Tensor],
     where: Mapping[str, Site],
-    painting: Study,
+    painting: PaintingFeatures,
 ) -> Tensor:
+    """Return the field of a tap that takes the next coarser root's."""
     coarser = [root for root in roots if STRIDE[root] >= STRIDE[tap]]
     root = min(coarser, key=lambda name: STRIDE[name])
-    return matching.carry(
+    return carry(
         fields[root],
         where[root].positions,
         where[root].shape,

@@ -1,4 +1,4 @@
-"""A painting as the network sees it, a tile at a time: never more of it in memory than a tile."""
+"""A painting's activations, tile by tile: never more of it in memory than a tile."""
 
 from __future__ import annotations
 
@@ -14,90 +14,68 @@ from harmonize.synthesis.image_ops.windows import ALIGN, Window
 from harmonize.synthesis.matching.nearest import Part
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 
-# Activations of a painting, by tap, that is a single tile.
-Seen = Mapping[str, Tensor]
-
 
 @dataclass(frozen=True)
-class Study:
-    """A painting at one scale, the network, and the `side` of the tiles in pixels.
+class PaintingFeatures:
+    """A painting at one scale, seen by the network in tiles of `side` pixels.
 
-    A painting that is one tile need be looked at only once, if its activations are kept in `seen`;
-    a larger one is looked at anew whenever something is asked, each tile with as much around it as
-    its activations depend on. Tiles change activations by rounding only.
+    A painting of a single tile is looked at once, if `seen` holds its activations by tap (from
+    `look`). A larger one is looked at anew for every question, each tile with as much around it as
+    its activations depend on; tiles change activations by rounding only.
     """
 
     painting: Raster
     network: VGG19
     side: int
-    seen: Seen = field(default_factory=dict)
+    seen: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def single(self) -> bool:
         """Whether the painting is one tile."""
-        return len(tiles(self.painting.shape, self.side, ALIGN)) == 1
+        return len(self._tiles()) == 1
 
     def look(self, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Activations of the whole painting, a single tile: what to keep in `seen`."""
+        """Return the activations of the whole painting, to keep in `seen`."""
         return self._look(Window(0, 0, *self.painting.shape), taps)
 
     def grid(self, tap: str) -> tuple[int, int]:
-        """Height and width of a tap's grid."""
+        """Return the height and width of a tap's grid."""
         h, w = self.painting.shape
         return h // STRIDE[tap], w // STRIDE[tap]
 
     def parts(self, tap: str, size: int = 3, guide: Tensor | None = None) -> Iterator[Part]:
-        """The tap's activations, a part for each tile, as `matching.nearest` takes them.
+        """Yield the tap's activations, a part for each tile.
 
         `guide` [G, h, w] covers the tap's whole grid.
         """
-        stride, half, grid = STRIDE[tap], size // 2, self.grid(tap)
-        for tile in tiles(self.painting.shape, self.side, ALIGN):
-            cells = _shrunk(tile, stride, grid)
+        stride, half, (high, wide) = STRIDE[tap], size // 2, self.grid(tap)
+        for tile in self._tiles():
+            cells = _cells(tile, stride, (high, wide))
             if cells.area == 0:
                 continue
-            wanted = Window(
-                max(cells.top - half, 0),
-                max(cells.left - half, 0),
-                min(cells.bottom + half, grid[0]),
-                min(cells.right + half, grid[1]),
-            )
+            ringed = cells.grown(half)
+            there = ringed.within(Window(0, 0, high, wide))
+            wanted = Window(max(ringed.top, 0), max(ringed.left, 0), there.bottom, there.right)
             found = self._activations(wanted.scaled(stride), [tap])[tap]
-            ring = (
-                half - (cells.left - wanted.left),
-                half - (wanted.right - cells.right),
-                half - (cells.top - wanted.top),
-                half - (wanted.bottom - cells.bottom),
+            border = (
+                wanted.left - ringed.left,
+                ringed.right - wanted.right,
+                wanted.top - ringed.top,
+                ringed.bottom - wanted.bottom,
             )
-            ringed = F.pad(found[None], ring, mode="replicate")[0]
+            padded = F.pad(found[None], border, mode="replicate")[0]
             beside = None if guide is None else cells.crop(guide)
-            yield Part(ringed, beside, cells.top, cells.left, grid[1])
+            yield Part(padded, beside, cells.top, cells.left, wide)
 
     def gather(self, places: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Activations at `places`, by tap: flat indices [n] into its grid → [C, n]."""
+        """Return activations [C, n] by tap, at `places` [n]: flat indices into the tap's grid."""
         found: dict[str, Tensor] = {}
-        for tile in tiles(self.painting.shape, self.side, ALIGN):
-            inside: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-            boxes = []
-            for tap, asked in places.items():
-                cells = _shrunk(tile, STRIDE[tap], self.grid(tap))
-                y, x = asked // self.grid(tap)[1], asked % self.grid(tap)[1]
-                held = (y >= cells.top) & (y < cells.bottom) & (x >= cells.left) & (x < cells.right)
-                index = torch.nonzero(held)[:, 0]
-                if len(index):
-                    y, x = y[index], x[index]
-                    inside[tap] = (index, y, x)
-                    ends = (y.min(), x.min(), y.max() + 1, x.max() + 1)
-                    boxes.append(Window(*(int(end) for end in ends)).scaled(STRIDE[tap]))
+        for tile in self._tiles():
+            inside = {tap: self._inside(tile, tap, asked) for tap, asked in places.items()}
+            inside = {tap: held for tap, held in inside.items() if len(held[0])}
             if not inside:
                 continue
-            box = Window(
-                min(box.top for box in boxes),
-                min(box.left for box in boxes),
-                max(box.bottom for box in boxes),
-                max(box.right for box in boxes),
-            )
-            box = box.aligned(ALIGN, self.painting.shape)
+            box = self._box(inside)
             activations = self._activations(box, list(inside))
             for tap, (index, y, x) in inside.items():
                 part = activations[tap]
@@ -110,8 +88,35 @@ class Study:
             del activations, part, rows  # before the next tile's come
         return found
 
+    def _tiles(self) -> list[Window]:
+        return tiles(self.painting.shape, self.side, ALIGN)
+
+    def _inside(self, tile: Window, tap: str, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which of `places` [n] lie in a tile: their indices, rows and columns."""
+        cells = _cells(tile, STRIDE[tap], self.grid(tap))
+        y, x = places // self.grid(tap)[1], places % self.grid(tap)[1]
+        held = (y >= cells.top) & (y < cells.bottom) & (x >= cells.left) & (x < cells.right)
+        index = torch.nonzero(held)[:, 0]
+        return index, y[index], x[index]
+
+    def _box(self, inside: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Window:
+        """Return the box, in pixels, around the rows and columns of all taps."""
+        boxes = [
+            Window(*(int(end) for end in (y.min(), x.min(), y.max() + 1, x.max() + 1))).scaled(
+                STRIDE[tap]
+            )
+            for tap, (_, y, x) in inside.items()
+        ]
+        around = Window(
+            min(box.top for box in boxes),
+            min(box.left for box in boxes),
+            max(box.bottom for box in boxes),
+            max(box.right for box in boxes),
+        )
+        return around.aligned(ALIGN, self.painting.shape)
+
     def _activations(self, window: Window, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Activations of the cells in `window`, in pixels on the taps' grids: tap → [C, h, w]."""
+        """Return the activations [C, h, w] of the cells in `window`, in pixels, by tap."""
         origin = Window(0, 0, 0, 0)
         if all(tap in self.seen for tap in taps):
             found = {tap: self.seen[tap] for tap in taps}
@@ -121,7 +126,7 @@ class Study:
             found = self._look(origin, taps)
         result = {}
         for tap in taps:
-            cells = _shrunk(window, STRIDE[tap], self.grid(tap))
+            cells = _cells(window, STRIDE[tap], self.grid(tap))
             corner = (-(origin.top // STRIDE[tap]), -(origin.left // STRIDE[tap]))
             result[tap] = cells.moved(*corner).crop(found[tap])
         return result
@@ -131,8 +136,8 @@ class Study:
             return self.network(self.painting.crop(window)[None], taps)
 
 
-def _shrunk(window: Window, stride: int, grid: tuple[int, int]) -> Window:
-    """The cells of a `grid` of `stride` pixels that begin in `window` (which begins on one)."""
+def _cells(window: Window, stride: int, grid: tuple[int, int]) -> Window:
+    """Return the cells of `stride` pixels that begin in `window`, which begins on one itself."""
     return Window(
         window.top // stride,
         window.left // stride,

@@ -10,7 +10,7 @@ from torch import Tensor
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.image_ops.windows import Window
 from harmonize.synthesis.matching import nearest as matching
-from harmonize.synthesis.matching.painting_features import Study
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 
@@ -29,20 +29,20 @@ def picture(h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def whole(network: VGG19) -> Study:
-    study = Study(Raster.of(picture()), network, 1024)
+def whole(network: VGG19) -> PaintingFeatures:
+    study = PaintingFeatures(Raster.of(picture()), network, 1024)
     return replace(study, seen=study.look(TAPS))
 
 
 @pytest.fixture(scope="module")
-def tiled(network: VGG19) -> Study:
-    study = Study(Raster.of(picture()), network, 96)
+def tiled(network: VGG19) -> PaintingFeatures:
+    study = PaintingFeatures(Raster.of(picture()), network, 96)
     assert not study.single
     return study
 
 
 @pytest.mark.parametrize("tap", TAPS)
-def test_tiled_is_untiled(whole: Study, tiled: Study, tap: str) -> None:
+def test_tiled_is_untiled(whole: PaintingFeatures, tiled: PaintingFeatures, tap: str) -> None:
     expected = whole.seen[tap].flatten(1)
     assert whole.grid(tap) == whole.seen[tap].shape[1:]
     places = torch.arange(expected.shape[1])
@@ -51,7 +51,9 @@ def test_tiled_is_untiled(whole: Study, tiled: Study, tap: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
 
 
-def test_many_taps_at_once_are_each_by_itself(whole: Study, tiled: Study) -> None:
+def test_many_taps_at_once_are_each_by_itself(
+    whole: PaintingFeatures, tiled: PaintingFeatures
+) -> None:
     generator = torch.Generator().manual_seed(1)
     places = {
         tap: torch.randint(whole.seen[tap][0].numel(), (5,), generator=generator) for tap in TAPS
@@ -65,7 +67,9 @@ def test_many_taps_at_once_are_each_by_itself(whole: Study, tiled: Study) -> Non
 
 
 @pytest.mark.parametrize("tap", ["relu2_1", "relu4_1"])
-def test_the_tiles_parts_give_the_field_of_the_whole(whole: Study, tiled: Study, tap: str) -> None:
+def test_the_tiles_parts_give_the_field_of_the_whole(
+    whole: PaintingFeatures, tiled: PaintingFeatures, tap: str
+) -> None:
     query = F.interpolate(whole.seen[tap][None], scale_factor=0.4)[0]
     guide = torch.rand(2, *whole.grid(tap), generator=torch.Generator().manual_seed(2))
     own = F.interpolate(guide[None], scale_factor=0.4)[0]
@@ -84,15 +88,17 @@ def test_the_tiles_parts_give_the_field_of_the_whole(whole: Study, tiled: Study,
         assert (fields[0] == fields[2]).float().mean() > 0.99
 
 
-def test_only_what_is_asked_for_is_looked_at(tiled: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_asked_for_is_looked_at(
+    tiled: PaintingFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     areas: list[int] = []
-    look = Study._look
+    look = PaintingFeatures._look
 
-    def watched(self: Study, window: Window, taps: object) -> object:
+    def watched(self: PaintingFeatures, window: Window, taps: object) -> object:
         areas.append(window.area)
         return look(self, window, taps)
 
-    monkeypatch.setattr(Study, "_look", watched)
+    monkeypatch.setattr(PaintingFeatures, "_look", watched)
     tiled.gather({"relu1_1": torch.tensor([100 * SHAPE[1] + 100])})
     assert len(areas) == 1
     assert areas[0] <= 48**2

@@ -1,0 +1,54 @@
+"""The picture that the painting's patches at a field's places add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from harmonize.synthesis.image_ops.tiled_image import Raster
+
+BLOCK = 1 << 20  # pixels of patches that are added at once
+
+
+def vote(
+    reference: Raster,
+    field: Tensor,
+    positions: Tensor,
+    shape: Sequence[int],
+    *,
+    width: int,
+    reference_width: int,
+    stride: int,
+    size: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the mean [C, h, w] of overlapping patches of `reference`, and each pixel's weight.
+
+    Cell `positions` [n] of a grid `width` wide, `stride` pixels a cell, receives the `size` ×
+    `size` pixels around the middle of its match `field` [n], a cell of a grid `reference_width`
+    wide. Patches are weighted by a tent; a pixel of `shape` (h, w) that none reaches is 0.
+    """
+    big_h, big_w = reference.shape
+    h, w = shape
+    device = positions.device
+    steps = torch.arange(size, device=device) - (size - stride) // 2
+    tent = 1 - (steps - (stride - 1) / 2).abs() / (size / 2 + 0.5)
+    weight = (tent[:, None] * tent[None, :]).flatten()
+    dy, dx = (d.flatten() for d in torch.meshgrid(steps, steps, indexing="ij"))
+    c = reference.pixels.shape[2]
+    total = torch.zeros(c + 1, h * w, device=device)
+    count = BLOCK // size**2
+    for part, match in zip(positions.split(count), field.split(count), strict=True):
+        y = (part // width * stride)[:, None] + dy
+        x = (part % width * stride)[:, None] + dx
+        there_y = ((match // reference_width * stride)[:, None] + dy).clamp(0, big_h - 1)
+        there_x = ((match % reference_width * stride)[:, None] + dx).clamp(0, big_w - 1)
+        inside = ((y >= 0) & (y < h) & (x >= 0) & (x < w)).flatten()
+        share = weight.expand(len(part), -1).flatten()[inside]
+        target = (y * w + x).flatten()[inside]
+        source = (there_y * big_w + there_x).flatten()[inside]
+        total[:c].index_add_(1, target, reference.pick(source) * share)
+        total[c].index_add_(0, target, share)
+    mass = total[c]
+    return (total[:c] / mass.clamp_min(1e-12)).view(c, h, w), mass.view(h, w)
