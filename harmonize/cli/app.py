@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -101,17 +102,22 @@ app.add_typer(inspect.weights, name="weights")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
     words = [_at_home(word) for word in (sys.argv[1:] if args is None else args)]
-    working = bool(words) and words[0] in WORKING and "--dry-run" not in words
     lost = forgiving_streams()
     _wait_without_spinning()
-    with deaf_to_hang_ups() if working else nullcontext():
+    with deaf_to_hang_ups() if words[:1] and words[0] in WORKING else nullcontext():
         code = _run(words)
     failed = lost()
-    if failed and not working and not code:
+    if failed and is_heard(words) and not code:
         code = 1
         if not isinstance(failed, BrokenPipeError):
             _complain([f"standard output: cannot be written ({failed.strerror})"])
     sys.exit(code)
+
+
+def is_heard(words: Sequence[str]) -> bool:
+    """Whether what a command gives is what it says, and not a file."""
+    to_stdout = "--output=-" in words or ("--output", "-") in pairwise(words)
+    return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout
 
 
 def _run(words: Sequence[str]) -> int:

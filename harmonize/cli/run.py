@@ -23,7 +23,7 @@ from harmonize.cli.options import (
     to_stdout,
 )
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
-from harmonize.images.atomic_file import made_folders
+from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import check_sheet, losses, write_sheet
@@ -241,6 +241,7 @@ def _checkpoint(
 ) -> "Checkpoint | None":
     if path is None:
         return None
+    check_output(path, overwrite=True, missing_folder=asked.dry_run)
     from harmonize.run.checkpoint import Checkpoint
 
     saved = Checkpoint(path, asked.resume, targets.all)

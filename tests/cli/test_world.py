@@ -1,0 +1,190 @@
+"""The world around a run: streams that are gone, folders that are not there, files that moved."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Outcome
+from PIL import Image
+
+from harmonize import Settings
+from harmonize.cli.app import is_heard, main
+
+Command = Callable[..., Outcome]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+STEPS = [f"--set=passes.{name}.steps=2" for name in Settings.preset().passes]
+QUICK = ("run", "painting.png", "cutout.png", "--at=20,20", "--size=64", *STEPS)
+
+
+# --- talk never ends a run ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_streams_that_are_gone_cost_no_picture(files: Path, gone: str) -> None:
+    words = " ".join([sys.executable, "-m", "harmonize", *QUICK, "--output=a.png"])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run(["sh", "-c", f"exec {words} {gone}"], env=environment).returncode == 0
+    Image.open("a.png").verify()
+    assert json.loads(Path("a.json").read_text())["output"] == "a.png"
+
+
+def test_a_terminal_that_hangs_up_costs_no_picture(files: Path, start: Start) -> None:
+    ours, theirs = pty.openpty()
+    at_it = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    process = start(*QUICK, "--output=a.png", **at_it)
+    os.close(theirs)
+    seen = b""
+    while b"device cpu" not in seen:
+        seen += os.read(ours, 1000)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 0
+    Image.open("a.png").verify()
+
+
+def test_what_only_talks_says_that_it_could_not() -> None:
+    program = f"{sys.executable} -m harmonize config show"
+    done = subprocess.run(f"{program} > /dev/full", shell=True, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = "harmonize: error: standard output: cannot be written (No space left on device)\n"
+    assert done.stderr == said
+    done = subprocess.run(f"{program} | head -n 1", shell=True, capture_output=True, text=True)
+    assert (done.stderr, done.stdout.count("\n")) == ("", 1)
+
+
+# --- where results go -----------------------------------------------------------------------------
+
+
+def test_missing_folders_are_made_and_go_again_with_a_failure(
+    command: Command, files: Path
+) -> None:
+    assert command(*QUICK, "--output=new/deep/a.png", "--sheet=new/b.png").code == 0
+    assert sorted(path.name for path in Path("new").rglob("*.*")) == ["a.json", "a.png", "b.png"]
+    Path("broken.png").write_text("no picture")
+    assert command(*QUICK, "--patch=broken.png", "--output=x/a.png").code == 2
+    assert command("run", "painting.png", "broken.png", "--output=x/y/a.png").code == 2
+    assert command(*QUICK, "--dry-run", "--output=x/y/a.png").code == 0
+    assert not Path("x").exists()
+
+
+def test_the_home_after_an_equals_sign(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(files))
+    place = files / "elsewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    words = ("run", "--style=~/painting.png", "--patch=~/cutout.png", "--at=20,20", "--size=64")
+    assert command(*words, *STEPS, "--output=~/a.png").code == 0
+    assert (files / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "x" * 252 + ".png"], "File name too long"),
+        (["--output", f"new/{'x' * 252}.png"], "File name too long"),
+        (["--output", "a.png", "--sheet", "x" * 256 + ".png"], "File name too long"),
+        (["--output", "a.png", "--frames", "x" * 256], "File name too long"),
+        (["--output", "a.png", "--checkpoint", "x" * 256], "File name too long"),
+        (["--output", "/proc/a.png"], "cannot write there"),
+        (["--output", "a.png", "--format", "gif"], "--format gif: expected one of png, jpg"),
+        (["--output", "a.png", "--format", "png"], "--format goes with --output -"),
+        (["--output", "-", "--report"], "--report needs a file: give --output FILE"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_the_painting(
+    command: Command, files: Path, words: list[str], said: str
+) -> None:
+    before = sorted(path.name for path in files.iterdir())
+    refused = command(*QUICK, *words)
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert said in refused.err
+    assert sorted(path.name for path in files.iterdir()) == before
+
+
+def test_a_sheet_too_wide_is_found_before_the_painting(command: Command, files: Path) -> None:
+    Image.new("L", (9000, 40), 128).save("wide.png")
+    words = ("run", "wide.png", "cutout.png", "--at=30,-5", "--size=64", *STEPS)
+    refused = command(*words, "--output=a.png", "--sheet=s.webp")
+    assert refused.code == 2
+    assert "s.webp: WEBP holds pictures of up to 16383 pixels a side, not 18012 x 40" in refused.err
+    assert "step" not in refused.err
+    assert not Path("a.png").exists()
+    refused = command(*words, "--dry-run", "--output=a.png", "--sheet=s.webp")
+    assert "not 18012 x 40" in refused.err
+
+
+def test_a_dry_run_shows_the_pasted_picture(command: Command, files: Path) -> None:
+    done = command(*QUICK, "--dry-run", "--sheet=new/s.png", "--output=a.png")
+    assert done.code == 0
+    with Image.open("new/s.png") as sheet, Image.open("painting.png") as painting:
+        assert sheet.size == (2 * painting.width + 12, painting.height)
+        assert sheet.crop((0, 0, *painting.size)).tobytes() == painting.tobytes()
+    assert not Path("a.png").exists()
+
+
+def test_the_picture_on_standard_output_is_the_file(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(*QUICK, "--output=a.png").code == 0
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        wrapped = io.TextIOWrapper(out := io.BytesIO())
+        patch.setattr(sys, "stdout", wrapped)
+        main([*QUICK, "--output=-", "--format=png"])
+    assert not stopped.value.code
+    assert out.getvalue() == Path("a.png").read_bytes()
+    assert is_heard(["run", "--output", "-"])
+    assert is_heard(["run", "--output=-"])
+    assert not is_heard(["run", "--patch", "-", "--output", "a.png"])
+
+
+# --- records whose inputs moved -------------------------------------------------------------------
+
+
+@pytest.fixture
+def moved(command: Command, files: Path) -> Path:
+    """A run with a mask, whose inputs have moved to `moved/`."""
+    words = ("run", "painting.png", "patch.png", "--mask=mask.png", "--size=64", *STEPS)
+    assert command(*words, "--output=a.png").code == 0
+    Path("moved").mkdir()
+    for name in ("painting.png", "patch.png", "mask.png"):
+        shutil.move(name, "moved")
+    return files
+
+
+def test_a_record_whose_inputs_moved_is_mended(command: Command, moved: Path) -> None:
+    refused = command("run", "--record=a.json")
+    assert "painting.png: No such file or directory; say with --style which file" in refused.err
+    refused = command("run", "--record=a.json", "--style=moved/painting.png")
+    assert "say with --patch which file to take" in refused.err
+    words = ("run", "--record=a.json", "moved/painting.png", "moved/patch.png")
+    refused = command(*words)
+    assert "mask.png: No such file or directory; say with --mask" in refused.err
+    done = command(*words, "--mask=moved/mask.png")
+    assert (done.code, "warning" in done.err) == (0, False)
+    assert Path("a-again.png").read_bytes() == Path("a.png").read_bytes()
+
+
+def test_it_says_which_hash_differs(command: Command, moved: Path) -> None:
+    words = ("run", "--record=a.json", "moved/painting.png", "moved/patch.png")
+    with Image.open("moved/mask.png") as mask:
+        mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save("other.png")
+    done = command(*words, "--mask=other.png")
+    assert done.code == 0
+    assert "warning: mask other.png is not the file of the record: SHA-256 " in done.err
+    shutil.copy("other.png", "mask.png")
+    refused = command(*words)
+    assert refused.code == 2
+    assert "mask.png has changed since: SHA-256" in refused.err
