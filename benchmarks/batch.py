@@ -32,12 +32,12 @@ def run(options: Options) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     settings = [f"size={options.size or SIZE}", *options.overrides]
     inputs = sample("duck").inputs
-    x, y = inputs["at"]
+    x, y = inputs["placement"].at
     corners = [f"{x - 20 * index},{y}" for index in range(JOBS)]
     common = {
         "style": str(inputs["painting"]),
-        "patch": str(inputs["patch"]),
-        "width": inputs["width"],
+        "patch": str(inputs["element"]),
+        "width": inputs["placement"].width,
         "config": "preview",
     }
     listing = folder / "jobs.yaml"

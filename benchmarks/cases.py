@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harmonize.images.pixels import largest_value
 from harmonize.run.prepare import canvas_of
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
 from harmonize.synthesis.image_ops import filters, windows
@@ -70,8 +71,8 @@ class Views:
 def sample(name: str) -> Case:
     """A shipped pair."""
     painting, cutout, width, corner = PAIRS[name]
-    paths = {"painting": SAMPLES / "paintings" / painting, "patch": SAMPLES / "cutouts" / cutout}
-    return Case(name, {**paths, "at": corner, "width": width})
+    paths = {"painting": SAMPLES / "paintings" / painting, "element": SAMPLES / "cutouts" / cutout}
+    return Case(name, {**paths, "placement": Placement(at=corner, width=width, box="whole")})
 
 
 def find_cases(folder: Path | None) -> list[Case]:
@@ -96,7 +97,7 @@ def _case(folder: Path, stem: str) -> Case:
     def file(role: str) -> Path | None:
         return next(iter(sorted(folder.glob(f"{stem}_{role}.*"))), None)
 
-    roles = {"painting": "painting", "patch": "composite", "mask": "mask"}
+    roles = {"painting": "painting", "element": "composite", "mask": "mask"}
     inputs = {key: file(role) for key, role in roles.items()}
     missing = [roles[key] for key, path in inputs.items() if path is None]
     if missing:
@@ -122,7 +123,7 @@ def to_image(picture: Tensor) -> Image.Image:
 
 def canvas(case: Case, config: Settings) -> Canvas:
     """The case as a run of `config` sees it."""
-    return canvas_of(load_scene(**case.inputs), config)
+    return canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma), config)
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:

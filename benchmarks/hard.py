@@ -13,7 +13,7 @@ from benchmarks import measure, report
 from benchmarks.cases import PAIRS, SAMPLES, Case, Options, cropped, views
 from benchmarks.quality import network, score
 from benchmarks.report import Row
-from harmonize import harmonize
+from harmonize import Placement, harmonize
 
 SIDE = 700  # long side of the paintings
 GRAY = 2 / 255  # the largest difference between channels that still passes for gray
@@ -94,7 +94,8 @@ def placed(
         round(at[0] * painting.width - width / 2),
         round(at[1] * painting.height - height / 2),
     )
-    inputs = {"painting": on(painting), "patch": colored, "at": corner, "width": round(width)}
+    place = Placement(at=corner, width=round(width), box="whole")
+    inputs = {"painting": on(painting), "element": colored, "placement": place}
     return Case(name, inputs)
 
 

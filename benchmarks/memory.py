@@ -40,12 +40,13 @@ def measure(
     painting: str, patch: str, at: Sequence[int], preset: str, limit: int | None, **more: Any
 ) -> dict[str, Any]:
     """One run; in a process of its own."""
-    from harmonize import harmonize
+    from harmonize import Placement, harmonize
     from harmonize.settings.load import load
 
     config = load(preset, [*STEPS, *more["overrides"]])
     x, y = at
-    result = harmonize(painting, patch, at=(x, y), config=config, max_memory=limit)
+    place = Placement(at=(x, y))
+    result = harmonize(painting, patch, placement=place, config=config, max_memory=limit)
     taken = result.record["config"]
     return {
         "size": result.record["size"],

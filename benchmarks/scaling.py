@@ -23,14 +23,14 @@ painting grows by mirrored copies of itself around the same patch, with the same
 
 def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
     """One run; in a process of its own."""
-    from harmonize import Settings, harmonize
+    from harmonize import Placement, Settings, harmonize
     from harmonize.settings.load import load
     from harmonize.synthesis.network import weights
 
     config: Settings = load("default", list(overrides))
     weights.load(config.weights)
     base = probe.peak_mib()
-    inputs["at"] = tuple(inputs["at"])
+    inputs["placement"] = Placement(at=inputs.pop("at"))
     began = time.perf_counter()
     result = harmonize(**inputs, config=config)
     seconds = time.perf_counter() - began
@@ -86,7 +86,7 @@ class Runs:
             max((side - length) // 2, 0)
             for side, length in zip(self.painting.size, cutout.size, strict=True)
         ]
-        files = {"painting": big, "patch": cutout, "loose_mask": loose}
+        files = {"painting": big, "element": cutout, "loose_mask": loose}
         inputs = {name: self._save(name, image) for name, image in files.items()}
         overrides = list(self.overrides)
         if bins:

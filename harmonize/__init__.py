@@ -1,7 +1,7 @@
 """Paste an element into a painting so that it looks painted there.
 
-from harmonize import Settings, harmonize
-result = harmonize("painting.jpg", "cutout.png", at=(690, 480), width=330)
+from harmonize import Placement, harmonize
+result = harmonize("painting.jpg", "cutout.png", placement=Placement(at=(690, 480), width=330))
 result.save("result.png")
 
 Names are imported when first used, so that `import harmonize` costs nothing.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from harmonize.run.checkpoint import Checkpoint
     from harmonize.run.pipeline import Result, harmonize
+    from harmonize.scene.placement import Placement
     from harmonize.scene.scene import Scene
     from harmonize.settings.load import Settings
     from harmonize.synthesis.network.cache import Memory
@@ -39,6 +40,7 @@ __all__ = [
     "Memory",
     "NumbersError",
     "OutputError",
+    "Placement",
     "Result",
     "Scene",
     "Settings",
@@ -52,6 +54,7 @@ __all__ = [
 _HOMES = {
     "Checkpoint": "run.checkpoint",
     "Memory": "synthesis.network.cache",
+    "Placement": "scene.placement",
     "Result": "run.pipeline",
     "Scene": "scene.scene",
     "Settings": "settings.load",

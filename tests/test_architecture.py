@@ -34,6 +34,7 @@ WITH_TORCH = {"synthesis", "run", "batch"}  # batch: in its workers, when they s
 # Which folders may use a third-party package.
 HOMES = {
     "PIL": {"scene", "images", "reports", "run", "studio"},
+    "cv2": {"scene"},
     "jinja2": {"reports", "studio"},
     "kornia": {"synthesis"},
     "psutil": {"images", "run"},
@@ -47,6 +48,9 @@ HOMES = {
     "typer": {"cli"},
     "yaml": {"settings"},
 }
+
+
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 
 
 def path_of(module: str) -> Path:
@@ -131,7 +135,7 @@ def test_every_package_used_is_known_here_and_declared() -> None:
     assert used == set(HOMES) | {"numpy", "torch"}
     project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     for package in used - {"pydantic_core"}:
-        name = {"PIL": "pillow", "yaml": "pyyaml"}.get(package, package)
+        name = DISTRIBUTIONS.get(package, package)
         assert re.search(rf'"{name}(\[\w+\])?>=', project)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from harmonize.batch.jobs import Draft
 from harmonize.errors import JobsError
 
-ROLES = {"painting": "painting", "patch": "patch", "mask": "mask", "loose": "loose_mask"}
+ROLES = {"painting": "painting", "patch": "element", "mask": "mask", "loose": "loose_mask"}
 NAME = re.compile(rf"(?:(?P<stem>.*[^.])\.)?(?P<role>{'|'.join(ROLES)})\.[^.]+", re.DOTALL)
 
 Group = dict[str, Path]  # role → file
@@ -46,7 +46,7 @@ def _pair(folder: Path, files: Sequence[Path]) -> Iterator[Draft | str]:
     paintings = [group["painting"] for group in groups.values() if "painting" in group]
     used: set[Path] = set()
     for stem, group in groups.items():
-        patch = group.get("patch")
+        patch = group.get("element")
         if patch is None:
             continue
         used |= set(group.values())

@@ -11,6 +11,7 @@ from typing import Any
 from harmonize.batch.jobs import PLACEHOLDER, Draft, override, setting
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.run.record import nameable
+from harmonize.scene.placement import Placement
 from harmonize.settings.load import load, presets, read_yaml
 from harmonize.settings.messages import nearest
 from harmonize.settings.yaml_reader import dotted, show
@@ -20,8 +21,8 @@ Skip = Callable[[Path], bool]
 
 MOST_JOBS = 10_000  # of a list: a few words can ask for any number
 
-INPUTS = {"style": "painting", "patch": "patch", "mask": "mask", "loose_mask": "loose_mask"}
-PLACEMENT = ("at", "width", "scale")
+INPUTS = {"style": "painting", "patch": "element", "mask": "mask", "loose_mask": "loose_mask"}
+PLACEMENT = ("at", "width", "height", "scale", "rotate", "flip")
 SHORT = ("size", "strength", "keep", "weights", "device", "seed")  # options that are settings
 OPTIONS = (*INPUTS, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
 
@@ -74,8 +75,9 @@ def _check_keys(job: Any) -> None:
 def _over(defaults: Tree, job: Tree) -> Tree:
     """Put a job over the defaults: settings merged key by key, `set` one after the other."""
     kept = dict(defaults)
-    if {"width", "scale"} & set(job):  # one takes the place of the other
-        kept = {key: value for key, value in kept.items() if key not in ("width", "scale")}
+    sizes = {"width", "height", "scale"}
+    if sizes & set(job):  # one takes the place of the other
+        kept = {key: value for key, value in kept.items() if key not in sizes}
     merged = {**kept, **job}
     merged["settings"] = _merge(defaults.get("settings") or {}, job.get("settings") or {})
     merged["set"] = [*_words(defaults.get("set")), *_words(job.get("set"))]
@@ -115,7 +117,7 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
     for painting, patch in itertools.product(
         _files(options, "style", base, skip), _files(options, "patch", base, skip)
     ):
-        inputs = {"painting": painting, "patch": patch, **_masks(options, base, painting, patch)}
+        inputs = {"painting": painting, "element": patch, **_masks(options, base, painting, patch)}
         for values in itertools.product(*choices.values()):
             varied = dict(zip(choices, values, strict=True))
             settings = _with_weights(_filled(tree, varied), base)
@@ -125,22 +127,11 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
             yield Draft(where, inputs, placement, config, overrides, varied, output)
 
 
-def _placement(options: Tree) -> Tree:
-    at, width, scale = (options.get(key) for key in PLACEMENT)
-    if at is not None:
-        parts = at.split(",") if isinstance(at, str) else at
-        try:
-            x, y = (int(part) for part in parts if not isinstance(part, float))
-        except (TypeError, ValueError):
-            raise InputError(
-                f"at: expected X,Y in whole pixels, such as 120,40; got {show(at)}"
-            ) from None
-        at = (x, y)
-    if width is not None and type(width) is not int:
-        raise InputError(f"width: expected a whole number of pixels; got {show(width)}")
-    if scale is not None and type(scale) not in (int, float):
-        raise InputError(f"scale: expected a number above 0; got {show(scale)}")
-    return {"at": at, "width": width, "scale": scale}
+def _placement(options: Tree) -> Placement:
+    try:
+        return Placement.parse({key: options.get(key) for key in PLACEMENT})
+    except InputError as error:
+        raise InputError(str(error).removeprefix("placement: ")) from None
 
 
 def _config(options: Tree, base: Path) -> str:
@@ -174,7 +165,7 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> list[Path]:
 
 def _masks(options: Tree, base: Path, painting: Path, patch: Path) -> dict[str, Path]:
     """The masks; `{painting}` and `{patch}` in their names stand for those files' stems."""
-    stems = {"{painting}": painting.stem, "{patch}": patch.stem}
+    stems = {"{painting}": painting.stem, "{patch}": patch.stem, "{element}": patch.stem}
     named = {role: _text(options, role) for role in ("mask", "loose_mask")}
     return {
         role: base / PLACEHOLDER.sub(lambda match: stems.get(match[0], match[0]), name)

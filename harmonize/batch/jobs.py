@@ -12,6 +12,7 @@ from typing import Any
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.images.write import FORMATS, default_output
 from harmonize.run.result import record_path
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
 from harmonize.settings.yaml_reader import printable, show
@@ -25,8 +26,8 @@ class Draft:
 
     Attributes:
         where: what messages call it.
-        inputs: role (`painting`, `patch`, `mask`, `loose_mask`) → file.
-        placement: `at`, `width` and `scale`, as for `inputs.load_scene`.
+        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
+        placement: where the element goes.
         config: a preset or a file.
         overrides: settings, in the order in which they count.
         varied: dotted setting → the value that the matrix gives it here.
@@ -36,7 +37,7 @@ class Draft:
 
     where: str
     inputs: dict[str, Path]
-    placement: dict[str, Any] = field(default_factory=dict)
+    placement: Placement = Placement()
     config: str = "default"
     overrides: tuple[str, ...] = ()
     varied: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Job:
         name: the picture's path within the output folder.
         inputs: role → file.
         hashes: role → SHA-256 of the file when the list was checked.
-        placement: `at`, `width` and `scale`, as for `inputs.load_scene`.
+        placement: where the element goes.
         config: its settings.
         output: the picture's file.
         absolute_paths: whether the record names files in the home in full.
@@ -62,7 +63,7 @@ class Job:
     name: str
     inputs: dict[str, Path]
     hashes: dict[str, str]
-    placement: dict[str, Any]
+    placement: Placement
     config: Settings
     output: Path
     absolute_paths: bool = False
@@ -153,11 +154,11 @@ def _job(
 
 def _look(draft: Draft, scenes: dict[str, dict[str, str] | InputError]) -> dict[str, str]:
     """Return the inputs' hashes; pictures that many jobs share are looked at once."""
-    key = repr((sorted(draft.inputs.items()), sorted(draft.placement.items())))
+    key = repr((sorted(draft.inputs.items()), draft.placement))
     if key not in scenes:
         try:
-            asked: dict[str, Any] = {**draft.inputs, **draft.placement}
-            scenes[key] = load_scene(**asked).hashes
+            asked: dict[str, Any] = dict(draft.inputs)
+            scenes[key] = load_scene(**asked, placement=draft.placement).hashes
         except InputError as error:
             scenes[key] = error
     found = scenes[key]
@@ -177,6 +178,7 @@ def _name(draft: Draft, config: Settings, index: str) -> str:
     varied = "".join(f"-{{{key}}}" for key in draft.varied)
     template = draft.output or f"{{painting}}-{{patch}}{varied}"
     values = {"index": index, **{role: path.stem for role, path in draft.inputs.items()}}
+    values["patch"] = values["element"]
     tree = config.model_dump(mode="json")
     short = {key.rpartition(".")[2]: value for key, value in draft.varied.items()}
 

@@ -31,7 +31,7 @@ def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = Non
         notes.extend(losses(job.output, facts["original"]))
 
     try:
-        asked: dict[str, Any] = {**job.inputs, **job.placement, "config": job.config}
+        asked: dict[str, Any] = {**job.inputs, "placement": job.placement, "config": job.config}
         asked |= {"absolute_paths": job.absolute_paths, "max_memory": job.max_memory}
         result = harmonize(**asked, memory=memory, on_step=on_step, on_start=on_start)
         notes = [*result.record["warnings"], *notes]

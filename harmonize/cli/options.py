@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harmonize.images.write import FORMATS, default_output, picture_format
 from harmonize.run.record import Record
 from harmonize.run.result import record_path
 from harmonize.run.snapshots import check_folder, frames_in
+from harmonize.scene.placement import Placement
 from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore
 
 # Words of the library that the command has other flags for.
@@ -90,7 +91,7 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
             raise InputError(f"{getattr(asked, word)}: leave it or --{flag}; both say the {word}")
     return {
         "painting": asked.style or asked.painting,
-        "patch": asked.patch or asked.element,
+        "element": asked.patch or asked.element,
         "mask": asked.mask,
         "loose_mask": asked.loose_mask,
     }
@@ -100,35 +101,20 @@ def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict
     """Return role → file: from the record, replaced by what the command line names."""
     named = {role: path for role, path in given.items() if path is not None}
     pictures = {**(before.inputs if before else {}), **named}
-    for role, flag in (("painting", "--style"), ("patch", "--patch")):
+    for role, flag in (("painting", "--style"), ("element", "--patch")):
         if role not in pictures:
-            raise InputError(f"no {FLAGS_SAID[role]} given; use {flag} FILE")
+            raise InputError(f"no {role} given; use {flag} FILE")
     return pictures
 
 
-FLAGS_SAID = {"painting": "painting", "patch": "element"}
-
-
-def placement_of(
-    before: Record | None, at: str | None, width: int | None, scale: float | None
-) -> dict[str, Any]:
-    """`at`, `width` and `scale`: the record's, replaced by what the command line says."""
-    placement: dict[str, Any] = {"at": None, "width": None, "scale": None}
-    if before:
-        placement = {"at": before.at, "width": before.width, "scale": before.scale}
-    if at is not None:
-        placement["at"] = _corner(at)
-    if width is not None or scale is not None:
-        placement.update(width=width, scale=scale)
-    return placement
-
-
-def _corner(text: str) -> tuple[int, int]:
-    try:
-        x, y = map(int, text.split(","))
-    except ValueError:
-        raise InputError(f"--at {text}: expected X,Y in whole pixels, such as 120,40") from None
-    return x, y
+def placement_of(asked: Any, before: Record | None) -> Placement:
+    """The record's placement, replaced by what the command line says of it."""
+    words = ("at", "width", "height", "scale", "rotate", "flip")
+    said = {word: value for word in words if (value := getattr(asked, word)) is not None}
+    kept = before.placement if before else Placement()
+    if {"width", "height", "scale"} & set(said):  # one takes the place of the other
+        kept = replace(kept, width=None, height=None, scale=None)
+    return replace(kept, **said)
 
 
 def settings_of(asked: Any, before: Record | None) -> Settings:

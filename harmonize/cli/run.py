@@ -62,13 +62,22 @@ def run(
     ] = None,
     at: Annotated[
         str | None,
-        option(PLACEMENT, "The element's top left corner, in pixels.", metavar="X,Y"),
+        option(PLACEMENT, "The top left corner of what shows. [centered]", metavar="X,Y|X%,Y%"),
     ] = None,
     width: Annotated[
-        int | None, option(PLACEMENT, "Its width on the painting, in pixels.", metavar="PX")
+        str | None, option(PLACEMENT, "Of what shows. [a third]", metavar="PX|N%")
+    ] = None,
+    height: Annotated[
+        str | None, option(PLACEMENT, "Of what shows, instead, or too.", metavar="PX|N%")
     ] = None,
     scale: Annotated[
-        float | None, option(PLACEMENT, "Its scale, instead of --width.", metavar="S")
+        float | None, option(PLACEMENT, "Of its own pixels, instead.", metavar="S")
+    ] = None,
+    rotate: Annotated[
+        float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")
+    ] = None,
+    flip: Annotated[
+        str | None, option(PLACEMENT, "Mirror it.", metavar="horizontal|vertical")
     ] = None,
     config: Annotated[
         str | None,
@@ -206,8 +215,8 @@ def _run(asked: Any) -> None:
     settings = settings_of(asked, before)
     targets = targets_of(asked, before, pictures["painting"])
     limit = None if asked.max_memory is None else bytes_of(asked.max_memory)
-    placement = placement_of(before, asked.at, asked.width, asked.scale)
-    wanted = {**pictures, **placement, "config": settings, "max_memory": limit}
+    placement = placement_of(asked, before)
+    wanted = {**pictures, "placement": placement, "config": settings, "max_memory": limit}
     path = asked.checkpoint or (
         targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
@@ -253,9 +262,8 @@ def _is_made(wanted: Mapping[str, Any], pictures: Mapping[str, Path], targets: T
     """Whether all outputs are there, the first of them made of just this."""
     there = all(path.exists() for path in targets.all)
     config = wanted["config"].model_dump(mode="json")
-    placement = {key: wanted[key] for key in ("at", "width", "scale")}
     limit = wanted["max_memory"]
-    return there and is_result(targets.picture, config, placement, hashes(pictures), limit)
+    return there and is_result(targets.picture, config, wanted["placement"], hashes(pictures), limit)
 
 
 def _preview(wanted: dict[str, Any], sheet: Path | None, overwrite: bool) -> None:

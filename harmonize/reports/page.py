@@ -25,8 +25,9 @@ from harmonize.images.atomic_file import check_output, write_file
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import read_srgb
 from harmonize.reports.chart import Chart, chart
-from harmonize.run.prepare import loose_mask
 from harmonize.run.record import differences, flat, read_record, read_tree
+from harmonize.scene.loose import derived
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, restore
 
@@ -205,8 +206,7 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
 
 
 def _placement(placement: dict[str, Any]) -> str:
-    said = ", ".join(f"{key} {value}" for key, value in placement.items() if value is not None)
-    return said or "as large as the painting"
+    return str(Placement.of_record(placement)) or "as large as the painting"
 
 
 def _file(item: dict[str, Any]) -> str:
@@ -231,7 +231,8 @@ def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
 def _show_inputs(view: View, path: Path, store: Store) -> None:
     try:
         record = read_record(path)
-        scene = load_scene(**record.inputs, at=record.at, width=record.width, scale=record.scale)
+        inputs: dict[str, Any] = dict(record.inputs)
+        scene = load_scene(**inputs, placement=record.placement)
     except (InputError, TypeError, ValueError) as error:
         view.notes.append(f"The pictures that went in cannot be shown. {error}")
         return
@@ -247,9 +248,9 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
         store.add("Mask", Image.fromarray(scene.tight)),
     ]
     try:
-        settings = restore(record.config, (), f"record {path}")
+        sigma = restore(record.config, (), f"record {path}").loose_sigma
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
         return
-    loose = loose_mask(scene, settings.loose_sigma)
-    view.pictures.append(store.add("Loose mask", Image.fromarray(loose * np.uint8(255))))
+    loose = scene.loose if "loose_mask" in record.inputs else derived(scene.tight, sigma)
+    view.pictures.append(store.add("Loose mask", Image.fromarray(loose)))

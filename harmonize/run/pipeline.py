@@ -1,4 +1,4 @@
-"""`harmonize`: a painting, a patch and a mask in, the picture and its record out."""
+"""`harmonize`: a painting, an element and a mask in, the picture and its record out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from harmonize.run import prepare as easel
 from harmonize.run.checkpoint import Checkpoint, Saved
 from harmonize.run.record import hide
 from harmonize.run.result import write_result
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings
 from harmonize.settings.resolve import resolve
@@ -71,6 +72,7 @@ class Prepared:
     """
 
     scene: Scene
+    placement: Placement
     config: Settings
     canvas: Canvas
     view: View
@@ -107,13 +109,11 @@ class Prepared:
 
 def prepare(
     painting: Picture,
-    patch: Picture,
+    element: Picture,
     mask: Picture | None = None,
     *,
     loose_mask: Picture | None = None,
-    at: tuple[int, int] | None = None,
-    width: int | None = None,
-    scale: float | None = None,
+    placement: Placement | None = None,
     config: Settings | None = None,
     memory: Memory | None = None,
     max_memory: int | None = None,
@@ -122,8 +122,14 @@ def prepare(
     """Read everything, settle the settings and tell what memory it will take; see `harmonize`."""
     config = config or Settings.preset()
     place = device.resolve(config.device)
+    placement = placement or Placement()
     scene = load_scene(
-        painting, patch, mask, loose_mask=loose_mask, at=at, width=width, scale=scale
+        painting,
+        element,
+        mask,
+        loose_mask=loose_mask,
+        placement=placement,
+        loose_sigma=config.loose_sigma,
     )
     memory = memory or Memory(0)
     weight_set = memory.recall(config.weights, partial(weights.load, config.weights))
@@ -153,6 +159,7 @@ def prepare(
     short = memory_limit.check(plan.need) if place.type == "cpu" else None
     return Prepared(
         scene,
+        placement,
         plan.config,
         canvas,
         view,
@@ -169,13 +176,11 @@ def prepare(
 
 def harmonize(
     painting: Picture,
-    patch: Picture,
+    element: Picture,
     mask: Picture | None = None,
     *,
     loose_mask: Picture | None = None,
-    at: tuple[int, int] | None = None,
-    width: int | None = None,
-    scale: float | None = None,
+    placement: Placement | None = None,
     config: Settings | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_start: Callable[[dict[str, Any]], None] | None = None,
@@ -186,11 +191,11 @@ def harmonize(
     checkpoint: Checkpoint | None = None,
     absolute_paths: bool = False,
 ) -> Result:
-    """Paste `patch` into `painting` so that it looks painted there.
+    """Paste `element` into `painting` so that it looks painted there.
 
     Pictures are paths, PIL images, or arrays [H, W, C] (uint8, or float from 0 to 1); `mask` is
-    white where the element is, of the patch's size, and may be left out when the patch has an
-    alpha channel. Placement is as in `inputs.load_scene`. `on_start` receives what the run
+    white where the element is, of its size, and may be left out when the element has an alpha
+    channel. `on_start` receives what the run
     computes with, `warnings` and the `original` painting, before the first step; `on_step` every
     step, and may raise `StopRun` to keep the picture so far; `on_picture` every `picture_every`-th
     step of the run and the picture so far, at the painting's size but without the finish. With a
@@ -209,14 +214,13 @@ def harmonize(
     """
     began = time.perf_counter()
     memory = memory or Memory(0)
-    placed: dict[str, Any] = {"at": at, "width": width, "scale": scale}
     with memory_limit.refused():
         run = prepare(
             painting,
-            patch,
+            element,
             mask,
             loose_mask=loose_mask,
-            **placed,
+            placement=placement,
             config=config,
             memory=memory,
             max_memory=max_memory,
@@ -224,14 +228,13 @@ def harmonize(
         )
     with memory_limit.refused(run.need):
         result = _paint(
-            run, placed, began, on_step, on_start, on_picture, picture_every, memory, checkpoint
+            run, began, on_step, on_start, on_picture, picture_every, memory, checkpoint
         )
     return result if absolute_paths else replace(result, record=hide(result.record))
 
 
 def _paint(
     run: Prepared,
-    placement: dict[str, Any],
     began: float,
     on_step: Callable[[Step], None] | None,
     on_start: Callable[[dict[str, Any]], None] | None,
@@ -242,7 +245,7 @@ def _paint(
 ) -> Result:
     scene, config = run.scene, run.config
     torch.manual_seed(config.seed)
-    made_with = _made_with(run, placement)
+    made_with = _made_with(run)
     belongs = {"inputs": scene.hashes, **made_with}
     saved = checkpoint.load(belongs, run.network.device) if checkpoint else None
     earlier, told = (saved.seconds, saved.told) if saved else (0.0, 0)
@@ -291,7 +294,7 @@ def _paint(
     return Result(picture, record, scene)
 
 
-def _made_with(run: Prepared, placement: dict[str, Any]) -> dict[str, Any]:
+def _made_with(run: Prepared) -> dict[str, Any]:
     """What the picture's bytes depend on, besides the inputs."""
     return {
         "version": __version__,
@@ -307,6 +310,6 @@ def _made_with(run: Prepared, placement: dict[str, Any]) -> dict[str, Any]:
         "precision": run.facts["precision"],
         "threads": torch.get_num_threads(),
         "weights": {"name": run.weights.name, "sha256": run.weights.sha256},
-        "placement": placement,
+        "placement": run.placement.to_json(),
         "strength": {"level": run.level, "estimated": run.estimated},
     }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from harmonize.errors import NumbersError
@@ -27,19 +24,7 @@ def canvas_of(scene: Scene, config: Settings, place: torch.device | str = "cpu")
     """The scene's painting and composite, and its loose mask, for work on the device `place`."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
-    return Canvas(painting, composite, loose_mask(scene, config.loose_sigma))
-
-
-def loose_mask(scene: Scene, sigma: float) -> NDArray[np.uint8]:
-    """The loose mask [H, W] of 0 and 1: the scene's own, or derived with the setting `sigma`."""
-    if scene.loose is not None:
-        return (scene.loose > 127).astype(np.uint8)
-    sigma *= max(scene.tight.shape) / NOMINAL
-    window = windows.around(scene.tight, math.ceil(2 * sigma))  # the blur reaches 1.5 times as far
-    found = windows.loose(_unit(window.crop_pixels(scene.tight)), sigma)
-    mask = np.zeros(scene.tight.shape, np.uint8)
-    window.crop_pixels(mask)[:] = found.numpy()
-    return mask
+    return Canvas(painting, composite, scene.loose)
 
 
 def working_view(canvas: Canvas, config: Settings) -> View:

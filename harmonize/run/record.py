@@ -15,11 +15,12 @@ from harmonize import __version__
 from harmonize.errors import InputError
 from harmonize.images.read import name
 from harmonize.run.result import record_path
+from harmonize.scene.placement import Placement
 from harmonize.settings.value_types import is_number
 
 LARGEST = 100_000_000  # bytes of a record
 DEEPEST = 40  # mappings and lists within one another
-REQUIRED = ("painting", "patch")
+REQUIRED = ("painting", "element")
 ROLES = (*REQUIRED, "mask", "loose_mask")
 
 ABSENT = "—"  # in place of the value of a key that is not there
@@ -31,10 +32,8 @@ class Record:
 
     Attributes:
         path: the record's own file.
-        inputs: role (`painting`, `patch`, `mask`, `loose_mask`) → the file it was read from.
-        at: corner that the patch was placed at, or None for a patch aligned with the painting.
-        width: of the pasted patch in pixels, or None.
-        scale: of the pasted patch, or None.
+        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → the file it was read from.
+        placement: where the element went.
         config: complete settings, for `config.restore`.
         output: file name of the picture that was written, or None.
         named: role → the file that the record itself names, wherever it is now.
@@ -43,9 +42,7 @@ class Record:
 
     path: Path
     inputs: dict[str, Path]
-    at: tuple[int, int] | None
-    width: int | None
-    scale: float | None
+    placement: Placement
     config: dict[str, Any]
     output: str | None
     named: dict[str, Path] = field(default_factory=dict)
@@ -69,7 +66,7 @@ def read_tree(path: Path) -> dict[str, Any]:
     keys = ("config", "inputs", "placement")
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in keys):
         raise InputError(f"record {path}: not a run record (expected {', '.join(keys)} in it)")
-    return tree
+    return {**tree, "inputs": _renamed(tree["inputs"])}
 
 
 def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
@@ -84,8 +81,6 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
     tree = read_tree(path)
     anew = {role: file for role, file in (given or {}).items() if file is not None}
     try:
-        placement = tree["placement"]
-        at = placement["at"]
         entries = {
             role: tree["inputs"][role]
             for role in ROLES
@@ -95,16 +90,14 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
             role: _note(role, entries[role], file) for role, file in anew.items() if role in entries
         }
         named = {role: find(entry["path"]) for role, entry in entries.items() if entry["path"]}
-        if notes.get("patch"):  # another element has other masks
+        if notes.get("element"):  # another element has other masks
             entries = {role: entries[role] for role in REQUIRED}
         return Record(
             path=path,
             inputs={
                 role: anew.get(role) or _input(role, entry, path) for role, entry in entries.items()
             },
-            at=None if at is None else (int(at[0]), int(at[1])),
-            width=_number(placement["width"], int),
-            scale=_number(placement["scale"], int, float),
+            placement=_placement(path, tree["placement"]),
             config=dict(tree["config"]),
             output=_name(tree.get("output")),
             named=named,
@@ -122,6 +115,18 @@ def _note(role: str, entry: dict[str, Any], file: Path) -> str:
     return (
         f"{name(role, file)} is not the file of the record: SHA-256 {now[:12]}…, there {was[:12]}…"
     )
+
+
+def _renamed(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs by today's roles: older records call the element a patch."""
+    return {"element" if role == "patch" else role: entry for role, entry in inputs.items()}
+
+
+def _placement(path: Path, tree: dict[str, Any]) -> Placement:
+    try:
+        return Placement.of_record(tree)
+    except InputError as error:
+        raise InputError(f"record {path}: not a run record ({error})") from error
 
 
 def nameable(text: str) -> bool:
@@ -145,7 +150,7 @@ def record_beside(picture: Path) -> dict[str, Any]:
 def is_result(
     picture: Path,
     config: Mapping[str, Any],
-    placement: Mapping[str, Any],
+    placement: Placement,
     inputs: Mapping[str, str | None],
     max_memory: int | None = None,
 ) -> bool:
@@ -158,7 +163,7 @@ def is_result(
     record = record_beside(picture)
     asked = {
         "version": __version__,
-        "placement": placement,
+        "placement": placement.to_json(),
         "interrupted": False,
     }
     same = all(record.get(key) == _as_json(value) for key, value in asked.items())
@@ -226,13 +231,6 @@ def _check_depth(tree: Any, left: int) -> None:
     if isinstance(tree, (dict, list)):
         for item in tree.values() if isinstance(tree, dict) else tree:
             _check_depth(item, left - 1)
-
-
-def _number(value: Any, *kinds: type) -> Any:
-    """The value, if it is None or of one of the kinds."""
-    if value is not None and type(value) not in kinds:
-        raise TypeError(f"{value!r} is no number")
-    return value
 
 
 def _name(value: Any) -> Any:

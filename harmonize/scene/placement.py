@@ -1,176 +1,209 @@
-"""Where a picture lies on the painting, and the part of it that shows there.
+"""Where an element goes on a painting, as a person says it: a value to parse, store and compare."""
 
-Only that part is ever resized, however large the whole would be.
-"""
+from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from numbers import Real
+from typing import Any
 
 from harmonize.errors import InputError
-from harmonize.images.pixels import Pixels, largest_value
-from harmonize.scene.mask import Mask
 
-Size = tuple[int, int]  # width and height
+Number = int | float
+Length = Number | str  # pixels, or a share of the painting such as "30%"
+Corner = tuple[Length, Length]
 
-MOST = 16  # times the painting's pixels that a placed patch may have, mostly outside
-HUGE = 10**9  # pixels of width: beyond any picture
+CENTER = "center"
+FLIPS = ("horizontal", "vertical")
+HUGE = 10**9  # pixels, times or turns: beyond any picture
+PERCENT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*%")
 
 
 @dataclass(frozen=True)
-class Window:
-    """The part of the painting that a placed picture covers.
+class Placement:
+    """Where an element lies on a painting: mirrored, then scaled, then turned, then put there.
+
+    The visible box is the smallest upright box around what shows of the element; its transparent
+    margin does not count. Lengths are pixels of the painting, or shares of it such as `"30%"`.
 
     Attributes:
-        rows: of the painting.
-        columns: of the painting.
-        size: of the whole picture once placed, width and height.
-        box: the part of the picture that lies there: left, top, right, bottom in its own pixels.
-    """
-
-    rows: slice
-    columns: slice
-    size: tuple[int, int]
-    box: tuple[float, float, float, float]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns that are covered."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-
-def window_of(
-    patch: Size,
-    canvas: Size,
-    at: tuple[int, int] | None,
-    width: int | None,
-    scale: float | None,
-) -> Window:
-    """Return where a patch lies on the canvas; arguments as in `inputs.load_scene`.
+        at: x and y of the visible box's top left corner, after all else; `"center"` centers the
+            box. None: an element of the painting's size is aligned with it if nothing else is
+            said; any other is centered.
+        width: of the visible box, before turning.
+        height: likewise; alone, or left out, the other side follows.
+        scale: in place of both: 1 keeps the element's own pixels. With a corner in `at` and no
+            size, 1; else the element is as wide as a third of the painting, and fits into it.
+        rotate: degrees, counter-clockwise.
+        flip: `"horizontal"` (left and right change places), `"vertical"`, or None.
+        box: `"visible"`; `"whole"` counts the transparent margin, as records without this key do.
 
     Raises:
-        InputError: the placement is none, or lies outside the canvas.
+        InputError: a value is of the wrong type, out of range, or at odds with another.
     """
-    corner = _corner(patch, canvas, at, width, scale)
-    size = patch
-    if corner is None:
-        corner = (0, 0)
-    else:
-        size = _pasted_size(patch, canvas, width, scale)
-        _check_overlap(corner, size, canvas)
-    (left, right), (up, down) = (
-        (max(start, 0), min(start + length, limit))
-        for start, length, limit in zip(corner, size, canvas, strict=True)
-    )
-    x, y = patch[0] / size[0], patch[1] / size[1]
-    box = (
-        (left - corner[0]) * x,
-        (up - corner[1]) * y,
-        (right - corner[0]) * x,
-        (down - corner[1]) * y,
-    )
-    return Window(slice(up, down), slice(left, right), size, box)
+
+    at: Corner | str | None = None
+    width: Length | None = None
+    height: Length | None = None
+    scale: Number | None = None
+    rotate: Number = 0.0
+    flip: str | None = None
+    box: str = "visible"
+
+    def __post_init__(self) -> None:
+        clean = {
+            "at": _at(self.at),
+            "width": _side("width", self.width),
+            "height": _side("height", self.height),
+            "scale": _scale(self.scale),
+            "rotate": _rotate(self.rotate),
+            "flip": _choice("flip", self.flip, (*FLIPS, None)),
+            "box": _choice("box", self.box, ("visible", "whole")),
+        }
+        for key, value in clean.items():
+            object.__setattr__(self, key, value)
+        if self.scale is not None and (self.width, self.height) != (None, None):
+            other = "width" if self.width is not None else "height"
+            raise InputError(f"placement: `{other}` or `scale`, not both")
+
+    @classmethod
+    def parse(cls, mapping: Mapping[str, Any]) -> Placement:
+        """Read a placement from the keys of a list; absent keys keep their defaults.
+
+        Raises:
+            InputError: an unknown key, or a value that is none.
+        """
+        known = [item.name for item in fields(cls)]
+        for key in mapping:
+            if key not in known:
+                raise InputError(f"placement: {key!r} is not known; use {', '.join(known)}")
+        return cls(**{key: value for key, value in mapping.items() if value is not None})
+
+    @classmethod
+    def of_record(cls, mapping: Mapping[str, Any]) -> Placement:
+        """Read the placement of a run record; older records counted the transparent margin.
+
+        Raises:
+            InputError: it is no placement.
+        """
+        return cls.parse({"box": "whole", **mapping})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `of_record` reads back, for JSON."""
+        tree = asdict(self)
+        return {**tree, "at": list(self.at) if isinstance(self.at, tuple) else self.at}
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing is said of place, size, turn and flip."""
+        return Placement(box=self.box) == self
+
+    def __str__(self) -> str:
+        """Say in one line what is not left to its default."""
+        said = {key: value for key, value in asdict(self).items() if value not in (None, 0)}
+        if isinstance(self.at, tuple):
+            said["at"] = ",".join(map(str, self.at))
+        if said.pop("box") == "whole" and said:
+            said["box"] = "whole"
+        return ", ".join(f"{key} {value}" for key, value in said.items())
 
 
-def _corner(
-    patch: Size,
-    canvas: Size,
-    at: tuple[int, int] | None,
-    width: int | None,
-    scale: float | None,
-) -> tuple[int, int] | None:
-    """Return the corner to paste at; None for a patch that is aligned with the painting."""
-    if width is not None and scale is not None:
-        raise InputError("placement: give --width or --scale, not both")
-    if at is not None:
-        return at
-    if patch == canvas and width is None and scale is None:
+def in_pixels(length: Length, whole: int) -> float:
+    """Return a length in pixels; a share is one of `whole` pixels."""
+    if isinstance(length, str):
+        return float(length.removesuffix("%")) / 100 * whole
+    return float(length)
+
+
+def _at(at: Any) -> Corner | str | None:
+    if at is None:
         return None
-    raise InputError(
-        f"patch: {show(patch)} pixels on a painting of {show(canvas)}; say where its top left "
-        "corner goes with --at X,Y"
+    if isinstance(at, str):
+        if at.strip().lower() in (CENTER, "centre"):
+            return CENTER
+        parts: list[Any] = at.split(",")
+    elif isinstance(at, Iterable):
+        parts = list(at)
+    else:
+        parts = []
+    if len(parts) != 2:
+        raise _wrong_corner(at)
+    x, y = (_length(part) for part in parts)
+    if x is None or y is None:
+        raise _wrong_corner(at)
+    return x, y
+
+
+def _wrong_corner(at: Any) -> InputError:
+    return InputError(
+        f"placement: `at={_short(at)}`: expected x,y in pixels or percent of the painting, such as "
+        "120,40 or 30%,60%, or center"
     )
 
 
-def _pasted_size(patch: Size, canvas: Size, width: int | None, scale: float | None) -> Size:
-    if width is None and scale is None:
-        return patch
-    if width is not None and width < 1:
-        raise InputError(f"placement: --width {width}, expected a whole number of pixels from 1 up")
-    if scale is not None and not 0 < scale <= HUGE:
-        raise InputError(f"placement: --scale {scale}, expected a number above 0")
-    factor = scale if scale is not None else min(width or 0, HUGE) / patch[0]
-    area = factor * patch[0] * factor * patch[1]
-    if area > MOST * canvas[0] * canvas[1]:
+def _side(key: str, side: Any) -> Length | None:
+    if side is None:
+        return None
+    length = _length(side)
+    if length is None or in_pixels(length, 100) <= 0:
         raise InputError(
-            f"placement: the patch would have {area:.3g} pixels on a painting of "
-            f"{show(canvas)}; check --width and --scale"
+            f"placement: `{key}={_short(side)}`: expected pixels above 0, or percent of the "
+            "painting such as 25%"
         )
-    return max(round(patch[0] * factor), 1), max(round(patch[1] * factor), 1)
+    return length
 
 
-def _check_overlap(corner: Size, size: Size, canvas: Size) -> None:
-    for start, length, limit in zip(corner, size, canvas, strict=True):
-        if start >= limit or start + length <= 0:
-            raise InputError(
-                f"placement: a patch of {show(size)} pixels at {corner[0]},{corner[1]} lies "
-                f"outside the painting of {show(canvas)}; check --at"
-            )
+def _scale(scale: Any) -> Number | None:
+    if scale is None:
+        return None
+    number = _number(scale)
+    if number is None or number <= 0:
+        raise InputError(f"placement: `scale={_short(scale)}`: expected a number above 0")
+    return number
 
 
-def fitted(mask: Mask, window: Window) -> Mask:
-    """Return the part of a mask that lies in the window, resized."""
-    if size_of(mask) == window.size:
-        return mask[_cut(window)]
-    height, width = window.shape
-    image = Image.fromarray(np.ascontiguousarray(mask))
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=window.box))
+def _rotate(angle: Any) -> Number:
+    number = _number(angle)
+    if number is None:
+        raise InputError(f"placement: `rotate={_short(angle)}`: expected degrees, such as -15")
+    return float(number)
 
 
-def fitted_element(colors: Pixels, alpha: Mask, window: Window) -> tuple[Pixels, Mask]:
-    """Return the part of the element that lies in the window, resized.
-
-    Its colors are weighed by alpha, so that none bleeds in from outside. Not by Pillow's own
-    weighing, which clips alpha and leaves the ringing in the colors.
-    """
-    if size_of(alpha) == window.size:
-        return colors[_cut(window)], alpha[_cut(window)]
-    weight = _lanczos(alpha.astype(np.float32), window)
-    resized: Pixels = np.empty((*window.shape, 3), colors.dtype)
-    for channel in range(3):
-        shown = _lanczos(np.multiply(colors[..., channel], alpha, dtype=np.float32), window)
-        shown /= np.maximum(weight, 1)
-        resized[..., channel] = np.clip(np.rint(shown), 0, largest_value(colors))
-    return resized, np.clip(np.rint(weight), 0, 255).astype(np.uint8)
+def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    found = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(found, str | None) or found not in choices:
+        raise InputError(
+            f"placement: `{key}={_short(value)}`: expected "
+            + " or ".join(str(choice) for choice in choices if choice)
+        )
+    return found
 
 
-def _lanczos(plane: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
-    height, width = window.shape
-    image = Image.fromarray(plane)
-    return np.array(image.resize((width, height), Image.Resampling.LANCZOS, box=window.box))
+def _length(value: Any) -> Length | None:
+    """Pixels as a number, a share as text such as `30%`; None for what is neither."""
+    if isinstance(value, str) and (share := PERCENT.fullmatch(value.strip())):
+        number = _number(share[1])
+        return None if number is None else f"{number}%"
+    return _number(value)
 
 
-def _cut(window: Window) -> tuple[slice, slice]:
-    """The box of a picture that keeps its size, as slices."""
-    left, up, right, down = map(round, window.box)
-    return slice(up, down), slice(left, right)
+def _number(value: Any) -> Number | None:
+    """A plain finite number, whole ones as int; None for what is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    number = float(value)
+    if not (math.isfinite(number) and abs(number) <= HUGE):
+        return None
+    return int(number) if number.is_integer() else number
 
 
-def on_canvas(mask: Mask, window: Window, canvas: Size) -> Mask:
-    """Return a mask of the canvas's size that is black outside the window."""
-    whole = np.zeros(canvas[::-1], np.uint8)
-    whole[window.rows, window.columns] = mask
-    return whole
-
-
-def size_of(mask: Mask) -> Size:
-    """Return the width and height of a mask."""
-    height, width = mask.shape
-    return width, height
-
-
-def show(size: Size) -> str:
-    """Return a size as messages have it."""
-    return f"{size[0]} x {size[1]}"
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

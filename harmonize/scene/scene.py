@@ -12,10 +12,16 @@ from harmonize.errors import InputError
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.images.read import Picture, Source, open_picture
+from harmonize.scene.layout import Layout, lay_out, show, size_of
+from harmonize.scene.loose import LOOSE_SIGMA, derived
 from harmonize.scene.mask import FAINT, FULL, Mask, looks_inverted, mask_of, times
-from harmonize.scene.placement import fitted, fitted_element, on_canvas, show, size_of, window_of
+from harmonize.scene.placement import Placement
+from harmonize.scene.resample import fitted, fitted_element, on_canvas
 
 __all__ = ["Picture", "Scene", "load_scene"]
+
+SCRAP = 0.25  # of the element: if less lies on the painting, that is told
+ENLARGED = 1.05  # times the element's own pixels: from there on it is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +32,11 @@ class Scene:
         painting: uint8 or uint16 [H, W, 3] in sRGB.
         composite: the same with the element pasted on it.
         tight: uint8 [H, W], 255 inside the element.
-        loose: uint8 [H, W], 255 wherever `tight` is not faint, or None to derive it.
+        loose: uint8 [H, W], 255 where the result may differ from the painting, else 0.
         original: the painting as stored, its alpha with the element added.
-        hashes: role (`painting`, `patch`, `mask`, `loose_mask`) → SHA-256 of the file's bytes, or
-            of the pixels of a picture that came without a file.
+        layout: where the element lies.
+        hashes: role (`painting`, `element`, `mask`, `loose_mask`) → SHA-256 of the file's bytes,
+            or of the pixels of a picture that came without a file.
         paths: role → absolute path, or None for a picture that came without a file.
         warnings: what the user should know of the inputs, a sentence each.
     """
@@ -37,8 +44,9 @@ class Scene:
     painting: Pixels
     composite: Pixels
     tight: Mask
-    loose: Mask | None
+    loose: Mask
     original: StoredImage
+    layout: Layout
     hashes: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str | None] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -46,59 +54,57 @@ class Scene:
 
 def load_scene(
     painting: Picture,
-    patch: Picture,
+    element: Picture,
     mask: Picture | None = None,
     *,
     loose_mask: Picture | None = None,
-    at: tuple[int, int] | None = None,
-    width: int | None = None,
-    scale: float | None = None,
+    placement: Placement | None = None,
+    loose_sigma: float = LOOSE_SIGMA,
 ) -> Scene:
-    """Read and check everything that a run needs.
+    """Read and check everything that a run needs, and paste the element.
 
     Pictures are paths, PIL images or arrays: uint8, uint16, bool, or float in [0, 1], of shape
     [H, W] or [H, W, 1 to 4]; with 2 or 4 channels the last is alpha.
 
     Args:
         painting: the picture to paste into.
-        patch: the element, as large as the painting (aligned with it) or of any size with `at`.
-        mask: white where the element is, of the patch's size. The patch's alpha channel is used
-            where it has one, alone or together with the mask.
-        loose_mask: where the result may differ from the painting; of the patch's size, or of the
-            painting's.
-        at: where the patch's top left corner goes on the painting, x and y in pixels; it may lie
-            outside, and the patch may hang over the edge.
-        width: of the pasted patch, in pixels of the painting.
-        scale: of the pasted patch, instead of `width`.
+        element: what is pasted.
+        mask: white where the element is, of the element's size. An alpha channel of the element
+            stands for it, or narrows it.
+        loose_mask: white where the result may differ from the painting; of the element's size, or
+            of the painting's. Left out: derived from the mask.
+        placement: where the element goes; see `Placement`.
+        loose_sigma: how far a derived loose mask reaches, in pixels of a painting 700 pixels long.
 
     Raises:
-        InputError: a picture that cannot be read, sizes that do not fit, an empty or full mask, a
-            patch that lies outside the painting.
+        InputError: a picture that cannot be read, sizes that do not fit, an empty or full mask, an
+            element that lies outside the painting.
     """
-    sources = _open_all(painting=painting, patch=patch, mask=mask, loose_mask=loose_mask)
+    sources = _open_all(painting=painting, element=element, mask=mask, loose_mask=loose_mask)
     original = sources["painting"].stored
     canvas = original.size
     given = mask_of(sources["mask"].stored) if "mask" in sources else None
     colors, alpha = _element(sources, given)
     loose = _loose(sources, canvas)
-    window = window_of(size_of(alpha), canvas, at, width, scale)
-    if loose is not None and size_of(loose) == size_of(alpha):  # it moves with the patch
-        loose = on_canvas(fitted(loose, window), window, canvas)
-    colors, alpha = fitted_element(colors, alpha, window)
-    tight = on_canvas(alpha, window, canvas)
+    layout = lay_out(alpha, canvas, placement or Placement())
+    if loose is not None and size_of(loose) == size_of(alpha):  # it moves with the element
+        loose = on_canvas(fitted(loose, layout), layout, canvas)
+    colors, alpha = fitted_element(colors, alpha, layout)
+    tight = on_canvas(alpha, layout, canvas)
     _check_mask(tight)
     base = original.srgb()
     composite = base.copy()
-    _blend(composite[window.rows, window.columns], colors, alpha)
+    _blend(composite[layout.rows, layout.columns], colors, alpha)
     return Scene(
         painting=base,
         composite=composite,
         tight=tight,
-        loose=None if loose is None else np.where(tight > FAINT, np.uint8(255), loose),
+        loose=derived(tight, loose_sigma) if loose is None else _around(tight, loose),
         original=_with_element(original, tight),
+        layout=layout,
         hashes={role: source.sha256 for role, source in sources.items()},
         paths={role: source.path for role, source in sources.items()},
-        warnings=_warnings(sources, given),
+        warnings=(*_warnings(sources, given), *_layout_warnings(layout)),
     )
 
 
@@ -110,35 +116,35 @@ def _open_all(**pictures: Picture | None) -> dict[str, Source]:
 
 
 def _element(sources: dict[str, Source], given: Mask | None) -> tuple[Pixels, Mask]:
-    """Return the patch's colors in sRGB [h, w, 3], and where they show [h, w]."""
-    source, mask = sources["patch"], sources.get("mask")
-    patch = source.stored
-    alpha = None if patch.alpha is None else eight_bits(patch.alpha)
+    """Return the element's colors in sRGB [h, w, 3], and where they show [h, w]."""
+    source, mask = sources["element"], sources.get("mask")
+    stored = source.stored
+    alpha = None if stored.alpha is None else eight_bits(stored.alpha)
     if mask is not None and given is not None:
-        if mask.stored.size != patch.size:
+        if mask.stored.size != stored.size:
             raise InputError(
-                f"{mask.where}: {show(mask.stored.size)} pixels, but the patch has "
-                f"{show(patch.size)}; the mask needs the patch's size"
+                f"{mask.where}: {show(mask.stored.size)} pixels, but the element has "
+                f"{show(stored.size)}; the mask needs the element's size"
             )
         alpha = given if alpha is None else times(alpha, given)
     elif alpha is None or alpha.min() == 255:
         raise InputError(
-            f"{source.where}: no mask and nothing transparent; give --mask, white where the "
-            "element is"
+            f"{source.where}: no mask and nothing transparent; give `mask`, white where the "
+            "element is, or cut it out with `harmonize cutout` or in `harmonize studio`"
         )
     if alpha.max() <= FAINT:
         raise InputError(f"{(mask or source).where}: the mask is empty; white marks the element")
-    return patch.srgb(), alpha
+    return stored.srgb(), alpha
 
 
 def _loose(sources: dict[str, Source], canvas: tuple[int, int]) -> Mask | None:
-    source, patch = sources.get("loose_mask"), sources["patch"].stored.size
+    source, element = sources.get("loose_mask"), sources["element"].stored.size
     if source is None:
         return None
-    if source.stored.size not in (patch, canvas):
+    if source.stored.size not in (element, canvas):
         raise InputError(
-            f"{source.where}: {show(source.stored.size)} pixels, expected the patch's size "
-            f"({show(patch)}) or the painting's ({show(canvas)})"
+            f"{source.where}: {show(source.stored.size)} pixels, expected the element's size "
+            f"({show(element)}) or the painting's ({show(canvas)})"
         )
     return mask_of(source.stored)
 
@@ -149,7 +155,14 @@ def _check_mask(tight: Mask) -> None:
             "mask: white over the whole painting; white marks the element only (inverted mask?)"
         )
     if tight.max() <= FAINT:
-        raise InputError("patch: its masked part lies outside the painting; check --at and --width")
+        raise InputError(
+            "element: what its mask shows lies outside the painting; check `at` and `width`"
+        )
+
+
+def _around(tight: Mask, loose: Mask) -> Mask:
+    """A loose mask as given, and all of the element."""
+    return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
 
 
 def _blend(canvas: Pixels, colors: Pixels, alpha: Mask) -> None:
@@ -179,3 +192,19 @@ def _warnings(sources: dict[str, Source], given: Mask | None) -> tuple[str, ...]
             "(inverted mask?)"
         )
     return tuple(notes)
+
+
+def _layout_warnings(layout: Layout) -> list[str]:
+    notes = []
+    if layout.visible < SCRAP:
+        notes.append(
+            f"placement: only {100 * layout.visible:.0f} % of the element lies on the painting; "
+            "check `at`"
+        )
+    factor = max(layout.stretch)
+    if factor > ENLARGED:
+        notes.append(
+            f"placement: the element is enlarged {factor:.1f} times beyond its own pixels; use a "
+            "larger picture of it, or a smaller `width`"
+        )
+    return notes

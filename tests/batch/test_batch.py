@@ -25,6 +25,7 @@ from harmonize.batch.runner import Event, is_done, run
 from harmonize.errors import StopRun
 from harmonize.run import memory_limit
 from harmonize.run.result import write_record
+from harmonize.scene.placement import Placement
 from harmonize.settings.load import load
 from harmonize.synthesis.network.cache import Memory
 
@@ -62,8 +63,7 @@ def logged(event: str) -> int:
 
 
 def job(name: str = "a", painting: str = "p") -> Job:
-    nothing = {"at": None, "width": None, "scale": None}
-    return Job(name, {}, {"painting": painting}, nothing, load(), Path("out") / f"{name}.png")
+    return Job(name, {}, {"painting": painting}, Placement(), load(), Path("out") / f"{name}.png")
 
 
 # --- the real thing -------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
         "version": harmonize.__version__,
         "interrupted": False,
         "inputs": {"painting": {"path": None, "sha256": "p"}},
-        "placement": asked.placement,
+        "placement": asked.placement.to_json(),
         "config": asked.config.model_dump(mode="json"),
     }
     write_record(Path("out/a.json"), record)

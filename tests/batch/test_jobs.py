@@ -17,6 +17,7 @@ from harmonize.batch.job_list import read_listing
 from harmonize.batch.jobs import Job, check, in_order
 from harmonize.cli import batch
 from harmonize.errors import JobsError
+from harmonize.scene.placement import Placement
 from harmonize.settings.load import load
 
 Command = Callable[..., Outcome]
@@ -66,8 +67,8 @@ def test_a_job_has_the_commands_options(files: Path) -> None:
     )
     assert job.name == "here/it is.png"
     assert job.output == Path("out/here/it is.png")
-    assert job.placement == {"at": (3, -4), "width": 40, "scale": None}
-    assert set(job.hashes) == set(job.inputs) == {"painting", "patch", "loose_mask"}
+    assert job.placement == Placement(at=(3, -4), width=40)
+    assert set(job.hashes) == set(job.inputs) == {"painting", "element", "loose_mask"}
     wanted = load("preview", ["passes.refine.steps=4", "keep=2", "size=48", "seed=7"])
     assert job.config == wanted  # settings, then set, then the options
 
@@ -81,8 +82,8 @@ def test_defaults_are_under_every_job(files: Path) -> None:
     )
     assert (one.config.keep, one.config.strength) == (2, "weak")
     assert (other.config.keep, other.config.strength) == (2, 7)
-    assert one.placement == {"at": (5, 5), "width": None, "scale": 1.5}
-    assert other.placement == {"at": (5, 5), "width": 30, "scale": None}
+    assert one.placement == Placement(at=(5, 5), scale=1.5)
+    assert other.placement == Placement(at=(5, 5), width=30)
 
 
 def test_paths_are_relative_to_the_file(files: Path) -> None:
@@ -134,13 +135,13 @@ def test_a_glob_gives_a_job_for_each_file(files: Path) -> None:
     found = jobs({"jobs": [{**PLACED, "patch": "[abc].cut.png"}]})
     assert names(found) == [f"painting-{name}.cut.png" for name in "abc"]
     skipping, _ = read_listing(Path("jobs.yaml"), lambda path: path.name == "b.cut.png")
-    assert [draft.inputs["patch"].name for draft in skipping] == ["a.cut.png", "c.cut.png"]
+    assert [draft.inputs["element"].name for draft in skipping] == ["a.cut.png", "c.cut.png"]
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name(files: Path) -> None:
     shutil.copy("cutout.png", "a[1].png")
     [job] = jobs({"jobs": [{**PLACED, "patch": "a[1].png"}]})
-    assert job.inputs["patch"].name == "a[1].png"
+    assert job.inputs["element"].name == "a[1].png"
 
 
 def test_masks_follow_a_globs_names(files: Path) -> None:
@@ -268,7 +269,7 @@ def test_all_problems_are_said_at_once(files: Path) -> None:
             "jobs": [
                 {**PLACED, "style": "nowhere.png", "settings": {"strenght": 5}},
                 {**PLACED, "patch": "broken.png"},
-                {**PLACED, "at": None},
+                {**PLACED, "at": [500, 5]},
                 {**PLACED, "patch": "nothing-*.png"},
                 {**PLACED, "settings": {"keep": [1, -1]}},
                 {"patch": "cutout.png"},
@@ -284,14 +285,14 @@ def test_all_problems_are_said_at_once(files: Path) -> None:
     for number, words in [
         (1, "painting nowhere.png: No such file"),
         (1, "strength"),
-        (2, "patch broken.png: not an image"),
-        (3, "say where its top left corner goes"),
+        (2, "element broken.png: not an image"),
+        (3, "lies outside the painting"),
         (4, "no file matches nothing-*.png"),
         (5, "keep: expected"),
         (6, "no style given"),
         (7, "widht: unknown option"),
-        (8, "at: expected X,Y"),
-        (9, "width: expected"),
+        (8, "at here: expected x,y"),
+        (9, "width wide: expected"),
         (10, "keep: expected a value"),
         (12, "expected options"),
     ]:
@@ -363,7 +364,7 @@ def test_files_pair_by_stem_and_subfolders_are_kept(files: Path) -> None:
     assert set(found) == {"lake.jpg", "deep/er/v1.5 final.jpg"}
     assert found["lake.jpg"].inputs == {
         "painting": Path("in/lake.painting.jpg"),
-        "patch": Path("in/lake.patch.png"),
+        "element": Path("in/lake.patch.png"),
         "mask": Path("in/lake.mask.png"),
         "loose_mask": Path("in/lake.loose.png"),
     }

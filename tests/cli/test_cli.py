@@ -19,6 +19,7 @@ from PIL import Image
 import harmonize
 from harmonize.errors import StopRun, WeightsError
 from harmonize.images.image import StoredImage
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings import load as config
 from harmonize.synthesis.network import weights
@@ -36,12 +37,11 @@ class Engine:
         self.presses = 0
 
     def __call__(
-        self, painting: Path, patch: Path, mask: Path | None = None, **asked: Any
+        self, painting: Path, element: Path, mask: Path | None = None, **asked: Any
     ) -> SimpleNamespace:
-        self.asked = {"painting": painting, "patch": patch, "mask": mask, **asked}
-        keys = ("loose_mask", "at", "width", "scale")
-        placed = {key: asked[key] for key in keys if key in asked}
-        scene = load_scene(painting, patch, mask, **placed)
+        self.asked = {"painting": painting, "element": element, "mask": mask, **asked}
+        placed = {key: asked[key] for key in ("loose_mask", "placement") if key in asked}
+        scene = load_scene(painting, element, mask, **placed)
         facts = {"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96}
         asked["on_start"]({**facts, "warnings": scene.warnings, "original": scene.original})
         interrupted = False
@@ -61,7 +61,7 @@ class Engine:
         record = {
             "config": asked["config"].model_dump(mode="json"),
             "inputs": inputs,
-            "placement": {key: asked[key] for key in keys[1:]},
+            "placement": asked["placement"].to_json(),
             "interrupted": interrupted,
             "passes": [],
         }
@@ -142,12 +142,13 @@ def test_options_reach_the_library(command: Command, engine: Engine, files: Path
     )
     assert command("run", "--style", "painting.png", *options.split()).code == 0
     asked = engine.asked
-    assert (asked["at"], asked["width"], asked["scale"]) == ((-3, 40), 50, None)
+    assert asked["placement"] == Placement(at=(-3, 40), width=50)
     settings = asked["config"]
     assert (settings.keep, settings.seed, settings.size) == (3.0, 7, 64)
     assert (settings.strength, settings.weights, settings.device) == ("strong", "no", "cuda:0")
     assert command(*ALIGNED, "--scale", "2", "--at", "0,0", "--loose-mask", "mask.png").code == 0
-    assert (engine.asked["scale"], engine.asked["loose_mask"]) == (2.0, Path("mask.png"))
+    assert engine.asked["placement"] == Placement(at=(0, 0), scale=2)
+    assert engine.asked["loose_mask"] == Path("mask.png")
     assert engine.asked["config"] == config.Settings.preset()
 
 
@@ -179,11 +180,10 @@ def test_a_record_repeats_the_run_and_options_change_it(
     assert command("run", "--record", out / "a.json").code == 0
     assert (out / "a-again.png").exists()
     again = {k: v for k, v in engine.asked.items() if not k.startswith("on_")}
-    assert again == {**first, "painting": files / "painting.png", "patch": files / "cutout.png"}
+    assert again == {**first, "painting": files / "painting.png", "element": files / "cutout.png"}
     other = ("--seed", "9", "--at", "7,8", "--output", out / "b.png")
     assert command("run", "--record", out / "a.json", *other).code == 0
-    assert engine.asked["at"] == (7, 8)
-    assert engine.asked["width"] == 30
+    assert engine.asked["placement"] == Placement(at=(7, 8), width=30)
     assert engine.asked["config"].seed == 9
     assert engine.asked["config"].keep == 3.0
 
@@ -240,14 +240,14 @@ def bad_files(files: Path) -> Path:
     [
         ("--mask nowhere.png", "mask nowhere.png: No such file"),
         ("--style text.png", "painting text.png: not an image"),
-        ("--patch cut.jpg", "patch cut.jpg: damaged or truncated image"),
-        ("--mask small.png", "90 x 80 pixels, but the patch has 96 x 80"),
+        ("--patch cut.jpg", "element cut.jpg: damaged or truncated image"),
+        ("--mask small.png", "90 x 80 pixels, but the element has 96 x 80"),
         ("--mask black.png", "the mask is empty"),
         ("--mask white.png", "white over the whole painting"),
         ("--at 96,0", "lies outside the painting"),
-        ("--at here", "--at here: expected X,Y"),
-        ("--at 1,2,3", "expected X,Y in whole pixels"),
-        ("--at 0,0 --width 3 --scale 2", "--width or --scale, not both"),
+        ("--at here", "at here: expected x,y"),
+        ("--at 1,2,3", "expected x,y in pixels"),
+        ("--at 0,0 --width 3 --scale 2", "width or scale, not both"),
         ("--set siez=3", "siez: unknown key; did you mean size?"),
         ("--set size=big", "got 'big'"),
         ("--set keep=-1", "keep: expected a number from 1e-12 to 1e12; got -1"),
@@ -315,7 +315,7 @@ def test_an_input_is_never_replaced(command: Command, engine: Engine, files: Pat
     ("arguments", "said"),
     [
         ("run --stile painting.png", "there is no option --stile; did you mean --style?"),
-        ("run --width wide", "Invalid value for '--width'"),
+        ("run --scale wide", "Invalid value for '--scale'"),
         ("run --save-every 0", "Invalid value for '--save-every'"),
         ("run a.png b.png extra", "unexpected extra argument"),
         ("frames", "Missing argument"),

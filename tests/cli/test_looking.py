@@ -63,11 +63,11 @@ def test_a_run_is_like_itself(command: Command, folder: Path) -> None:
 def test_inputs_are_told_apart_by_what_is_in_them(command: Command, folder: Path) -> None:
     tree = json.loads((folder / "b.json").read_text())
     tree["inputs"]["painting"]["path"] = "/elsewhere/painting.png"
-    tree["inputs"]["patch"]["sha256"] = "0" * 64
+    tree["inputs"]["element"]["sha256"] = "0" * 64
     tree["placement"]["at"] = [1, 2]
     (folder / "b.json").write_text(json.dumps(tree))
     said = command("compare", "a.json", "b.json").out
-    assert "patch  cutout.png" in said
+    assert "element  cutout.png" in said
     assert "(000000000000…)" in said
     assert "painting.png" not in said
     assert "[20, 30]  [1, 2]" in said

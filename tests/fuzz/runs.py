@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from fuzz.case import Content, Files, Outcome, played
 from harmonize.images.write import default_output
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 
 QUICK = ("--set=passes.coarse.steps=1", "--set=passes.refine.steps=1", "--set=size=32")
@@ -101,7 +102,7 @@ def _check_picture(run: Run) -> None:
     painting, result = _seen(run.painting), _seen(run.target)
     assert result.size == painting.size
     scene = _scene(run)
-    may_change = _may_change(scene)
+    may_change = _may_change(run, scene)
     assert may_change.shape == painting.size[::-1]
     after = np.asarray(result.convert("RGB"))
     profiled = "icc_profile" in painting.info and run.target.suffix.lower() not in PROFILED
@@ -120,21 +121,20 @@ def _seen(path: str | Path) -> Image.Image:
 
 
 def _scene(run: Run) -> Scene:
-    at = None if run.at is None else tuple(map(int, run.at.split(",")))
     return load_scene(
         Path(run.painting),
         Path(run.patch),
         None if run.mask is None else Path(run.mask),
         loose_mask=None if run.loose_mask is None else Path(run.loose_mask),
-        at=at,  # type: ignore[arg-type]
-        width=None if run.width is None else int(run.width),
-        scale=None if run.scale is None else float(run.scale),
+        placement=Placement(
+            at=run.at, width=run.width, scale=None if run.scale is None else float(run.scale)
+        ),
     )
 
 
-def _may_change(scene: Scene) -> np.ndarray:
+def _may_change(run: Run, scene: Scene) -> np.ndarray:
     """Where the result may differ: the loose mask given, or a square around what shows."""
-    if scene.loose is not None:
+    if run.loose_mask is not None:
         return scene.loose > 127
     half = max(1, int(WIDEST * max(scene.tight.shape)))
     shows = Image.fromarray(np.where(scene.tight > 0, 255, 0).astype(np.uint8))

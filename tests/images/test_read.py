@@ -502,7 +502,7 @@ def test_names_of_all_kinds_from_end_to_end(
     assert Path(f"o{name}.png").exists()
     record = json.loads(Path(f"o{name}.json").read_bytes())
     assert record["output"] == f"o{name}.png"
-    assert Path(record["inputs"]["patch"]["path"]).name == f"c{name}.png"
+    assert Path(record["inputs"]["element"]["path"]).name == f"c{name}.png"
     page = Path(f"o{name}.html").read_text(encoding="utf-8")
     assert "<b>" not in page.split("</style>")[-1]
     assert command("run", f"--record=o{name}.json", "--output=again.png").code == 0

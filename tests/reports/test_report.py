@@ -21,6 +21,7 @@ from harmonize.errors import OutputError
 from harmonize.reports import page as report
 from harmonize.reports.chart import chart
 from harmonize.reports.page import Entry, write_report
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings
 
@@ -90,7 +91,8 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_the_page_shows_every_picture_of_the_run(folder: Path) -> None:
     page = page_of(folder)
-    scene = load_scene(folder / "painting.png", folder / "cutout.png", at=(20, 30))
+    place = Placement(at=(20, 30))
+    scene = load_scene(folder / "painting.png", folder / "cutout.png", placement=place)
     tight = scene.tight[..., None].repeat(3, -1)
     shown = {
         "Result: a.png": pixels(folder / "a.png"),

@@ -274,7 +274,7 @@ def test_killed_between_picture_and_record_it_may_replace_its_own(
     [
         ("--seed 3", "config.seed was 0, is 3"),
         ("--keep 2", "config.keep was 1.0, is 2.0"),
-        ("--patch painting.png", "inputs.patch was "),
+        ("--patch painting.png", "inputs.element was "),
         ("--at 3,4", "placement.at was null, is [3, 4]"),
         ("--output b.png", "outputs was "),
     ],

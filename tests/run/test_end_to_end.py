@@ -102,8 +102,8 @@ def test_the_record_says_what_was_done(run: Run) -> None:
     record = run.record
     assert record["version"] == record["versions"]["harmonize"] == harmonize.__version__
     assert record["weights"] == {"name": "oxford", "sha256": BUNDLED_SHA256}
-    assert set(record["inputs"]) == {"painting", "patch", "mask", "loose_mask"}
-    assert record["placement"] == {"at": None, "width": None, "scale": None}
+    assert set(record["inputs"]) == {"painting", "element", "mask", "loose_mask"}
+    assert record["placement"] == harmonize.Placement().to_json()
     assert (record["seed"], record["interrupted"]) == (3, False)
     assert 1 <= record["strength"]["level"] <= 10
     assert record["strength"]["estimated"] is True
@@ -218,7 +218,7 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
         result = harmonize.harmonize(
             painting,
             np.asarray(cut),
-            at=(20, 20),
+            placement=harmonize.Placement(at=(20, 20)),
             config=load("default", few_steps()),
             on_step=stop_in_the_last_pass,
         )
@@ -228,7 +228,7 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     assert all(step.terms for step in seen)
     assert result.image.size == (WIDTH, HEIGHT)
     assert result.record["interrupted"] is True
-    assert result.record["inputs"]["patch"]["path"] is None
+    assert result.record["inputs"]["element"]["path"] is None
     assert json.dumps(result.record)
     box = Image.fromarray((np.asarray(result.image) != pixels(folder / "painting.png")).any(-1))
     assert box.getbbox() is not None
@@ -247,7 +247,7 @@ def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
         result = harmonize.harmonize(
             folder / "painting.png",
             cut,
-            at=(20, 20),
+            placement=harmonize.Placement(at=(20, 20)),
             config=load("default", few_steps()),
             on_picture=keep,
             picture_every=2,

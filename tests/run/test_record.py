@@ -10,6 +10,7 @@ import pytest
 
 from harmonize.errors import InputError
 from harmonize.run.record import read_record, record_beside
+from harmonize.scene.placement import Placement
 
 
 @pytest.fixture
@@ -37,8 +38,12 @@ def message(tree: object) -> str:
 def test_a_record_is_read_back(tree: dict[str, Any], files: Path) -> None:
     Path("out.json").write_text(json.dumps(tree))
     record = read_record(Path("out.json"))
-    assert record.inputs == {r: files / f"{r}.png" for r in ("painting", "patch", "mask")}
-    assert (record.at, record.width, record.scale) == ((3, -4), 40, None)
+    assert record.inputs == {
+        "painting": files / "painting.png",
+        "element": files / "patch.png",
+        "mask": files / "mask.png",
+    }
+    assert record.placement == Placement(at=(3, -4), width=40, box="whole")
     assert (record.config, record.output) == ({"size": 64}, "a.png")
 
 
@@ -115,4 +120,4 @@ def test_an_input_must_be_a_file(tree: dict[str, Any], files: Path) -> None:
 def test_other_roles_are_not_read(tree: dict[str, Any], files: Path) -> None:
     tree["inputs"]["friend"] = {"path": "/etc/passwd", "sha256": ""}
     Path("out.json").write_text(json.dumps(tree))
-    assert set(read_record(Path("out.json")).inputs) == {"painting", "patch", "mask"}
+    assert set(read_record(Path("out.json")).inputs) == {"painting", "element", "mask"}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from harmonize import harmonize
+from harmonize import Placement, harmonize
 from harmonize.settings.load import load
 from harmonize.synthesis.image_ops.windows import loose
 
@@ -21,8 +21,7 @@ def test_every_pass_paints_and_the_duck_is_still_a_duck() -> None:
     result = harmonize(
         SAMPLES / "paintings" / "the-garden-at-bougival-1884.jpg",
         SAMPLES / "cutouts" / "duck.png",
-        at=(690, 480),
-        width=330,
+        placement=Placement(at=(690, 480), width=330),
         config=load("default", ["size=350"]),
     )
     for one in result.record["passes"]:

@@ -12,10 +12,16 @@ from conftest import disc, strokes
 from PIL import Image, ImageCms
 
 from harmonize.errors import InputError
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 
 PAINTING, PATCH, MASK = strokes(96, 80), strokes(96, 80, seed=1), disc(96, 80)
 CUTOUT = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
+
+
+def whole(**place: Any) -> Placement:
+    """A placement that counts the transparent margin."""
+    return Placement(box="whole", **place)
 
 
 def message(*args: Any, **kwargs: Any) -> str:
@@ -47,7 +53,8 @@ def test_an_aligned_patch_shows_inside_its_mask_only() -> None:
     assert (scene.painting == PAINTING).all()
     assert (scene.tight == MASK).all()
     assert scene.tight.dtype == np.uint8
-    assert scene.loose is None
+    assert (scene.loose[inside] == 255).all()
+    assert 0 < (scene.loose == 0).sum() < scene.loose.size
 
 
 def test_paths_images_and_arrays_are_the_same_scene(files: Path) -> None:
@@ -64,11 +71,11 @@ def test_paths_images_and_arrays_are_the_same_scene(files: Path) -> None:
 def test_files_are_known_by_path_and_hash(files: Path) -> None:
     scene = load_scene("painting.png", Path("patch.png"), "mask.png")
     assert scene.hashes == {
-        role: hashlib.sha256((files / f"{role}.png").read_bytes()).hexdigest()
-        for role in ("painting", "patch", "mask")
+        role: hashlib.sha256((files / f"{name}.png").read_bytes()).hexdigest()
+        for role, name in (("painting", "painting"), ("element", "patch"), ("mask", "mask"))
     }
-    assert scene.paths["patch"] == os.path.abspath("patch.png")
-    assert load_scene(PAINTING, PATCH, MASK).paths["patch"] is None
+    assert scene.paths["element"] == os.path.abspath("patch.png")
+    assert load_scene(PAINTING, PATCH, MASK).paths["element"] is None
     assert load_scene(PAINTING, PATCH, MASK).hashes["mask"] != scene.hashes["mask"]
 
 
@@ -124,10 +131,14 @@ def test_the_depths_of_patch_and_mask_may_be_others() -> None:
 
 
 def test_only_what_shows_of_a_large_patch_is_resized() -> None:
-    whole = load_scene(np.zeros((400, 400, 3), np.uint8), CUTOUT, at=(0, 0), width=380)
-    part = load_scene(np.zeros((80, 100, 3), np.uint8), CUTOUT, at=(-60, -50), width=380)
-    assert np.abs(whole.tight[50:130, 60:160].astype(int) - part.tight).max() <= 1
-    shown = whole.composite[50:130, 60:160].astype(int)
+    full = load_scene(
+        np.zeros((400, 400, 3), np.uint8), CUTOUT, placement=whole(at=(0, 0), width=380)
+    )
+    part = load_scene(
+        np.zeros((80, 100, 3), np.uint8), CUTOUT, placement=whole(at=(-60, -50), width=380)
+    )
+    assert np.abs(full.tight[50:130, 60:160].astype(int) - part.tight).max() <= 1
+    shown = full.composite[50:130, 60:160].astype(int)
     assert np.abs(shown - part.composite).max() <= 1
 
 
@@ -143,10 +154,8 @@ def test_the_loose_mask_is_never_smaller_than_the_tight_one() -> None:
     loose = np.zeros_like(MASK)
     loose[:40] = 255
     scene = load_scene(PAINTING, PATCH, MASK, loose_mask=loose)
-    assert scene.loose is not None
     assert (scene.loose == np.maximum(loose, MASK)).all()
     faint = load_scene(PAINTING, PATCH, MASK // 4, loose_mask=loose)
-    assert faint.loose is not None
     assert (faint.loose == scene.loose).all()  # else nothing of the element might change
 
 
@@ -160,7 +169,7 @@ def box(scene: Scene) -> tuple[int, int, int, int]:
 
 
 def test_a_placed_patch_lies_where_it_was_asked_for() -> None:
-    scene = load_scene(PAINTING, CUTOUT, at=(10, 20))
+    scene = load_scene(PAINTING, CUTOUT, placement=whole(at=(10, 20)))
     cut = np.s_[20:52, 10:50]
     assert (scene.tight[cut] == CUTOUT[..., 3]).all()
     assert (scene.tight > 0).sum() == (CUTOUT[..., 3] > 0).sum()
@@ -169,8 +178,8 @@ def test_a_placed_patch_lies_where_it_was_asked_for() -> None:
 
 
 def test_width_and_scale_say_the_same() -> None:
-    by_width = load_scene(PAINTING, CUTOUT, at=(10, 20), width=60)
-    by_scale = load_scene(PAINTING, CUTOUT, at=(10, 20), scale=1.5)
+    by_width = load_scene(PAINTING, CUTOUT, placement=whole(at=(10, 20), width=60))
+    by_scale = load_scene(PAINTING, CUTOUT, placement=whole(at=(10, 20), scale=1.5))
     assert (by_width.composite == by_scale.composite).all()
     left, top, right, bottom = box(by_width)
     assert abs((right - left) / (bottom - top) - 40 / 32) < 0.1
@@ -182,44 +191,36 @@ def test_what_is_hidden_under_alpha_does_not_bleed_into_a_resized_patch() -> Non
     cutout[cutout[..., 3] == 0] = (255, 0, 255, 0)
     cutout[cutout[..., 3] > 0, :3] = 100
     gray = np.full_like(PAINTING, 100)
-    scene = load_scene(gray, cutout, at=(5, 5), width=77)
+    scene = load_scene(gray, cutout, placement=whole(at=(5, 5), width=77))
     assert np.abs(scene.composite.astype(int) - 100).max() <= 1
 
 
 def test_a_patch_may_hang_over_the_edge() -> None:
-    whole = load_scene(PAINTING, CUTOUT, at=(10, 20)).tight
-    cut = load_scene(PAINTING, CUTOUT, at=(-15, 70)).tight
-    assert (cut[70:, :25] == whole[20:30, 25:50]).all()
+    full = load_scene(PAINTING, CUTOUT, placement=whole(at=(10, 20))).tight
+    cut = load_scene(PAINTING, CUTOUT, placement=whole(at=(-15, 70))).tight
+    assert (cut[70:, :25] == full[20:30, 25:50]).all()
     assert cut.sum() == cut[70:, :25].sum() > 0
 
 
 def test_a_loose_mask_is_placed_with_its_patch_or_is_the_paintings() -> None:
     loose = np.full((32, 40), 255, np.uint8)
-    placed = load_scene(PAINTING, CUTOUT, loose_mask=loose, at=(10, 20)).loose
-    assert placed is not None
+    placed = load_scene(PAINTING, CUTOUT, loose_mask=loose, placement=whole(at=(10, 20))).loose
     assert placed.sum() == placed[20:52, 10:50].sum() == 32 * 40 * 255
-    whole = load_scene(PAINTING, CUTOUT, loose_mask=MASK, at=(10, 20)).loose
-    assert whole is not None
-    assert (whole >= MASK).all()
+    full = load_scene(PAINTING, CUTOUT, loose_mask=MASK, placement=whole(at=(10, 20))).loose
+    assert (full >= MASK).all()
 
 
 @pytest.mark.parametrize(
     ("placement", "said"),
     [
-        ({}, "say where its top left corner goes with --at X,Y"),
-        ({"width": 20}, "--at X,Y"),
-        ({"at": (96, 0)}, "lies outside the painting of 96 x 80"),
+        ({"at": (96, 0)}, "lies outside the painting of 96 x 80; check at"),
         ({"at": (0, -32)}, "lies outside the painting"),
-        ({"at": (-34, -27)}, "masked part lies outside the painting"),
-        ({"at": (0, 0), "width": 5, "scale": 1}, "--width or --scale, not both"),
-        ({"at": (0, 0), "width": 0}, "--width 0, expected a whole number"),
-        ({"at": (0, 0), "scale": -1.0}, "--scale -1.0, expected a number above 0"),
-        ({"at": (0, 0), "scale": float("nan")}, "--scale nan"),
-        ({"at": (0, 0), "width": 100_000}, "check --width and --scale"),
+        ({"at": (-34, -27)}, "what its mask shows lies outside the painting"),
+        ({"at": (0, 0), "width": 100_000}, "check width, height and scale"),
     ],
 )
 def test_a_placement_that_cannot_be(placement: dict[str, Any], said: str) -> None:
-    assert said in message(PAINTING, CUTOUT, **placement)
+    assert said in message(PAINTING, CUTOUT, placement=whole(**placement))
 
 
 # --- what the files hold --------------------------------------------------------------------------
@@ -315,7 +316,7 @@ def test_resolution_is_taken_over(files: Path) -> None:
 
 def test_missing_wrong_and_truncated_files(files: Path) -> None:
     assert "painting nowhere.png: No such file" in message("nowhere.png", PATCH, MASK)
-    assert f"patch {files}: Is a directory" in message("painting.png", files, MASK)
+    assert f"element {files}: Is a directory" in message("painting.png", files, MASK)
     (files / "text.png").write_text("not a picture")
     assert "text.png: not an image" in message("text.png", PATCH, MASK)
     (files / "empty.png").write_bytes(b"")
@@ -330,9 +331,10 @@ def test_missing_wrong_and_truncated_files(files: Path) -> None:
 def test_a_mask_of_another_size() -> None:
     said = message(PAINTING, PATCH, MASK[:, :90])
     assert (
-        said == "mask: 90 x 80 pixels, but the patch has 96 x 80; the mask needs the patch's size"
+        said
+        == "mask: 90 x 80 pixels, but the element has 96 x 80; the mask needs the element's size"
     )
-    assert "expected the patch's size" in message(PAINTING, PATCH, MASK, loose_mask=MASK[:7])
+    assert "expected the element's size" in message(PAINTING, PATCH, MASK, loose_mask=MASK[:7])
 
 
 def test_a_mask_without_anything_or_without_an_outside() -> None:
@@ -342,12 +344,12 @@ def test_a_mask_without_anything_or_without_an_outside() -> None:
     assert "white over the whole painting" in message(PAINTING, PATCH, full)
     big = np.dstack([strokes(200, 200), np.full((200, 200), 255, np.uint8)])
     big[0, 0, 3] = 0
-    assert "white over the whole painting" in message(PAINTING, big, at=(-5, -5))
+    assert "white over the whole painting" in message(PAINTING, big, placement=whole(at=(-5, -5)))
 
 
 def test_no_mask_and_nothing_transparent() -> None:
-    assert "give --mask" in message(PAINTING, PATCH)
-    assert "give --mask" in message(PAINTING, np.dstack([PATCH, np.full_like(MASK, 255)]))
+    assert "give a mask" in message(PAINTING, PATCH)
+    assert "give a mask" in message(PAINTING, np.dstack([PATCH, np.full_like(MASK, 255)]))
 
 
 @pytest.mark.parametrize(
