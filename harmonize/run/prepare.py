@@ -95,12 +95,12 @@ def _pasted(
     part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
     _check_finite(part)
     sigma = config.finish.paste_sigma * max(canvas.shape) / NOMINAL
-    loose, tight = window.crop_pixels(canvas.loose), _unit(window.crop_pixels(scene.tight))
-    share = windows.paste_mask(tight, torch.from_numpy(loose.astype(np.float32)), sigma)
+    loose, tight = (_unit(window.crop_pixels(mask)) for mask in (canvas.loose, scene.tight))
+    share = windows.paste_mask(tight, loose, sigma)
     return scene.original.pasted(
         part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
         share.numpy(),
-        loose > 0,
+        (loose > 0).numpy(),
         top=window.top,
         left=window.left,
     )

@@ -127,7 +127,7 @@ def test_the_page_tells_what_the_record_says(folder: Path) -> None:
 
 def test_the_slider_begins_at_the_element(folder: Path) -> None:
     (slider,) = [a for a in page_of(folder).all("input") if a["type"] == "range"]
-    assert slider["value"] == str(round(100 * (20 + 20) / 96))  # placed at 20, 40 wide
+    assert slider["value"] == str(round(100 * (20 + 12) / 96))  # placed at 20, 24 wide
 
 
 def test_settings_that_are_no_longer_known_cost_the_loose_mask_only(folder: Path) -> None:
