@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from harmonize.synthesis.optimization.minimize import Step
 
 PICTURES, PLACEMENT, LOOK = "Pictures", "Placement", "Look"
+FLIP = "horizontal|vertical"
 RESULTS, EXPERT = "Results", "For experts"
 
 
@@ -71,14 +72,12 @@ def run(
         str | None, option(PLACEMENT, "Of what shows, instead, or too.", metavar="PX|N%")
     ] = None,
     scale: Annotated[
-        float | None, option(PLACEMENT, "Of its own pixels, instead.", metavar="S")
+        float | None, option(PLACEMENT, "Of its own size, instead.", metavar="S")
     ] = None,
     rotate: Annotated[
         float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")
     ] = None,
-    flip: Annotated[
-        str | None, option(PLACEMENT, "Mirror it.", metavar="horizontal|vertical")
-    ] = None,
+    flip: Annotated[str | None, option(PLACEMENT, "Mirror it.", metavar=FLIP)] = None,
     config: Annotated[
         str | None,
         option(
@@ -216,7 +215,8 @@ def _run(asked: Any) -> None:
     targets = targets_of(asked, before, pictures["painting"])
     limit = None if asked.max_memory is None else bytes_of(asked.max_memory)
     placement = placement_of(asked, before)
-    wanted = {**pictures, "placement": placement, "config": settings, "max_memory": limit}
+    wanted: dict[str, Any] = {**pictures, "placement": placement, "config": settings}
+    wanted["max_memory"] = limit
     path = asked.checkpoint or (
         targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
@@ -263,7 +263,9 @@ def _is_made(wanted: Mapping[str, Any], pictures: Mapping[str, Path], targets: T
     there = all(path.exists() for path in targets.all)
     config = wanted["config"].model_dump(mode="json")
     limit = wanted["max_memory"]
-    return there and is_result(targets.picture, config, wanted["placement"], hashes(pictures), limit)
+    return there and is_result(
+        targets.picture, config, wanted["placement"], hashes(pictures), limit
+    )
 
 
 def _preview(wanted: dict[str, Any], sheet: Path | None, overwrite: bool) -> None:

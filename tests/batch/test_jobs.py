@@ -291,8 +291,8 @@ def test_all_problems_are_said_at_once(files: Path) -> None:
         (5, "keep: expected"),
         (6, "no style given"),
         (7, "widht: unknown option"),
-        (8, "at here: expected x,y"),
-        (9, "width wide: expected"),
+        (8, "`at=here`: expected x,y"),
+        (9, "`width=wide`: expected"),
         (10, "keep: expected a value"),
         (12, "expected options"),
     ]:

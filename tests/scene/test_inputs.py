@@ -213,10 +213,10 @@ def test_a_loose_mask_is_placed_with_its_patch_or_is_the_paintings() -> None:
 @pytest.mark.parametrize(
     ("placement", "said"),
     [
-        ({"at": (96, 0)}, "lies outside the painting of 96 x 80; check at"),
+        ({"at": (96, 0)}, "lies outside the painting of 96 x 80; check `at`"),
         ({"at": (0, -32)}, "lies outside the painting"),
         ({"at": (-34, -27)}, "what its mask shows lies outside the painting"),
-        ({"at": (0, 0), "width": 100_000}, "check width, height and scale"),
+        ({"at": (0, 0), "width": 100_000}, "check `width`, `height` and `scale`"),
     ],
 )
 def test_a_placement_that_cannot_be(placement: dict[str, Any], said: str) -> None:
@@ -348,8 +348,8 @@ def test_a_mask_without_anything_or_without_an_outside() -> None:
 
 
 def test_no_mask_and_nothing_transparent() -> None:
-    assert "give a mask" in message(PAINTING, PATCH)
-    assert "give a mask" in message(PAINTING, np.dstack([PATCH, np.full_like(MASK, 255)]))
+    assert "give `mask`" in message(PAINTING, PATCH)
+    assert "give `mask`" in message(PAINTING, np.dstack([PATCH, np.full_like(MASK, 255)]))
 
 
 @pytest.mark.parametrize(
