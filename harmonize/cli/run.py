@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from harmonize.synthesis.optimization.minimize import Step
 
 PICTURES, PLACEMENT, LOOK = "Pictures", "Placement", "Look"
-FLIP = "horizontal|vertical"
 RESULTS, EXPERT = "Results", "For experts"
 
 
@@ -77,7 +76,7 @@ def run(
     rotate: Annotated[
         float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")
     ] = None,
-    flip: Annotated[str | None, option(PLACEMENT, "Mirror it.", metavar=FLIP)] = None,
+    flip: Annotated[str | None, option(PLACEMENT, "horizontal or vertical.", metavar="WAY")] = None,
     config: Annotated[
         str | None,
         option(
