@@ -212,10 +212,9 @@ def _run(asked: Any) -> None:
     pictures = pictures_of(before, given)
     settings = settings_of(asked, before)
     targets = targets_of(asked, before, pictures["painting"])
-    limit = None if asked.max_memory is None else bytes_of(asked.max_memory)
     placement = placement_of(asked, before)
     wanted: dict[str, Any] = {**pictures, "placement": placement, "config": settings}
-    wanted["max_memory"] = limit
+    wanted["max_memory"] = None if asked.max_memory is None else bytes_of(asked.max_memory)
     path = asked.checkpoint or (
         targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
