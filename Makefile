@@ -2,9 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+RUNS := .venv/.runs
 OLDEST := .venv-oldest
 AUDIT := .venv-audit
-DUCK := --style samples/paintings/the-garden-at-bougival-1884.jpg --patch samples/cutouts/duck.png --at 690,480 --width 330
+DEMO := samples/paintings/the-garden-at-bougival-1884.jpg samples/cutouts/duck.png --at 690,480 --width 330
+
+# Tests compute with one thread each: as many at a time as there are processors, and memory for.
+PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 # What `make fuzz` begins with; the same seed brings the same cases.
 SEED ?= $(shell date +%s)
@@ -17,17 +21,24 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@
 
-demo: $(READY)
-	mkdir -p demo && $(BIN)/harmonize run $(DUCK) --output demo/duck.png --sheet demo/duck-sheet.png --overwrite
-	@echo "The picture is demo/duck.png; composite and result side by side: demo/duck-sheet.png"
+# Installs only what a run needs; nothing, where `make setup` has been.
+demo: $(if $(wildcard $(READY)),,$(RUNS))
+	@echo "Painting: up to a minute on two processors."
+	$(BIN)/harmonize run $(DEMO) --output demo/picture.png --sheet demo/before-after.png --overwrite
+	@echo "The picture: demo/picture.png. Pasted and painted side by side: demo/before-after.png"
+
+$(RUNS): pyproject.toml
+	@echo "Installing PyTorch and the rest into .venv: one to three minutes, and up to 3 GB of downloads."
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable . && touch $@
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The tests with the oldest versions that pyproject.toml allows: for Python 3.11 or 3.12, in which
 # all of these can be had.
 oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest $(PARALLEL)
 
 $(OLDEST)/.ready: pyproject.toml scripts/oldest.py
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
@@ -58,10 +69,14 @@ types: $(READY)
 
 check: lint types test
 
-# Known flaws of what is installed, and of the oldest that may be; needs a network. What cannot be
-# looked up is an error too.
+# Known flaws of what is installed, and of the oldest that may be. What cannot be looked up is an
+# error too; where no database can be reached, that is said, with exit code 3 from the check.
 audit: $(READY)
 	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet 'pip-audit>=2.7,<3'; }
+	@echo 'pip==25.0' > $(AUDIT)/probe.txt
+	@! $(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/probe.txt 2>&1 \
+	  | grep -qiE 'could not be audited|connection|service' \
+	  || { echo "audit: no database of known flaws can be reached from here; nothing was looked up"; exit 3; }
 	$(BIN)/python -m pip list --format=freeze --exclude-editable > $(AUDIT)/newest.txt
 	$(AUDIT)/bin/python scripts/oldest.py > $(AUDIT)/oldest.txt
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/newest.txt

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cases import Options
 
-NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "batch", "memory")
+NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "threads", "batch", "memory")
 
 
 def main() -> int:

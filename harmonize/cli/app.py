@@ -27,7 +27,7 @@ from harmonize.settings.messages import nearest
 USAGE: Any = typer.BadParameter.__base__
 
 # Commands whose result is a file: what they say may get lost.
-WORKING = ("run", "batch", "cutout", "studio", "frames")
+WORKING = ("run", "batch", "cutout", "studio", "frames", "report")
 
 
 LEFT = 25  # columns of the help that names and values have
@@ -93,7 +93,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run.run, batch.batch, report.compare, report.frames, inspect.doctor):
+for command in (run.run, batch.batch, report.compare, report.report, report.frames, inspect.doctor):
     app.command(cls=Command)(command)
 app.add_typer(inspect.config, name="config")
 app.add_typer(inspect.weights, name="weights")

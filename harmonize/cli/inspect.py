@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harmonize.cli.options import complete, settings_keys
 from harmonize.errors import ConfigError
 from harmonize.settings.dump import annotated
 from harmonize.settings.json_schema import file_schema
@@ -26,9 +27,17 @@ def list_presets() -> None:
 
 @config.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "default",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", autocompletion=complete(presets))
+    ] = "default",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting.",
+            autocompletion=complete(settings_keys),
+        ),
     ] = None,
 ) -> None:
     """Print all settings of a preset or a file, and where each came from.
@@ -83,9 +92,10 @@ def download() -> None:
 def doctor(
     json_: Annotated[bool, typer.Option("--json", help="Print it for machines.")] = False,
 ) -> None:
-    """Look at versions, devices, memory and weights, and make a tiny run.
+    """Look for what may be wrong with the installation.
 
-    The exit code is 1 if something is wrong; the line says what to do.
+    Versions, devices, memory, weights and a tiny run. The exit code is 1 if something is wrong;
+    the line says what to do.
     """
     checks = []
     for check in _checks():

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,9 @@ from harmonize.settings.load import LEVELS, Settings, files_read, load, presets,
 FLAGS = {"painting": "--style", "element": "--patch", "settings": "--config"}
 
 
+STDIN = Path("/dev/stdin")  # what `-` stands for
+
+
 # --- how options look -----------------------------------------------------------------------------
 
 
@@ -37,15 +41,17 @@ def option(panel: str, text: str, *names: str, metavar: str | None = "FILE", **m
     `complete` may give the words that the tab key offers.
     """
     if "complete" in more:
-        more["autocompletion"] = _completion(more.pop("complete"))
+        more["autocompletion"] = complete(more.pop("complete"))
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
 
-def _completion(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
+def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what the tab key asks: the words that begin as the one typed."""
+
+    def begun(incomplete: str) -> list[str]:
         return [word for word in words() if word.startswith(incomplete)]
 
-    return complete
+    return begun
 
 
 def settings_keys() -> Iterator[str]:
@@ -89,12 +95,26 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
     for word, flag in (("painting", "style"), ("element", "patch")):
         if getattr(asked, word) and getattr(asked, flag):
             raise InputError(f"{getattr(asked, word)}: leave it or --{flag}; both say the {word}")
-    return {
+    given = {
         "painting": asked.style or asked.painting,
         "element": asked.patch or asked.element,
         "mask": asked.mask,
         "loose_mask": asked.loose_mask,
     }
+    found = {role: STDIN if path == Path("-") else path for role, path in given.items()}
+    pipes = [path for path in found.values() if path is not None and _is_pipe(path)]
+    if len(set(pipes)) < len(pipes):
+        raise InputError(f"{pipes[0]}: a pipe can be read once; give a file for one of the two")
+    if pipes and (asked.resume or asked.checkpoint):
+        raise InputError(f"{pipes[0]}: a pipe can be read once; --resume needs files")
+    return found
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        return path == STDIN or stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):  # said when it is read
+        return False
 
 
 def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict[str, Path]:

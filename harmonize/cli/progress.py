@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from tqdm import tqdm
 
+from harmonize.cli.options import in_flags
 from harmonize.errors import StopRun
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def warn(notes: Iterable[str]) -> None:
 
 
 def _warning(note: str) -> str:
-    return f"harmonize: warning: {' '.join(note.split())}"
+    return in_flags(f"harmonize: warning: {' '.join(note.split())}")
 
 
 class Bars:

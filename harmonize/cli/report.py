@@ -1,17 +1,18 @@
-"""`harmonize compare` and `frames`: look at runs that are done."""
+"""`harmonize compare`, `report` and `frames`: look at runs that are done."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from harmonize.errors import InputError
-from harmonize.images.atomic_file import check_output
+from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.protected import protect
 from harmonize.images.read import read_srgb
 from harmonize.images.write import check_sheet, picture_format, write_sheet
-from harmonize.run.record import differences, nameable, read_tree
+from harmonize.run.record import differences, find, nameable, read_tree
 from harmonize.run.snapshots import animate, frames_in
 
 Tree = dict[str, Any]
@@ -34,7 +35,10 @@ def compare(
         bool, typer.Option("--overwrite", help="Replace a sheet that exists.")
     ] = False,
 ) -> None:
-    """Say what differs between two runs, and write their pictures side by side."""
+    """Say what sets two runs apart.
+
+    Their pictures go side by side into a sheet.
+    """
     a, b = read_tree(first), read_tree(second)
     target = output or Path(f"{first.stem}-{second.stem}.png")
     picture_format(target)
@@ -85,6 +89,42 @@ def _print(title: str, rows: list[Row]) -> None:
         typer.echo(f"  {key:{widths[0]}}  {left:{widths[1]}}  {right}")
 
 
+def report(
+    records: Annotated[
+        list[Path], typer.Argument(metavar="RECORD.json...", help="Run records (required).")
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="PAGE.html", help="The page. [report.html]")
+    ] = Path("report.html"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+) -> None:
+    """Make a page to look at of runs that are done.
+
+    harmonize report out.json bold.json --output page.html
+    """
+    from harmonize.reports.page import Entry, write_report
+
+    protect(_told_of(records), [("--output", output)])
+    check_output(output, overwrite, missing_folder=True)
+    with made_folders([output]):
+        entries = [Entry(record.stem, "done", record, None) for record in records]
+        write_report(output, entries, overwrite)
+    typer.echo(output)
+
+
+def _told_of(records: list[Path]) -> Iterator[tuple[str, Path]]:
+    """The files that records are, lie beside, and name."""
+    for record in records:
+        tree = read_tree(record)
+        yield "a record", record
+        yield "a picture", _file(record, tree)
+        inputs = tree["inputs"].values()
+        paths = [entry.get("path") for entry in inputs if isinstance(entry, dict)]
+        yield from (("an input", find(path)) for path in paths if isinstance(path, str))
+
+
 def frames(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Where `harmonize run --frames DIR` kept them.")
@@ -100,7 +140,7 @@ def frames(
         bool, typer.Option("--overwrite", help="Replace an animation that exists.")
     ] = False,
 ) -> None:
-    """Make an animation of the pictures that a run kept."""
+    """Make an animation of what a run kept."""
     there = frames_in(folder) if os.path.isdir(folder) else []
     protect([("a frame", path) for path in there], [("OUT", target)])
     count = animate(folder, target, fps=fps, width=width, overwrite=overwrite)

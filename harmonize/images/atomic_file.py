@@ -37,7 +37,7 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
     if kind not in (0, stat.S_IFREG):
         raise OutputError(f"{path}: is no ordinary file; give another name")
     if kind and not overwrite:
-        raise OutputError(f"{path}: exists; use --overwrite to replace it, or another name")
+        raise OutputError(f"{path}: exists; use `overwrite` to replace it, or another name")
     folder = Path(os.path.realpath(path)).parent
     try:
         while missing_folder and not folder.exists():

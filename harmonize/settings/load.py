@@ -188,9 +188,9 @@ def _read(path: Path, longest: int = LONGEST) -> str:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "cannot be read"
+        near = nearest(path.name, presets()).removeprefix("; ")
         raise ConfigError(
-            f"{source}: {reason}; expected a YAML file or one of the presets "
-            + ", ".join(presets())
+            f"{source}: {reason}; expected a YAML file or one of the presets ({near})"
         ) from error
 
 

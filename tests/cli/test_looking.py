@@ -116,6 +116,24 @@ def test_differences_are_told_key_by_key() -> None:
     assert differences(a, a) == []
 
 
+# --- report ---------------------------------------------------------------------------------------
+
+
+def test_a_page_of_runs_that_are_done(command: Command, folder: Path) -> None:
+    assert command("report", "a.json", "b.json", "--output", "new/page.html").code == 0
+    text = (folder / "new" / "page.html").read_text(encoding="utf-8")
+    assert text.count("<h2") >= 1
+    assert "a.png" in text
+    assert "b.png" in text
+    assert "exists; use --overwrite" in command("report", "a.json", "--output", "new/page.html").err
+    for name in ("a.json", "a.png"):
+        before = (folder / name).read_bytes()
+        refused = command("report", "a.json", "--output", name, "--overwrite")
+        assert "which is never replaced" in refused.err
+        assert (folder / name).read_bytes() == before
+    assert "record a.png: not a run record" in command("report", "a.png").err
+
+
 # --- doctor ---------------------------------------------------------------------------------------
 
 

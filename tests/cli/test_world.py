@@ -150,6 +150,33 @@ def test_the_picture_on_standard_output_is_the_file(
     assert not is_heard(["run", "--patch", "-", "--output", "a.png"])
 
 
+def test_pictures_from_pipes(files: Path) -> None:
+    words = [word for word in QUICK if word != "cutout.png"]
+    program = " ".join([sys.executable, "-m", "harmonize", *words, "--patch=-", "--output=a.png"])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(f"cat cutout.png | {program}", shell=True, env=environment)
+    assert done.returncode == 0
+    Image.open("a.png").verify()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("- -", "/dev/stdin: a pipe can be read once; give a file for one of the two"),
+        ("pipe.png pipe.png", "pipe.png: a pipe can be read once; give a file"),
+        ("painting.png pipe.png --resume", "pipe.png: a pipe can be read once; --resume needs"),
+        ("painting.png /dev/zero", "element /dev/zero: neither a file nor a pipe"),
+    ],
+)
+def test_what_no_pipe_can_do_is_said_at_once(
+    command: Command, files: Path, words: str, said: str
+) -> None:
+    os.mkfifo("pipe.png")
+    refused = command("run", *words.split(), "--at=20,20")
+    assert refused.code == 2
+    assert said in refused.err
+
+
 # --- records whose inputs moved -------------------------------------------------------------------
 
 
@@ -184,6 +211,9 @@ def test_it_says_which_hash_differs(command: Command, moved: Path) -> None:
     done = command(*words, "--mask=other.png")
     assert done.code == 0
     assert "warning: mask other.png is not the file of the record: SHA-256 " in done.err
+    shutil.copy("moved/painting.png", "painting.png")
+    refused = command(*words, "--mask=other.png", "--output=painting.png", "--overwrite")
+    assert "--output: painting.png is the record's painting" in refused.err
     shutil.copy("other.png", "mask.png")
     refused = command(*words)
     assert refused.code == 2

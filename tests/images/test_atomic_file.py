@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 def test_what_is_written_is_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_file(path, b"first")
-    with pytest.raises(OutputError, match="exists; use --overwrite"):
+    with pytest.raises(OutputError, match="exists; use `overwrite`"):
         write_file(path, b"second")
     assert path.read_bytes() == b"first"
     path.chmod(0o640)

@@ -57,7 +57,7 @@ def test_a_gray_painting_gives_a_gray_picture(tmp_path: Path, name: str) -> None
 def test_nothing_is_replaced_unless_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
-    with pytest.raises(OutputError, match="exists; use --overwrite"):
+    with pytest.raises(OutputError, match="exists; use `overwrite`"):
         write_picture(path, StoredImage(PIXELS))
     assert path.read_text() == "precious"
     write_picture(path, StoredImage(PIXELS), overwrite=True)

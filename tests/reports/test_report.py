@@ -268,7 +268,7 @@ def test_large_pictures_are_made_smaller_and_many_smaller_still(
 
 def test_no_page_is_replaced_unless_asked_for(folder: Path) -> None:
     (folder / "page.html").write_text("precious")
-    with pytest.raises(OutputError, match="exists; use --overwrite"):
+    with pytest.raises(OutputError, match="exists; use `overwrite`"):
         write_report(folder / "page.html", [entry(folder)])
     assert (folder / "page.html").read_text() == "precious"
 

@@ -25,7 +25,7 @@ def resolve(name: str) -> torch.device:
     if device.type == "cuda":
         _require_cuda(name, device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError(f"device {name!r}: this machine has no MPS; use --device auto or cpu")
+        raise DeviceError(f"device {name!r}: this machine has no MPS; use `device=auto` or cpu")
     return device
 
 
@@ -64,6 +64,6 @@ def _best() -> str:
 def _require_cuda(name: str, index: int) -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
-        raise DeviceError(f"device {name!r}: PyTorch finds no CUDA here; use --device auto or cpu")
+        raise DeviceError(f"device {name!r}: PyTorch finds no CUDA here; use `device=auto` or cpu")
     if index >= count:
         raise DeviceError(f"device {name!r}: PyTorch finds {count} CUDA device(s), numbered from 0")

@@ -96,7 +96,7 @@ def download(progress: bool = False) -> Path:
     except (OSError, RuntimeError, HTTPException) as error:
         raise WeightsError(
             "weights torchvision: not in the cache and cannot be downloaded (offline?); use "
-            f"--weights oxford, or put {path.name} in {path.parent}"
+            f"`weights=oxford`, or put {path.name} in {path.parent}"
         ) from error
     return path
 

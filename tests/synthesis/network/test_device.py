@@ -25,7 +25,7 @@ def test_a_device_asked_for_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "cuda:1", "mps"):
-        with pytest.raises(DeviceError, match="use --device auto or cpu"):
+        with pytest.raises(DeviceError, match="use `device=auto` or cpu"):
             resolve(name)
 
 

@@ -264,7 +264,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_offline_without_a_cache_is_one_clear_line(cache: Path) -> None:
     said = message("torchvision")
     assert "offline" in said
-    assert "--weights oxford" in said
+    assert "`weights=oxford`" in said
     assert str(cache.parent) in said
 
 

@@ -1,0 +1,84 @@
+"""What is said to the user: in names of the API by the library, in flags by the command."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import harmonize
+from harmonize import errors
+from harmonize.cli.app import app
+from harmonize.cli.options import in_flags
+
+PACKAGE = Path(harmonize.__file__).parent
+ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
+
+# The library's names that are no parameter of it, but options of the command alone.
+ONLY_FLAGS = {"--engine", "--address", "--num-cpus", "--num-gpus", "--transfer"}
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """The texts in an expression, with {} for what is filled in."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.JoinedStr):
+            parts = (
+                part.value if isinstance(part, ast.Constant) else "{}" for part in child.values
+            )
+            yield "".join(map(str, parts))
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+
+
+def messages(library: bool) -> list[tuple[str, str]]:
+    """Where each message of an error is raised, and what it says."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith("cli/") == library:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ERRORS:
+                found += [(f"{name}:{node.lineno}", text) for text in texts(node)]
+    return found
+
+
+def flags() -> set[str]:
+    """Every flag of every command."""
+    commands = [get_command(app)]
+    known = set()
+    while commands:
+        command = commands.pop()
+        commands += getattr(command, "commands", {}).values()
+        known |= {flag for param in command.params for flag in param.opts}
+    return known
+
+
+NOT_YET = "run/", "batch/"  # their messages still name flags
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [item for item in messages(library=True) if not item[0].startswith(NOT_YET)],
+)
+def test_the_library_speaks_of_its_own_names(where: str, text: str) -> None:
+    own = set(re.findall(r"--[a-z][\w-]*", text)) - ONLY_FLAGS
+    assert not own, f"{where}: {text!r}: write `name`, which the command turns into a flag"
+
+
+@pytest.mark.parametrize(("where", "text"), [*messages(library=True), *messages(library=False)])
+def test_the_command_speaks_of_flags_that_it_has(where: str, text: str) -> None:
+    named = set(re.findall(r"--[a-z][\w-]*", in_flags(text)))
+    assert named <= flags(), f"{where}: {text!r} names {named - flags()}"
+
+
+def test_names_become_flags() -> None:
+    said = "`at`: lies outside; see `keep_color`, `size=400`, `overwrite=True` or `painting`"
+    told = "--at: lies outside; see --keep-color, --size 400, --overwrite or --style"
+    assert in_flags(said) == told
+    assert in_flags("run `pip install 'x[y]'`, {`name`}") == "run `pip install 'x[y]'`, {--name}"
