@@ -123,7 +123,7 @@ def to_image(picture: Tensor) -> Image.Image:
 
 def canvas(case: Case, config: Settings) -> Canvas:
     """The case as a run of `config` sees it."""
-    return canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma), config)
+    return canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma))
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:

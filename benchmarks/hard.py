@@ -120,7 +120,7 @@ def run(options: Options) -> bool:
     rows: list[Row] = []
     board = []
     for case in hard_cases():
-        result = harmonize(**case.inputs, config=options.config())
+        result = harmonize(**case.inputs, settings=options.config())
         seen = views(case, options.size, ours=result.image)
         row: Row = {"case": case.name, **score(seen, vgg)["ours"]}
         if case.name == "engraving":

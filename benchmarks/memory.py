@@ -46,7 +46,7 @@ def measure(
     config = load(preset, [*STEPS, *more["overrides"]])
     x, y = at
     place = Placement(at=(x, y))
-    result = harmonize(painting, patch, placement=place, config=config, max_memory=limit)
+    result = harmonize(painting, patch, placement=place, settings=config, max_memory=limit)
     taken = result.record["config"]
     return {
         "size": result.record["size"],

@@ -110,7 +110,7 @@ def run(options: Options) -> bool:
 
 def _picture(case: Case, options: Options) -> tuple[Views, dict[str, Row]]:
     began = time.perf_counter()
-    result = harmonize(**case.inputs, config=options.config())
+    result = harmonize(**case.inputs, settings=options.config())
     seconds = time.perf_counter() - began
     seen = views(case, options.size, published=case.published, ours=result.image)
     level = float(result.record["strength"]["level"])

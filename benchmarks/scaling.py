@@ -32,7 +32,7 @@ def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
     base = probe.peak_mib()
     inputs["placement"] = Placement(at=inputs.pop("at"))
     began = time.perf_counter()
-    result = harmonize(**inputs, config=config)
+    result = harmonize(**inputs, settings=config)
     seconds = time.perf_counter() - began
     passes = {f"{log['name']} s": log["seconds"] for log in result.record["passes"]}
     return {"seconds": seconds, "MiB": probe.peak_mib(), "base MiB": base, **passes}

@@ -81,7 +81,7 @@ class Watch:
 
         self.began = time.perf_counter()
         with patch.object(PassObjective, "__call__", seen):
-            harmonize(**case.inputs, config=self.config, on_step=self._step)
+            harmonize(**case.inputs, settings=self.config, on_progress=self._step)
         return self.seconds()
 
     def reached(self, value: float) -> tuple[float, int] | None:
@@ -98,7 +98,7 @@ class Watch:
         return {name: float(torch.tensor(times).median()) for name, times in gaps.items()}
 
     def _step(self, step: Any) -> None:
-        self.steps.append((step.pass_name, self.seconds()))
+        self.steps.append((step.stage, self.seconds()))
         if self.curve and self.curve[-1][2] <= self.target:
             raise StopRun
 

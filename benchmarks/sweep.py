@@ -52,7 +52,7 @@ def run(options: Options) -> bool:
     for knob, values in settings.items():
         rows, strip = [], []
         for value, overrides in values:
-            result = harmonize(**case.inputs, config=options.config("default", *overrides))
+            result = harmonize(**case.inputs, settings=options.config("default", *overrides))
             seen = views(case, options.size, ours=result.image)
             rows.append({knob: value, **score(seen, vgg)["ours"]})
             strip.append((f"{knob} {value:g}", cropped([seen.others["ours"]], seen.mask)[0]))

@@ -12,39 +12,46 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harmonize.errors import (
+        ClusterError,
         ConfigError,
         DeviceError,
         HarmonizeError,
         InputError,
+        JobsError,
+        MemoryLimitError,
         NumbersError,
         OutputError,
         StopRun,
         WeightsError,
     )
     from harmonize.run.checkpoint import Checkpoint
-    from harmonize.run.pipeline import Result, harmonize
+    from harmonize.run.prepare import Plan
+    from harmonize.run.result import Result
+    from harmonize.run.session import Progress, Session, harmonize
     from harmonize.scene.placement import Placement
     from harmonize.scene.scene import Scene
     from harmonize.settings.load import Settings
-    from harmonize.synthesis.network.cache import Memory
-    from harmonize.synthesis.optimization.minimize import Step
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
+    "ClusterError",
     "ConfigError",
     "DeviceError",
     "HarmonizeError",
     "InputError",
-    "Memory",
+    "JobsError",
+    "MemoryLimitError",
     "NumbersError",
     "OutputError",
     "Placement",
+    "Plan",
+    "Progress",
     "Result",
     "Scene",
+    "Session",
     "Settings",
-    "Step",
     "StopRun",
     "WeightsError",
     "__version__",
@@ -53,13 +60,14 @@ __all__ = [
 
 _HOMES = {
     "Checkpoint": "run.checkpoint",
-    "Memory": "synthesis.network.cache",
     "Placement": "scene.placement",
-    "Result": "run.pipeline",
+    "Plan": "run.prepare",
+    "Progress": "run.session",
+    "Result": "run.result",
     "Scene": "scene.scene",
+    "Session": "run.session",
     "Settings": "settings.load",
-    "Step": "synthesis.optimization.minimize",
-    "harmonize": "run.pipeline",
+    "harmonize": "run.session",
 }
 
 

@@ -84,7 +84,7 @@ def _first(lines: Sequence[str]) -> list[str]:
 
 
 class StopRun(Exception):  # noqa: N818 - a request, not an error
-    """Raised by an `on_step` callback to end a run early and keep the picture so far.
+    """Raised by an `on_progress` callback to end a run early and keep the picture so far.
 
     The run then finishes as usual, and its record says `"interrupted": true`.
     """

@@ -21,7 +21,7 @@ from harmonize.errors import ClusterError, HarmonizeError
 from harmonize.images.atomic_file import write_file
 from harmonize.run.record import hide
 from harmonize.run.result import record_path, write_record
-from harmonize.synthesis.network.cache import Memory
+from harmonize.run.session import Session
 
 try:
     import ray
@@ -48,17 +48,17 @@ class Worker:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._memory = Memory()
+        self._session = Session()
 
     def paint(self, job: Job) -> Parcel:
         """Make a job whose files are on a shared path."""
-        return Parcel(paint(job, self._memory))
+        return Parcel(paint(job, self._session))
 
     def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
         """Make a job from the bytes of its files."""
         with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
             here = _unpacked(job, Path(folder), inputs)
-            event = paint(here, self._memory)
+            event = paint(here, self._session)
             if event.kind == "failed":
                 return Parcel(event)
             return Parcel(event, here.output.read_bytes(), record_path(here.output).read_bytes())

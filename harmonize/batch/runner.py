@@ -9,7 +9,7 @@ from harmonize.errors import StopRun
 from harmonize.run.record import is_result
 
 if TYPE_CHECKING:
-    from harmonize.synthesis.optimization.minimize import Step
+    from harmonize.run.session import Progress
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -32,7 +32,7 @@ class Event:
     seconds: float = 0.0
     error: str | None = None
     warnings: tuple[str, ...] = ()
-    step: "Step | None" = None
+    step: "Progress | None" = None
 
 
 @dataclass(frozen=True)

@@ -10,30 +10,27 @@ from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, Stopped
 from harmonize.errors import HarmonizeError
 from harmonize.images.write import losses
-from harmonize.run.pipeline import harmonize
 from harmonize.run.result import write_result
-from harmonize.synthesis.network.cache import Memory
-from harmonize.synthesis.optimization.minimize import Step
+from harmonize.run.session import Progress, Session
 
 
-def paint(job: Job, memory: Memory, on_step: Callable[[Step], None] | None = None) -> Event:
+def paint(job: Job, kept: Session, on_progress: Callable[[Progress], None] | None = None) -> Event:
     """Make a job's picture and record; whatever goes wrong with it is in the event.
 
+    What `kept` has of network and paintings is used, and added to.
+
     Raises:
-        Stopped: by `on_step`; nothing is written then.
+        Stopped: by `on_progress`; nothing is written then.
     """
     began = time.monotonic()
     error = None
     notes: list[str] = []
-
-    def on_start(facts: dict[str, Any]) -> None:
-        # Refuses before the work what cannot be written.
-        notes.extend(losses(job.output, facts["original"]))
-
     try:
-        asked: dict[str, Any] = {**job.inputs, "placement": job.placement, "config": job.config}
-        asked |= {"absolute_paths": job.absolute_paths, "max_memory": job.max_memory}
-        result = harmonize(**asked, memory=memory, on_step=on_step, on_start=on_start)
+        session = kept.using(job.config)
+        asked: dict[str, Any] = {**job.inputs, "placement": job.placement}
+        plan = session.plan(**asked, max_memory=job.max_memory)
+        notes = list(losses(job.output, plan.scene.original))  # refuses what cannot be written
+        result = session.run(plan, on_progress=on_progress, absolute_paths=job.absolute_paths)
         notes = [*result.record["warnings"], *notes]
         job.output.parent.mkdir(parents=True, exist_ok=True)
         write_result(job.output, result.picture, result.record, overwrite=True)

@@ -16,8 +16,7 @@ import torch
 from harmonize.batch.jobs import Job, in_order
 from harmonize.batch.runner import Engine, Event, Stopped, Tell
 from harmonize.batch.worker import paint
-from harmonize.synthesis.network.cache import Memory
-from harmonize.synthesis.optimization.minimize import Step
+from harmonize.run.session import Progress, Session
 
 PATIENCE = 60  # seconds that a worker has to end after its step when the batch is stopped
 
@@ -32,13 +31,13 @@ def local(workers: int = 1) -> Engine:
 
 
 def _alone(jobs: Sequence[Job], tell: Tell) -> None:
-    memory = Memory()
+    session = Session()
     for job in in_order(jobs):
         tell(Event("started", job))
-        tell(paint(job, memory, partial(_tell_step, job, tell)))
+        tell(paint(job, session, partial(_tell_step, job, tell)))
 
 
-def _tell_step(job: Job, tell: Tell, step: Step) -> None:
+def _tell_step(job: Job, tell: Tell, step: Progress) -> None:
     tell(Event("step", job, step=step))
 
 
@@ -94,9 +93,9 @@ def _no_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection, threads: int) -> None:
     """A worker's life: jobs in, steps and outcomes out, until the pipe is closed."""
     torch.set_num_threads(threads)
-    memory = Memory()
+    session = Session()
 
-    def on_step(step: Step) -> None:
+    def on_progress(step: Progress) -> None:
         try:
             pipe.send(step)
         except OSError:
@@ -104,7 +103,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 
     with suppress(EOFError, OSError, Stopped):
         while True:
-            pipe.send(paint(pipe.recv(), memory, on_step))
+            pipe.send(paint(pipe.recv(), session, on_progress))
 
 
 def next_job(waiting: Sequence[Job], own: str | None, known: Sequence[str | None]) -> int:
@@ -145,7 +144,7 @@ def _hear(worker: _Worker, tell: Tell) -> bool:
             tell(Event("failed", worker.job, error=error))
         return False
     job = worker.job
-    if isinstance(said, Step):
+    if isinstance(said, Progress):
         tell(Event("step", job, step=said))
     else:
         worker.job = None

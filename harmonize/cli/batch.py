@@ -17,7 +17,7 @@ from harmonize.batch.job_folder import read_folder
 from harmonize.batch.job_list import read_listing
 from harmonize.batch.jobs import Draft, Job, check
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run
-from harmonize.cli.options import bytes_of, option
+from harmonize.cli.options import option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output
@@ -139,7 +139,7 @@ def batch(
         raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
     found = _jobs(jobs, folder, config, set_ or [])
-    limit = None if max_memory is None else bytes_of(max_memory)
+    limit = _bytes(max_memory)
     found = [replace(job, absolute_paths=absolute_paths, max_memory=limit) for job in found]
     if dry_run:
         _preview(found, restart)
@@ -162,6 +162,14 @@ def batch(
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(1 if counts["failed"] else 0)
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    from harmonize.run.memory_limit import parse
+
+    return parse(text)
 
 
 def _jobs(path: Path, folder: Path, config: str | None, overrides: Sequence[str]) -> list[Job]:

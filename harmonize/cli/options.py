@@ -167,16 +167,6 @@ def default_target(before: Record | None, painting: Path) -> Path:
     return default_output(painting)
 
 
-def bytes_of(text: str) -> int:
-    """A size such as 2GB, 1.5 GiB or 800MB, in bytes."""
-    units = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if not match or not float(match[1]):
-        raise InputError(f"--max-memory {text}: expected a size such as 2GB or 800MB")
-    power = units[match[2].upper()]
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
-
-
 # --- the files of a run -------------------------------------------------------------------------
 
 

@@ -18,7 +18,8 @@ from harmonize.errors import StopRun
 
 if TYPE_CHECKING:
     from harmonize.batch.runner import Event
-    from harmonize.synthesis.optimization.minimize import Step
+    from harmonize.run.prepare import Plan
+    from harmonize.run.session import Progress
 
 INTERRUPTED = 130  # exit code
 
@@ -90,16 +91,15 @@ def deaf_to_hang_ups() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def announce(facts: dict[str, Any]) -> None:
+def announce(plan: "Plan") -> None:
     """Say in one line what the run computes with."""
-    estimated = " (estimated)" if facts.get("estimated") else ""
-    resumed = f", resumed after {facts['resumed']} steps" if facts.get("resumed") else ""
+    estimated = " (estimated)" if plan.estimated else ""
     typer.echo(
-        f"device {facts['device']}, weights {facts['weights']}, "
-        f"style level {facts['strength']:.1f}{estimated}, size {facts['size']}{resumed}",
+        f"device {plan.device}, weights {plan.weights}, "
+        f"style level {plan.level:.1f}{estimated}, size {plan.size}",
         err=True,
     )
-    warn(facts.get("warnings", ()))
+    warn(plan.warnings)
 
 
 def warn(notes: Iterable[str]) -> None:
@@ -126,15 +126,17 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
 
-    def show(self, step: "Step") -> None:
+    def show(self, progress: "Progress") -> None:
         """Show how far the run is after this step."""
-        if self._bar is None or step.pass_name != self._name:
+        if self._bar is None or progress.stage != self._name:
+            if self._bar is None and progress.done > 1:
+                typer.echo(f"resumed after {progress.done - 1} steps", err=True)
             self.__exit__()
-            self._name = step.pass_name
-            self._bar = tqdm(total=step.total, desc=step.pass_name, unit="step")
-        terms = " ".join(f"{name} {value:.3g}" for name, value in step.terms.items())
+            self._name = progress.stage
+            self._bar = tqdm(total=progress.total, desc=progress.stage, unit="step")
+        terms = " ".join(f"{name} {value:.3g}" for name, value in progress.losses.items())
         self._bar.set_postfix_str(terms, refresh=False)
-        self._bar.update(step.index - self._bar.n)
+        self._bar.update(progress.step - self._bar.n)
 
 
 class BatchBars:
@@ -160,8 +162,8 @@ class BatchBars:
             return
         if event.step is not None:
             self._job.total = event.step.total
-            self._job.n = event.step.index
-            self._job.set_description(f"{event.job.name} {event.step.pass_name}", refresh=True)
+            self._job.n = event.step.step
+            self._job.set_description(f"{event.job.name} {event.step.stage}", refresh=True)
             return
         self._ended += 1
         self._batch.update(1)

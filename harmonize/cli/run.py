@@ -12,7 +12,6 @@ import typer
 from harmonize.cli.options import (
     COMPLETE,
     Targets,
-    bytes_of,
     given_pictures,
     inputs_of,
     option,
@@ -23,6 +22,7 @@ from harmonize.cli.options import (
     to_stdout,
 )
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
+from harmonize.errors import OutputError
 from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
@@ -30,11 +30,12 @@ from harmonize.images.write import check_sheet, losses, write_sheet
 from harmonize.run.record import hashes, is_result, read_record
 from harmonize.run.result import write_result
 from harmonize.run.snapshots import Keeper
+from harmonize.settings.load import Settings
 
 if TYPE_CHECKING:
     from harmonize.run.checkpoint import Checkpoint
-    from harmonize.run.pipeline import Result
-    from harmonize.synthesis.optimization.minimize import Step
+    from harmonize.run.result import Result
+    from harmonize.run.session import Progress
 
 PICTURES, PLACEMENT, LOOK = "Pictures", "Placement", "Look"
 RESULTS, EXPERT = "Results", "For experts"
@@ -213,8 +214,7 @@ def _run(asked: Any) -> None:
     settings = settings_of(asked, before)
     targets = targets_of(asked, before, pictures["painting"])
     placement = placement_of(asked, before)
-    wanted: dict[str, Any] = {**pictures, "placement": placement, "config": settings}
-    wanted["max_memory"] = None if asked.max_memory is None else bytes_of(asked.max_memory)
+    wanted = {**pictures, "placement": placement, "max_memory": asked.max_memory}
     path = asked.checkpoint or (
         targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
@@ -229,15 +229,14 @@ def _run(asked: Any) -> None:
             stack.enter_context(made_folders([path for _, path in outputs]))
         saved = _checkpoint(path, asked, targets, pictures)
         overwrite = asked.overwrite or bool(saved and saved.there)  # there by now: this run's own
-        if asked.resume and not overwrite and _is_made(wanted, pictures, targets):
+        if asked.resume and not overwrite and _is_made(settings, wanted, targets):
             typer.echo(f"{targets.picture} (done already)")
             return
         targets.check([*pictures.values()], overwrite, asked.dry_run)
         if asked.dry_run:
-            _preview(wanted, targets.sheet, overwrite)
+            _preview(settings, wanted, targets.sheet, overwrite)
         else:
-            wanted |= {"checkpoint": saved, "absolute_paths": asked.absolute_paths}
-            _paint(asked, wanted, targets, overwrite)
+            _paint(asked, settings, wanted, saved, targets, overwrite)
 
 
 # --- before the run -------------------------------------------------------------------------------
@@ -251,50 +250,77 @@ def _checkpoint(
     check_output(path, overwrite=True, missing_folder=asked.dry_run)
     from harmonize.run.checkpoint import Checkpoint
 
-    saved = Checkpoint(path, asked.resume, targets.all)
-    saved.check([*pictures.values()], asked.overwrite)
+    if path.is_file() and not (asked.resume or asked.overwrite):
+        raise OutputError(f"{path}: exists; --resume goes on from it, --overwrite begins anew")
+    saved = Checkpoint(path, targets.all, anew=not asked.resume)
+    saved.check([*pictures.values()])
     return saved
 
 
-def _is_made(wanted: Mapping[str, Any], pictures: Mapping[str, Path], targets: Targets) -> bool:
+def _is_made(settings: Settings, wanted: Mapping[str, Any], targets: Targets) -> bool:
     """Whether all outputs are there, the first of them made of just this."""
-    there = all(path.exists() for path in targets.all)
-    config = wanted["config"].model_dump(mode="json")
-    limit = wanted["max_memory"]
-    return there and is_result(
-        targets.picture, config, wanted["placement"], hashes(pictures), limit
-    )
+    from harmonize.run.memory_limit import parse
+
+    pictures = {role: path for role, path in wanted.items() if isinstance(path, Path)}
+    config = settings.model_dump(mode="json")
+    made_of = (config, wanted["placement"], hashes(pictures), parse(wanted["max_memory"]))
+    return all(path.exists() for path in targets.all) and is_result(targets.picture, *made_of)
 
 
-def _preview(wanted: dict[str, Any], sheet: Path | None, overwrite: bool) -> None:
+def _preview(
+    settings: Settings, wanted: dict[str, Any], sheet: Path | None, overwrite: bool
+) -> None:
     """Say what a run would compute with and take; write the pasted picture."""
     from harmonize.run.memory_limit import show
-    from harmonize.run.pipeline import prepare
+    from harmonize.run.session import Session
 
-    run = prepare(**wanted)
-    announce(run.facts)
+    plan = Session(settings, cache=0).plan(**wanted)
+    announce(plan)
     if sheet is not None:
-        pasted = [StoredImage(run.scene.painting).shown, StoredImage(run.scene.composite).shown]
+        pasted = [StoredImage(plan.scene.painting).shown, plan.composite]
         check_sheet(sheet, [picture.size for picture in pasted])
         with made_folders([sheet]):
             write_sheet(sheet, pasted, overwrite)
-    steps = " + ".join(f"{count} {name}" for name, count in run.steps)
-    high, wide = run.view.window.shape
+    steps = " + ".join(f"{count} {name}" for name, count in plan.steps)
+    wide, high = plan.region
     typer.echo(
-        f"about {show(run.need)} of memory at the peak; {steps} steps on {wide} x {high} pixels"
+        f"about {show(plan.need)} of memory at the peak; {steps} steps on {wide} x {high} pixels"
     )
 
 
 # --- the run --------------------------------------------------------------------------------------
 
 
-def _paint(asked: Any, wanted: dict[str, Any], targets: Targets, overwrite: bool) -> None:
+def _paint(
+    asked: Any,
+    settings: Settings,
+    wanted: dict[str, Any],
+    saved: "Checkpoint | None",
+    targets: Targets,
+    overwrite: bool,
+) -> None:
     started = time.monotonic()
-    saved = wanted["checkpoint"]
     keeper = Keeper(
         targets.picture if asked.save_every else None, targets.frames, targets.record, overwrite
     )
-    result = _compute(wanted, keeper, asked.save_every, targets)
+    with Interrupt(keeper.left) as interrupt, Bars() as bars:
+        from harmonize.run.session import Session
+
+        plan = (session := Session(settings, cache=0)).plan(**wanted)
+        announce(plan)
+        warn(losses(targets.picture, plan.scene.original))
+        if targets.sheet is not None:
+            check_sheet(targets.sheet, [plan.scene.original.size] * 2)
+
+        def on_progress(progress: "Progress") -> None:
+            keeper.see(progress, asked.save_every or 1)
+            if progress.stage != "finish":
+                bars.show(progress)
+            interrupt.check()
+
+        result = session.run(
+            plan, on_progress=on_progress, checkpoint=saved, absolute_paths=asked.absolute_paths
+        )
     warn(
         f"pass {log['name']}: {text}" for log in result.record["passes"] for text in log["trouble"]
     )
@@ -304,36 +330,10 @@ def _paint(asked: Any, wanted: dict[str, Any], targets: Targets, overwrite: bool
     note = ", interrupted: the picture so far" if interrupted else ""
     if saved and not interrupted:
         saved.remove()
-    seconds = time.monotonic() - started
-    typer.echo(f"{targets.picture} ({seconds:.0f} s{note})", err=asked.to_stdout)
+    said = f"{targets.picture} ({time.monotonic() - started:.0f} s{note})"
+    typer.echo(said, err=asked.to_stdout)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-def _compute(
-    asked: dict[str, Any], keeper: Keeper, every: int | None, targets: Targets
-) -> "Result":
-    """Run the library with what is `asked`, its progress shown and its pictures so far kept."""
-    with Interrupt(keeper.left) as interrupt, Bars() as bars:
-        from harmonize.run.pipeline import harmonize
-
-        def on_start(facts: dict[str, Any]) -> None:
-            keeper.count = facts.get("resumed", 0) // (every or 1)
-            announce(facts)
-            warn(losses(targets.picture, facts["original"]))
-            if targets.sheet is not None:
-                check_sheet(targets.sheet, [facts["original"].size] * 2)
-
-        def on_step(step: "Step") -> None:
-            bars.show(step)
-            interrupt.check()
-
-        def on_picture(_: "Step", picture: "StoredImage") -> None:
-            keeper.keep(picture)
-
-        if keeper.wanted:
-            asked |= {"on_picture": on_picture, "picture_every": every or 1}
-        return harmonize(**asked, on_step=on_step, on_start=on_start)
 
 
 def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -> None:
@@ -345,5 +345,5 @@ def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -
     if targets.page is not None:
         from harmonize.reports.page import Entry, write_report
 
-        entry = Entry(targets.picture.name, "done", targets.record, None)
-        write_report(targets.page, [entry], overwrite)
+        entries = [Entry(targets.picture.name, "done", targets.record, None)]
+        write_report(targets.page, entries, overwrite)

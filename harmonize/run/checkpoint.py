@@ -26,7 +26,7 @@ from harmonize.images.atomic_file import check_output, sweep, write_file
 from harmonize.run.record import asked_for, differences
 from harmonize.settings.load import Settings, restore
 from harmonize.synthesis.optimization.minimize import State
-from harmonize.synthesis.painter import PassLog, Progress
+from harmonize.synthesis.painter import PassLog, SavePoint
 
 FORMAT = "harmonize checkpoint 1"
 PAUSE = 2.0  # seconds from one save to the next
@@ -35,49 +35,44 @@ PER_SECOND = 5.0  # and this many such pauses for each second that a save takes:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a run goes on from: its progress, the steps told to its callbacks, its seconds."""
+    """What a run goes on from: where it was, the steps told of, its seconds."""
 
-    progress: Progress
+    point: SavePoint
     told: int
     seconds: float
 
 
 @dataclass
 class Checkpoint:
-    """The file that a run saves itself to.
+    """The file that a run saves itself to, and goes on from if it is there.
 
     Attributes:
         path: where it is.
-        resume: go on from what is in it, if it is there.
         outputs: the files that the run writes in the end; they belong to it like its settings.
         pause: seconds that pass between saves, at least.
+        anew: begin from the start, whatever is there.
     """
 
     path: Path
-    resume: bool = False
     outputs: Sequence[Path] = ()
     pause: float = field(default_factory=lambda: PAUSE)
+    anew: bool = False
     _next: float = field(default=0.0, repr=False)
 
     @property
     def there(self) -> bool:
         """Whether there is something to go on from."""
-        return self.resume and self.path.exists()
+        return not self.anew and self.path.exists()
 
-    def check(self, inputs: Sequence[Path], overwrite: bool) -> None:
+    def check(self, inputs: Sequence[Path]) -> None:
         """Find out before a long run whether the file can be used; sweep up after killed writers.
 
         Raises:
             InputError: it cannot be read, is damaged, or belongs to other outputs.
-            OutputError: it is one of the inputs or outputs, cannot be written, or lies there
-                already and is neither to be gone on from nor to be overwritten.
+            OutputError: it is one of the inputs or outputs, or cannot be written.
         """
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
-            raise OutputError(f"{self.path}: --checkpoint needs a file of its own")
-        if self.path.is_file() and not (self.resume or overwrite):
-            raise OutputError(
-                f"{self.path}: exists; --resume goes on from it, --overwrite begins anew"
-            )
+            raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
         check_output(self.path, overwrite=True)
         if self.there:
             tree, _ = _read(self.path)
@@ -85,7 +80,7 @@ class Checkpoint:
             for path in (self.path, *self.outputs):
                 sweep(path)
 
-    def config(self, asked: Settings, max_memory: int | None) -> Settings | None:
+    def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
         """The settings of the run that is gone on from, if it was `asked` for the same; else None.
 
         They may have been fitted into `max_memory`, to what the process held then.
@@ -153,14 +148,12 @@ class Checkpoint:
             more = f" (and {len(apart) - 1} more)" if len(apart) > 1 else ""
             raise InputError(
                 f"checkpoint {self.path}: of another run: {key} was {was}, is {now}{more}; "
-                "give the same command, or --overwrite in place of --resume"
+                "ask for the same again, or remove the file to begin anew"
             )
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"checkpoint {path}: damaged, or not a checkpoint; give --overwrite in place of --resume"
-    )
+    return InputError(f"checkpoint {path}: damaged, or not a checkpoint; remove it to begin anew")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -188,12 +181,12 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _plain(saved: Saved) -> dict[str, Any]:
-    progress = saved.progress
+    point = saved.point
     return {
-        "picture": progress.picture,
-        "logs": [vars(log) for log in progress.logs],
-        "descent": progress.descent and vars(progress.descent),
-        "pass_seconds": progress.seconds,
+        "picture": point.picture,
+        "logs": [vars(log) for log in point.logs],
+        "descent": point.descent and vars(point.descent),
+        "pass_seconds": point.seconds,
         "told": saved.told,
         "seconds": saved.seconds,
     }
@@ -201,13 +194,13 @@ def _plain(saved: Saved) -> dict[str, Any]:
 
 def _saved(tree: dict[str, Any]) -> Saved:
     descent = tree["descent"]
-    progress = Progress(
+    point = SavePoint(
         tree["picture"],
         [PassLog(**log) for log in tree["logs"]],
         descent and State(**descent),
         tree["pass_seconds"],
     )
-    return Saved(progress, tree["told"], tree["seconds"])
+    return Saved(point, tree["told"], tree["seconds"])
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -7,14 +7,13 @@ most demanding moment of the run. On another device they are of its tensors only
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from harmonize.errors import MemoryLimitError
-from harmonize.run.prepare import working_shape
+from harmonize.errors import InputError, MemoryLimitError
 from harmonize.settings.load import Settings
 from harmonize.settings.resolve import resolve
 from harmonize.synthesis.image_ops.crops import Canvas, scaled
@@ -34,59 +33,61 @@ SAFETY = 0.9  # of a limit: what an estimate may take of it
 ROUND, STEPS = 1 << 26, 32  # bytes, pixels
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Settings that a run will take, and the bytes that it will take at its peak."""
+def fit(
+    canvas: Canvas, asked: Settings, level: float, limit: int | None = None
+) -> tuple[Settings, int]:
+    """The settings and the bytes that a run takes with them; within `limit` bytes if there is one.
 
-    config: Settings
-    need: int
-
-
-def plan(canvas: Canvas, config: Settings, level: float, limit: int | None = None) -> Plan:
-    """What a run takes; within `limit` bytes, with smaller tiles or else a smaller working size.
+    Tiles get smaller first, then the working size.
 
     Raises:
         MemoryLimitError: nothing fits; the message names the least that would.
     """
-    asked = Plan(config, estimate(canvas, config, level))
-    if limit is None or asked.need <= SAFETY * limit:
-        return asked
-    sides = sorted({config.tile, *(side for side in TILES if side < config.tile)}, reverse=True)
+    need = estimate(canvas, asked, level)
+    if limit is None or need <= SAFETY * limit:
+        return asked, need
+
+    def tried(**changes: int) -> tuple[Settings, int]:
+        settings = asked.model_copy(update=changes)
+        return settings, estimate(canvas, settings, level)
+
+    sides = sorted({asked.tile, *(side for side in TILES if side < asked.tile)}, reverse=True)
     for side in sides:
-        tiled = _with(canvas, config, level, tile=side)
-        if tiled.need <= SAFETY * limit:
+        tiled = tried(tile=side)
+        if tiled[1] <= SAFETY * limit:
             return tiled
-    largest = max(working_shape(canvas.shape, config))
+    largest = max(working_shape(canvas.shape, asked))
     low = min(SMALLEST, largest)
-    least = _with(canvas, config, level, tile=sides[-1], size=low)
-    if least.need > SAFETY * limit:
+    best = tried(tile=sides[-1], size=low)
+    if best[1] > SAFETY * limit:
         raise MemoryLimitError(
-            f"--max-memory {show(limit)} is too little: this run takes "
-            f"{show(-(-least.need // SAFETY))} at least, with --size {low}"
+            f"`max_memory={show(limit)}` is too little: this run takes "
+            f"{show(-(-best[1] // SAFETY))} at least, with `size={low}`"
         )
-    best = least
     for size in range(low, largest, STEPS):  # not by halves: the need is not strictly monotone
-        tried = _with(canvas, config, level, tile=sides[-1], size=size)
-        if tried.need > SAFETY * limit:
+        larger = tried(tile=sides[-1], size=size)
+        if larger[1] > SAFETY * limit:
             break
-        best = tried
+        best = larger
     return best
 
 
-def _with(canvas: Canvas, config: Settings, level: float, **changes: int) -> Plan:
-    changed = config.model_copy(update=changes)
-    return Plan(changed, estimate(canvas, changed, level))
+def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
+    """Height and width at work of a painting of `shape`."""
+    if settings.size == "native":
+        return scaled(shape, 1.0)
+    return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
-def estimate(canvas: Canvas, config: Settings, level: float) -> int:
+def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
     """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
     held, passes = 0, 0
-    view = working_shape(canvas.shape, config)
-    for item in resolve(config, level).passes:
-        shape = scaled(view, item.scale)
-        window = window_at(canvas, shape, config)
+    view = working_shape(canvas.shape, settings)
+    for one in resolve(settings, level).passes:
+        shape = scaled(view, one.scale)
+        window = window_at(canvas, shape, settings)
         held = max(held, _raster(canvas, view) + _raster(canvas, shape))
-        passes = max(passes, STEP * window.area, LOOK * _largest(shape, config.tile))
+        passes = max(passes, STEP * window.area, LOOK * _largest(shape, settings.tile))
     coming = held + passes + ALWAYS
     # The result's own pixels, a copy of them to encode, and the file.
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
@@ -95,14 +96,14 @@ def estimate(canvas: Canvas, config: Settings, level: float) -> int:
     return -(-_held() // ROUND) * ROUND + coming
 
 
-def window_at(canvas: Canvas, shape: tuple[int, int], config: Settings) -> Window:
+def window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
     """The window that a pass at `shape` (h, w) works on."""
-    if config.region == "canvas":
+    if settings.region == "canvas":
         return Window(0, 0, *shape)
     box, (h, w) = canvas.box, canvas.shape
     ends = (box.top * shape[0] // h, box.left * shape[1] // w)
     more = (-(-box.bottom * shape[0] // h), -(-box.right * shape[1] // w))
-    return Window(*ends, *more).grown(config.margin).aligned(ALIGN, shape)
+    return Window(*ends, *more).grown(settings.margin).aligned(ALIGN, shape)
 
 
 def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
@@ -117,6 +118,24 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 # --- this process, this machine -------------------------------------------------------------------
+
+
+def parse(limit: int | str | None) -> int | None:
+    """A limit in bytes: a whole number, or text such as 2GB, 1.5 GiB or 800MB.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if limit is None:
+        return None
+    text = str(limit).strip() if not isinstance(limit, bool) else ""
+    match = re.fullmatch(
+        r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i)?B?", text, re.IGNORECASE | re.ASCII
+    )
+    if not match or not float(match[1]):
+        raise InputError(f"`max_memory={limit}`: expected bytes, or a size such as 2GB or 800MB")
+    power = " KMGT".index(match[2].upper() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def _held() -> int:
@@ -144,14 +163,14 @@ def check(need: int) -> str | None:
     if most is not None and need > most:
         raise MemoryLimitError(
             f"this run takes about {show(need)}, and this process may hold {show(most)}; "
-            f"give --max-memory {show(most)}, or a smaller --size"
+            f"give `max_memory={show(most)}`, or a smaller `size`"
         )
     there = psutil.virtual_memory().available + _held()
     if need <= there:
         return None
     return (
         f"this run takes about {show(need)}, and {show(there)} are there; "
-        f"--max-memory {show(there)} keeps to that"
+        f"`max_memory={show(there)}` keeps to that"
     )
 
 
@@ -186,5 +205,5 @@ def refused(need: int | None = None) -> Iterator[None]:
             raise
         took = f" (it was to take about {show(need)})" if need else ""
         raise MemoryLimitError(
-            f"out of memory{took}; give --max-memory, such as --max-memory 1GB, or a smaller --size"
+            f"out of memory{took}; give `max_memory`, such as `max_memory=1GB`, or a smaller `size`"
         ) from error

@@ -1,122 +1,227 @@
-"""A scene on the easel: what is worked on, as settings ask for it; the picture put back in it."""
+"""A scene and settings → a plan: sizes, style level, memory, all that a run computes with."""
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
-from torch import Tensor
+from PIL import Image
 
-from harmonize.errors import NumbersError
+from harmonize import __version__
 from harmonize.images.image import StoredImage
+from harmonize.run import memory_limit
+from harmonize.run.memory_limit import working_shape
 from harmonize.scene.mask import Mask
+from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
 from harmonize.settings.load import LEVELS, Settings
-from harmonize.synthesis import postprocess, style_level
-from harmonize.synthesis.image_ops import filters, windows
-from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
+from harmonize.settings.resolve import resolve
+from harmonize.synthesis import style_level
+from harmonize.synthesis.image_ops.crops import Canvas, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
+from harmonize.synthesis.network import device, weights
+from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.network.weights import WeightSet
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
 
 
-def canvas_of(scene: Scene, config: Settings, place: torch.device | str = "cpu") -> Canvas:
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network ready to compute; `key` stands for its weights, device and precision."""
+
+    vgg: VGG19
+    weights: WeightSet
+    key: Hashable
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A run before its first step.
+
+    Attributes:
+        scene: painting and element, read and placed.
+        placement: where the element goes, as asked for.
+        asked: the settings as asked for.
+        settings: the same with the working size and tiles that fit into `max_memory`.
+        max_memory: bytes that the run may take, or None.
+        level: style level, 1 to 10.
+        estimated: whether the level was estimated from the painting.
+        need: bytes that the process holds at its peak; on a GPU, those of the tensors there.
+        warnings: what the user should know of pictures and memory, a sentence each.
+        canvas: painting, composite and loose mask at the painting's size.
+        view: the same at the working size.
+        network: what it computes with.
+    """
+
+    scene: Scene
+    placement: Placement
+    asked: Settings
+    settings: Settings
+    max_memory: int | None
+    level: float
+    estimated: bool
+    need: int
+    warnings: tuple[str, ...]
+    canvas: Canvas
+    view: View
+    network: Network
+
+    @property
+    def size(self) -> int:
+        """Long side of the painting at work, in pixels."""
+        return max(self.view.shape)
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """Width and height of the part at work, in pixels at the working size."""
+        high, wide = self.view.window.shape
+        return wide, high
+
+    @property
+    def steps(self) -> list[tuple[str, int]]:
+        """The passes in their order, and how many steps each has at most."""
+        return resolve(self.settings, self.level).steps
+
+    @property
+    def composite(self) -> Image.Image:
+        """The pasted picture before painting: 8-bit sRGB, of the painting's size."""
+        return StoredImage(self.scene.composite).shown
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        return str(self.network.vgg.device)
+
+    @property
+    def weights(self) -> str:
+        """The name of the network's weights."""
+        return self.network.weights.name
+
+    @property
+    def precision(self) -> str:
+        """The type of the network's numbers."""
+        return str(self.network.vgg.precision).removeprefix("torch.")
+
+    @property
+    def fitted(self) -> dict[str, Any] | None:
+        """What was asked for in place of what fits into the limit; None if it is as asked."""
+        if self.settings == self.asked:
+            return None
+        asked = self.asked
+        return {"max_memory": self.max_memory, "size": asked.size, "tile": asked.tile}
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the picture's bytes depend on, besides the inputs."""
+        weights = self.network.weights
+        return {
+            "version": __version__,
+            "versions": {
+                "harmonize": __version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+            "config": self.settings.model_dump(mode="json"),
+            "fitted": self.fitted,
+            "device": self.device,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "weights": {"name": weights.name, "sha256": weights.sha256},
+            "placement": self.placement.to_json(),
+            "strength": {"level": self.level, "estimated": self.estimated},
+        }
+
+
+def load_network(settings: Settings, place: torch.device, memory: Memory) -> Network:
+    """Load the network that the settings ask for, or recall it.
+
+    Raises:
+        WeightsError: its weights cannot be loaded.
+    """
+    found = memory.recall(settings.weights, partial(weights.load, settings.weights))
+    precision = device.precision(settings.precision, place)
+    padding = "replicate" if settings.region == "patch" else "zeros"
+    key = (found.sha256, place, precision, padding)
+    vgg = memory.recall(
+        key, lambda: VGG19(found.state, device=place, precision=precision, padding=padding)
+    )
+    return Network(vgg, found, key)
+
+
+def make_plan(
+    scene: Scene,
+    placement: Placement,
+    asked: Settings,
+    network: Network,
+    max_memory: int | None = None,
+    settled: Settings | None = None,
+) -> Plan:
+    """Settle what a run computes with; `settled` are the settings that an earlier one settled on.
+
+    Raises:
+        MemoryLimitError: it does not fit into memory.
+    """
+    place = network.vgg.device
+    canvas = canvas_of(scene, place)
+    view = working_view(canvas, asked)
+    level, estimated = level_of(view.painting, asked)
+    # What a run was fitted to stays, even if this process holds more by now, or less.
+    limit = None if settled else max_memory
+    settings, need = memory_limit.fit(canvas, settled or asked, level, limit)
+    notes = [*scene.warnings]
+    if settings != asked:
+        wanted, view = max(view.shape), working_view(canvas, settings)
+        if max(view.shape) != wanted:
+            kept = memory_limit.show(max_memory or 0)
+            notes.append(f"the working size is {max(view.shape)} pixels, to keep within {kept}")
+    short = memory_limit.check(need) if place.type == "cpu" else None
+    return Plan(
+        scene=scene,
+        placement=placement,
+        asked=asked,
+        settings=settings,
+        max_memory=max_memory,
+        level=level,
+        estimated=estimated,
+        need=need,
+        warnings=(*notes, *([short] if short else [])),
+        canvas=canvas,
+        view=view,
+        network=network,
+    )
+
+
+def canvas_of(scene: Scene, place: torch.device | str = "cpu") -> Canvas:
     """The scene's painting and composite, and its loose mask, for work on the device `place`."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
     return Canvas(painting, composite, scene.loose)
 
 
-def working_view(canvas: Canvas, config: Settings) -> View:
+def working_view(canvas: Canvas, settings: Settings) -> View:
     """The canvas at the working size, and the window around the loose mask."""
-    return canvas.view(working_shape(canvas.shape, config), config.margin)
+    return canvas.view(working_shape(canvas.shape, settings), settings.margin)
 
 
-def working_shape(shape: tuple[int, int], config: Settings) -> tuple[int, int]:
-    """Height and width at work of a painting of `shape`."""
-    if config.size == "native":
-        return scaled(shape, 1.0)
-    return scaled(shape, min(1.0, config.size / max(shape)))
-
-
-def level_of(painting: Raster, config: Settings) -> tuple[float, bool]:
+def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
     """The style level, 1 to 10, and whether it is estimated from the `painting` at work."""
-    if config.strength == "auto":
+    if settings.strength == "auto":
         seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
         return style_level.estimate(painting.resized(seen)).level, True
-    if isinstance(config.strength, str):
-        return LEVELS[config.strength], False
-    return float(config.strength), False
+    if isinstance(settings.strength, str):
+        return LEVELS[settings.strength], False
+    return float(settings.strength), False
 
 
-def finished(
-    painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
-) -> StoredImage:
-    """The picture with its finish, at the painting's own size, as stored.
-
-    Raises:
-        NumbersError: it holds values that are not finite.
-    """
-    image = painted.seen(view)
-    _check_finite(image)
-    steps = config.finish
-    if steps.chroma:
-        chroma = steps.chroma
-        image = postprocess.clean_chroma(
-            image, view.composite, radius=chroma.radius, eps=chroma.eps
-        )
-    if steps.vote:
-        image = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
-    detail = steps.detail.amount if steps.detail else 0.0
-    return _pasted(image, view, canvas, scene, config, detail=detail)
-
-
-def so_far(
-    painted: Painted, view: View, canvas: Canvas, scene: Scene, config: Settings
-) -> StoredImage | None:
-    """The picture so far, without the finish; None if it is no picture: not finite."""
-    image = painted.seen(view)
-    if not _finite(image):
-        return None
-    return _pasted(image, view, canvas, scene, config, detail=0.0)
-
-
-def _pasted(
-    image: Tensor, view: View, canvas: Canvas, scene: Scene, config: Settings, *, detail: float
-) -> StoredImage:
-    """What changed of `image` in the painting at its own size, with its `detail` there."""
-    window = canvas.box.grown(config.margin).aligned(windows.ALIGN, canvas.shape)
-    if view.shape == canvas.shape:
-        part = image  # the window is the view's
-    else:
-        size = config.finish.detail.size if config.finish.detail else 3
-        part = postprocess.enlarge(image, view, canvas.painting, window, amount=detail, size=size)
-    # No hue beyond the painting's: an engraving stays without color.
-    part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
-    _check_finite(part)
-    sigma = config.finish.paste_sigma * max(canvas.shape) / NOMINAL
-    loose, tight = (_unit(window.crop_pixels(mask)) for mask in (canvas.loose, scene.tight))
-    share = windows.paste_mask(tight, loose, sigma)
-    return scene.original.pasted(
-        part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
-        share.numpy(),
-        (loose > 0).numpy(),
-        top=window.top,
-        left=window.left,
-    )
-
-
-def _unit(mask: Mask) -> Tensor:
+def unit(mask: Mask) -> torch.Tensor:
+    """A mask of 0 to 255 as float32 from 0 to 1."""
     return torch.from_numpy(mask.astype(np.float32)) / 255
-
-
-def _finite(picture: Tensor) -> bool:
-    return bool(picture.isfinite().all())
-
-
-def _check_finite(picture: Tensor) -> None:
-    if not _finite(picture):
-        raise NumbersError(
-            "the result is no picture: it holds values that are not finite; try "
-            "--set precision=float32, or a lower rate in the passes"
-        )

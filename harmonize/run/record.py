@@ -262,7 +262,10 @@ def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
 
 
 def _mend(role: str) -> str:
-    return f"say with `{'element' if role == 'patch' else role}` which file to take"
+    return f"say with `{role}` which file to take"
+
+
+# --- differences ----------------------------------------------------------------------------------
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -292,7 +295,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-# --- the home as `~/…` ----------------------------------------------------------------------------
+# --- the home as `~/…`: whose it was is nobody's business ---------------------------------------
 
 
 def hide(value: Any) -> Any:

@@ -1,12 +1,52 @@
 """A run's picture and its record → files beside one another."""
 
 import json
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
+from PIL import Image
 
 from harmonize.images.atomic_file import write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.write import losses, write_picture
+from harmonize.scene.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run: the picture, how it was made, what it was made from.
+
+    Attributes:
+        picture: of the painting's size, depth, mode, color profile and alpha; outside the loose
+            mask its pixels are the painting's.
+        record: how it was made; it can be written as JSON.
+        scene: what it was made from.
+    """
+
+    picture: StoredImage
+    record: dict[str, Any]
+    scene: Scene
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow, with 8 bits a channel."""
+        return self.picture.image
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The picture's pixels: uint8 or uint16, [H, W] or [H, W, C]."""
+        return self.picture.pixels
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the picture, and its record beside it.
+
+        Raises:
+            OutputError: a file exists, or cannot be written.
+        """
+        write_result(Path(path), self.picture, self.record, overwrite)
 
 
 def record_path(picture: Path) -> Path:

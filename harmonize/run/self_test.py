@@ -15,7 +15,7 @@ import torch
 from harmonize import __version__
 from harmonize.errors import HarmonizeError
 from harmonize.run import memory_limit
-from harmonize.run.pipeline import harmonize
+from harmonize.run.session import harmonize
 from harmonize.settings.load import Settings, load
 from harmonize.synthesis.network import device, weights
 
@@ -107,13 +107,13 @@ def _self_test() -> str:
     """A tiny run: the painting must come back outside the loose mask, and be new inside."""
     rows, columns = np.mgrid[:64, :64]
     painting = np.stack([rows * 4, columns * 4, (rows + columns) * 2], -1).astype(np.uint8)
-    patch = np.ascontiguousarray(painting[::-1, ::-1])
+    element = np.ascontiguousarray(painting[::-1, ::-1])
     mask = np.zeros((64, 64), np.uint8)
     mask[24:40, 24:40] = 255
     loose = np.zeros((64, 64), np.uint8)
     loose[16:48, 16:48] = 255
     steps = [f"passes.{name}.steps=1" for name in Settings.preset().passes]
-    result = harmonize(painting, patch, mask, loose_mask=loose, config=load("default", steps))
+    result = harmonize(painting, element, mask, loose_mask=loose, settings=load("default", steps))
     changed = (np.asarray(result.image) != painting).any(-1)
     if changed[loose == 0].any():
         raise HarmonizeError("the result differs from the painting outside the mask")

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -13,6 +14,9 @@ from harmonize.images.atomic_file import check_output, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.read import read_srgb
 from harmonize.images.write import write_picture
+
+if TYPE_CHECKING:
+    from harmonize.run.session import Progress
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
@@ -29,7 +33,7 @@ class Keeper:
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
         self._output, self._folder, self._record = output, folder, record
         self._overwrite = overwrite
-        self.count = 0  # pictures kept; a run that is resumed goes on from what it had
+        self.count = 0  # pictures kept
 
     @property
     def wanted(self) -> bool:
@@ -44,6 +48,20 @@ class Keeper:
     def left(self) -> str:
         """What there is of the results before the end."""
         return "the last picture saved stays" if self.count else "nothing written"
+
+    def see(self, progress: "Progress", every: int = 1) -> None:
+        """Write the picture so far after every `every`-th step of the run.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if not self.wanted:
+            return
+        if progress.stage == "finish":
+            self.count = progress.done // every
+        elif progress.done % every == 0 and (picture := progress.picture()) is not None:
+            self.count = progress.done // every - 1  # a resumed run goes on from what it had
+            self.keep(picture)
 
     def keep(self, picture: StoredImage) -> None:
         """Write one more picture.

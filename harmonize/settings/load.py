@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field as Limit
 from pydantic import ValidationError
 
@@ -39,6 +40,7 @@ __all__ = [
     "presets",
     "read_yaml",
     "restore",
+    "settle",
 ]
 
 # Keys of earlier versions' records, by what they were part of.
@@ -134,6 +136,39 @@ def load(
             it has a line for each problem.
     """
     return build(layers_of(name_or_path, overrides, options))
+
+
+def settle(given: object = None, options: Mapping[str, object] | None = None) -> Settings:
+    """Return what a caller of the library means, with single settings on top; None says nothing.
+
+    `given` is the name of a preset, the path of a file, a mapping as in such a file, or settings;
+    None is the preset `default`.
+
+    Raises:
+        ConfigError: it is none of these, or as for `load`.
+    """
+    if isinstance(given, Settings):
+        layers = [Layer("settings", given.model_dump(mode="json"))]
+    elif isinstance(given, Mapping):
+        layers = _chain(Layer("settings", _plain(given)))
+    elif given is None or isinstance(given, (str, Path)):
+        layers = list(layers_of(given or "default", ()))
+    else:
+        raise ConfigError(
+            "settings: expected the name of a preset, a path, a mapping or Settings; got "
+            + show(given)
+        )
+    named = {key: _plain(value) for key, value in (options or {}).items() if value is not None}
+    return build([*layers, *(Layer(key, {key: value}) for key, value in named.items())])
+
+
+def _plain(value: Any) -> Any:
+    """The value as YAML would bring it: dicts, lists, and numbers that are not numpy's."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def read_yaml(path: Path) -> Tree:

@@ -47,7 +47,7 @@ class PassLog:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SavePoint:
     """How far a run is: the passes that are over, and where the next one is.
 
     `picture` [3, h, w] is what the window of the last pass shows, None before the first pass is
@@ -77,7 +77,7 @@ class Painter:
     memory: Memory
     key: Hashable
     on_step: Watcher | None = None
-    on_safe: Callable[[Callable[[], Progress]], None] | None = None
+    on_safe: Callable[[Callable[[], SavePoint]], None] | None = None
 
     @cached_property
     def resolved(self) -> Resolved:
@@ -85,7 +85,7 @@ class Painter:
         return resolve(self.config, self.level)
 
     def paint(
-        self, canvas: Canvas, view: View, progress: Progress | None = None
+        self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
         """All passes: the picture, a log a pass, and whether the run was stopped.
 
@@ -94,7 +94,7 @@ class Painter:
         """
         noise = float(losses.noise(view.painting.bands(GRAIN)))
         smoothness = losses.total_variation_weight(noise)
-        progress, stopped = progress or Progress(), False
+        progress, stopped = progress or SavePoint(), False
         schedule = self.resolved.passes
         done = len(progress.logs)
         here = self._view(schedule[done - 1], canvas, view) if done else view
@@ -114,16 +114,16 @@ class Painter:
         settings: ResolvedPass,
         view: View,
         picture: Painted | None,
-        progress: Progress,
+        progress: SavePoint,
         smoothness: float,
-    ) -> tuple[Progress, bool]:
+    ) -> tuple[SavePoint, bool]:
         """One pass from where the run is: where it is then, and whether it was stopped."""
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
         start, objective = self._prepare(settings, view, picture, smoothness)
         if not objective.terms:  # all of them weigh nothing
             log = PassLog(settings.name, 0, [], time.perf_counter() - began)
-            return Progress(Painted.on(view, start).image, [*progress.logs, log]), False
+            return SavePoint(Painted.on(view, start).image, [*progress.logs, log]), False
 
         def keep(state: Callable[[], State]) -> None:
             self._safe(lambda: replace(progress, descent=state(), seconds=seconds()))
@@ -148,13 +148,13 @@ class Painter:
         ).run()
         log = PassLog(settings.name, descent.steps, descent.history, seconds(), descent.trouble)
         painted = Painted.on(view, descent.image)
-        return Progress(painted.image, [*progress.logs, log]), watch.stopped
+        return SavePoint(painted.image, [*progress.logs, log]), watch.stopped
 
     def _view(self, settings: ResolvedPass, canvas: Canvas, view: View) -> View:
         """What a pass sees of the canvas, `view` being that at the working size."""
         return canvas.view(scaled(view.shape, settings.scale), self.resolved.margin)
 
-    def _safe(self, progress: Callable[[], Progress]) -> None:
+    def _safe(self, progress: Callable[[], SavePoint]) -> None:
         if self.on_safe is not None:
             self.on_safe(progress)
 

@@ -25,9 +25,9 @@ from harmonize.batch.runner import Event, is_done, run
 from harmonize.errors import StopRun
 from harmonize.run import memory_limit
 from harmonize.run.result import write_record
+from harmonize.run.session import Session
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import load
-from harmonize.synthesis.network.cache import Memory
 
 Command = Callable[..., Outcome]
 Start = Callable[..., Any]
@@ -245,7 +245,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Jobs that are painted, by name; 2.png fails as nobody foresaw."""
     names: list[str] = []
 
-    def paint(job: Job, memory: Memory, on_step: Any) -> Event:
+    def paint(job: Job, kept: Session, on_progress: Any) -> Event:
         names.append(job.name)
         if job.name == "2.png":
             return Event("failed", job, error="ZeroDivisionError: division by zero")
@@ -281,11 +281,11 @@ def test_ctrl_c_keeps_nothing_half(
 ) -> None:
     real = worker.paint
 
-    def pressing(job: Job, memory: Memory, on_step: Any) -> Event:
+    def pressing(job: Job, kept: Session, on_progress: Any) -> Event:
         if job.name == "3.png":
             for _ in range(presses):
                 os.kill(os.getpid(), signal.SIGINT)
-        return real(job, memory, on_step)
+        return real(job, kept, on_progress)
 
     monkeypatch.setattr(engines, "paint", pressing)
     done = command("batch", "jobs.yaml")
@@ -310,8 +310,8 @@ def test_whatever_goes_wrong_with_a_job_is_its_reason(
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(worker, "harmonize", fail)
-        event = worker.paint(job(), Memory())
+        monkeypatch.setattr(Session, "plan", fail)
+        event = worker.paint(job(), Session())
         assert (event.kind, event.error) == ("failed", said)
 
 

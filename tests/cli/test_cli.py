@@ -22,6 +22,7 @@ from harmonize.images.image import StoredImage
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings import load as config
+from harmonize.settings.load import Settings
 from harmonize.synthesis.network import weights
 
 Command = Callable[..., Outcome]
@@ -30,28 +31,37 @@ ALIGNED = ("run", "--style", "painting.png", "--patch", "patch.png", "--mask", "
 
 
 class Engine:
-    """Stands for `pipeline.harmonize`: remembers what it was asked, pastes, presses Ctrl-C."""
+    """Stands for `session`: remembers what it was asked, pastes, presses Ctrl-C."""
 
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
         self.presses = 0
 
-    def __call__(
+    def __call__(self, settings: Settings, cache: int) -> Engine:
+        """A session of its own."""
+        self.settings = settings
+        return self
+
+    def plan(
         self, painting: Path, element: Path, mask: Path | None = None, **asked: Any
     ) -> SimpleNamespace:
-        self.asked = {"painting": painting, "element": element, "mask": mask, **asked}
+        self.asked = {
+            "painting": painting, "element": element, "mask": mask, "config": self.settings, **asked
+        }  # fmt: skip
         placed = {key: asked[key] for key in ("loose_mask", "placement") if key in asked}
         scene = load_scene(painting, element, mask, **placed)
-        facts = {"device": "cpu", "weights": "oxford", "strength": 5.0, "size": 96}
-        asked["on_start"]({**facts, "warnings": scene.warnings, "original": scene.original})
-        interrupted = False
+        facts = {"device": "cpu", "weights": "oxford", "level": 5.0, "estimated": False, "size": 96}
+        return SimpleNamespace(**facts, warnings=scene.warnings, scene=scene)
+
+    def run(self, plan: SimpleNamespace, on_progress: Any, **asked: Any) -> SimpleNamespace:
+        scene, interrupted = plan.scene, False
         try:
-            for index in (1, 2):
+            for step in (1, 2):
                 for _ in range(self.presses):
                     os.kill(os.getpid(), signal.SIGINT)
-                terms = {"style": 0.25, "content": 1.5}
-                asked["on_step"](
-                    SimpleNamespace(pass_name="refine", index=index, total=2, terms=terms)
+                losses = {"style": 0.25, "content": 1.5}
+                on_progress(
+                    SimpleNamespace(stage="refine", step=step, total=2, losses=losses, done=step)
                 )
         except StopRun:
             interrupted = True
@@ -59,9 +69,9 @@ class Engine:
             role: {"path": scene.paths[role], "sha256": scene.hashes[role]} for role in scene.paths
         }
         record = {
-            "config": asked["config"].model_dump(mode="json"),
+            "config": self.settings.model_dump(mode="json"),
             "inputs": inputs,
-            "placement": asked["placement"].to_json(),
+            "placement": self.asked["placement"].to_json(),
             "interrupted": interrupted,
             "passes": [],
         }
@@ -70,10 +80,10 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    module = ModuleType("harmonize.run.pipeline")
-    module.harmonize = Engine()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "harmonize.run.pipeline", module)
-    return module.harmonize
+    module = ModuleType("harmonize.run.session")
+    module.Session = Engine()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "harmonize.run.session", module)
+    return module.Session
 
 
 # --- around the run -------------------------------------------------------------------------------

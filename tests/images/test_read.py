@@ -18,11 +18,11 @@ from conftest import Outcome, disc, strokes
 from PIL import Image, ImageCms
 from profiles import ADOBE, ADOBE_ICC, P3, P3_ICC, converted, gray_profile
 
+from harmonize import harmonize
 from harmonize.errors import InputError
 from harmonize.images.image import StoredImage
 from harmonize.images.read import open_picture, read_bytes
 from harmonize.images.write import losses, write_picture
-from harmonize.run.pipeline import harmonize
 from harmonize.settings.load import Settings, load
 
 W, H = 48, 40
@@ -196,7 +196,7 @@ def test_a_run_leaves_everything_outside_the_mask(case: Case, tmp_path: Path) ->
     source = save(case, tmp_path)
     loose = np.zeros((H, W), np.uint8)
     loose[4:-4, 4:-4] = 255
-    result = harmonize(source, strokes(W, H, seed=1), MASK, loose_mask=loose, config=FEW)
+    result = harmonize(source, strokes(W, H, seed=1), MASK, loose_mask=loose, settings=FEW)
     target = tmp_path / f"out{source.suffix}"
     result.save(target)
     before, after = values(source), values(target)
@@ -247,8 +247,8 @@ def test_one_picture_in_two_profiles_comes_out_looking_the_same(
     there = np.rint(converted(RGB / 255, columns, gamma) * 255).astype(np.uint8)
     Image.fromarray(there).save(tmp_path / "there.png", icc_profile=icc)
     patch = strokes(W, H, seed=1)
-    result = harmonize(tmp_path / "there.png", patch, MASK, config=FEW)
-    plainly = harmonize(RGB, patch, MASK, config=FEW)
+    result = harmonize(tmp_path / "there.png", patch, MASK, settings=FEW)
+    plainly = harmonize(RGB, patch, MASK, settings=FEW)
     assert result.picture.icc == icc
     off = np.abs(np.asarray(result.picture.shown).astype(int) - np.asarray(plainly.image))
     assert np.median(off) <= 1
@@ -261,7 +261,7 @@ def test_tiny_and_thin_paintings(width: int, height: int) -> None:
     mask = np.zeros((height, width), np.uint8)
     mask[height // 3 :, width // 3 : 2 * width // 3 + 1] = 255
     mask[0, 0] = 0
-    result = harmonize(painting, 255 - painting, mask, loose_mask=mask, config=FEW)
+    result = harmonize(painting, 255 - painting, mask, loose_mask=mask, settings=FEW)
     assert (result.picture.pixels[mask == 0] == painting[mask == 0]).all()
     assert result.picture.pixels.shape == painting.shape
 
@@ -281,7 +281,7 @@ def masks() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", masks())
 def test_masks_of_all_kinds(name: str) -> None:
     mask = masks()[name]
-    result = harmonize(RGB, strokes(W, H, seed=1), mask, loose_mask=mask, config=FEW)
+    result = harmonize(RGB, strokes(W, H, seed=1), mask, loose_mask=mask, settings=FEW)
     assert (result.picture.pixels[mask < 20] == RGB[mask < 20]).all()
     assert (result.picture.pixels != RGB).any()
     assert result.scene.warnings == ()
@@ -290,7 +290,7 @@ def test_masks_of_all_kinds(name: str) -> None:
 def test_sixteen_bits_are_worked_on_and_come_out(tmp_path: Path) -> None:
     """Between neighboring values of 8 bits there are others in the result."""
     fine = (RGB.astype(np.uint16) * 257) // 16
-    result = harmonize(fine, strokes(W, H, seed=1).astype(np.uint16) * 16, MASK, config=FEW)
+    result = harmonize(fine, strokes(W, H, seed=1).astype(np.uint16) * 16, MASK, settings=FEW)
     assert result.picture.bits == 16
     changed = (result.picture.pixels != fine).any(-1)
     assert (result.picture.pixels[changed] % 257 != 0).mean() > 0.9

@@ -12,7 +12,6 @@ import pytest
 from conftest import Outcome
 from PIL import Image
 
-from harmonize.cli.options import bytes_of
 from harmonize.errors import InputError, MemoryLimitError
 from harmonize.run import memory_limit
 from harmonize.settings.load import Settings, load
@@ -74,21 +73,20 @@ def test_passes_that_are_skipped_take_nothing() -> None:
 
 def test_without_a_limit_nothing_changes() -> None:
     config = native()
-    found = memory_limit.plan(canvas(), config, 5.0)
-    assert found.config == config
-    assert found.need == memory_limit.estimate(canvas(), config, 5.0)
-    assert memory_limit.plan(canvas(), config, 5.0, 100 * GIGA) == found
+    found = memory_limit.fit(canvas(), config, 5.0)
+    assert found == (config, memory_limit.estimate(canvas(), config, 5.0))
+    assert memory_limit.fit(canvas(), config, 5.0, 100 * GIGA) == found
 
 
 @pytest.mark.parametrize("limit", [0.9, 1.2, 1.6, 2.0])
 def test_a_limit_leads_to_the_largest_size_that_fits(limit: float) -> None:
     config = native()
-    found = memory_limit.plan(canvas(), config, 5.0, int(limit * GIGA))
-    assert found.need <= memory_limit.SAFETY * limit * GIGA
-    size = found.config.size
+    found, need = memory_limit.fit(canvas(), config, 5.0, int(limit * GIGA))
+    assert need <= memory_limit.SAFETY * limit * GIGA
+    size = found.size
     assert isinstance(size, int)
     assert memory_limit.SMALLEST <= size < 1400
-    larger = found.config.model_copy(update={"size": size + memory_limit.STEPS})
+    larger = found.model_copy(update={"size": size + memory_limit.STEPS})
     assert memory_limit.estimate(canvas(), larger, 5.0) > memory_limit.SAFETY * limit * GIGA
 
 
@@ -96,27 +94,28 @@ def test_smaller_tiles_come_before_a_smaller_size() -> None:
     big = canvas(3000, 150)
     config = native()
     need = memory_limit.estimate(big, config, 5.0)
-    found = memory_limit.plan(big, config, 5.0, int(0.99 * need / memory_limit.SAFETY))
-    assert found.config.size == "native"
-    assert found.config.tile < config.tile
+    found, _ = memory_limit.fit(big, config, 5.0, int(0.99 * need / memory_limit.SAFETY))
+    assert found.size == "native"
+    assert found.tile < config.tile
 
 
 def test_what_fits_nowhere_is_an_error_that_names_the_least() -> None:
-    with pytest.raises(MemoryLimitError, match=r"--max-memory 100MB is too little.*at least") as no:
-        memory_limit.plan(canvas(), native(), 5.0, 10**8)
+    with pytest.raises(MemoryLimitError, match=r"max_memory=100MB` is too little.*at least") as no:
+        memory_limit.fit(canvas(), native(), 5.0, 10**8)
     least = re.search(r"takes ([\d.]+[MG]B) at least", str(no.value))
     assert least
     # A little more, for the rounding of the words, and it fits.
-    assert memory_limit.plan(canvas(), native(), 5.0, int(1.01 * bytes_of(least[1])))
+    enough = 1.01 * (memory_limit.parse(least[1]) or 0)
+    assert memory_limit.fit(canvas(), native(), 5.0, int(enough))
 
 
 def test_a_run_that_would_be_killed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_limit, "ceiling", lambda: 2 * GIGA)
     assert memory_limit.check(GIGA) is None
-    with pytest.raises(MemoryLimitError, match=r"about 3GB.*may hold 2GB.*--max-memory 2GB"):
+    with pytest.raises(MemoryLimitError, match=r"about 3GB.*may hold 2GB.*max_memory=2GB"):
         memory_limit.check(3 * GIGA)
     monkeypatch.setattr(memory_limit, "ceiling", lambda: None)
-    assert "--max-memory" in str(memory_limit.check(10**16))
+    assert "max_memory" in str(memory_limit.check(10**16))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_a_run_that_would_be_killed_is_refused(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_memory_that_is_refused_is_one_line(error: Exception) -> None:
-    told = r"out of memory .*3GB.*--max-memory"
+    told = r"out of memory .*3GB.*max_memory"
     with pytest.raises(MemoryLimitError, match=told), memory_limit.refused(3 * GIGA):
         raise error
 
@@ -149,16 +148,17 @@ def test_other_errors_stay_what_they_are() -> None:
         ("1GiB", 1 << 30),
         ("2G", 2 * GIGA),
         ("12345", 12345),
+        (12345, 12345),
     ],
 )
-def test_sizes_are_read(text: str, count: int) -> None:
-    assert bytes_of(text) == count
+def test_sizes_are_read(text: str | int, count: int) -> None:
+    assert memory_limit.parse(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "two", "-1GB", "1.2.3GB", "0", "5 XB", "nan", "1e99e"])
 def test_other_texts_are_no_sizes(text: str) -> None:
-    with pytest.raises(InputError, match="--max-memory"):
-        bytes_of(text)
+    with pytest.raises(InputError, match="max_memory"):
+        memory_limit.parse(text)
 
 
 def test_a_dry_run_tells_and_writes_nothing(files: Path, command: Callable[..., Outcome]) -> None:
@@ -183,7 +183,8 @@ STARVED = """
 import resource, sys
 import torch
 torch.set_num_threads(1)
-from harmonize import cli, painter
+from harmonize.cli import app
+from harmonize.synthesis import painter
 whole = painter.Painter.paint
 def starved(self, *args):
     for line in open("/proc/self/status"):
@@ -192,7 +193,7 @@ def starved(self, *args):
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     return whole(self, *args)
 painter.Painter.paint = starved
-cli.main(sys.argv[1:])
+app.main(sys.argv[1:])
 """
 
 

@@ -21,14 +21,13 @@ import torch
 from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 
-from harmonize import Settings
+from harmonize import Session, Settings
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _start
 from harmonize.run import checkpoint, memory_limit
 from harmonize.run.checkpoint import Checkpoint
-from harmonize.run.pipeline import harmonize
+from harmonize.run.session import Progress
 from harmonize.settings.load import load
-from harmonize.synthesis.network.cache import Memory
 
 Command = Callable[..., Outcome]
 
@@ -58,13 +57,15 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def memory() -> Memory:
-    return Memory()
+def kept() -> Session:
+    """Shares the network among all of these tests."""
+    return Session()
 
 
-def paint(memory: Memory, settings: list[str], **more: Any) -> Any:
-    pictures = ("painting.png", "patch.png", "mask.png")
-    return harmonize(*pictures, config=load("default", settings), memory=memory, **more)
+def paint(kept: Session, settings: list[str], *, max_memory: int | None = None, **more: Any) -> Any:
+    session = kept.using(load("default", settings))
+    plan = session.plan("painting.png", "patch.png", "mask.png", max_memory=max_memory)
+    return session.run(plan, **more)
 
 
 def kill_at(number: int) -> Callable[..., None]:
@@ -98,45 +99,45 @@ class Album(Checkpoint):
 
 @pytest.mark.parametrize("more", [[], LBFGS, EXPLODES], ids=["adam", "lbfgs", "explodes"])
 def test_resumed_from_anywhere_it_ends_the_same(
-    files: Path, memory: Memory, more: list[str]
+    files: Path, kept: Session, more: list[str]
 ) -> None:
     settings = [*SETTINGS, *more]
-    whole = paint(memory, settings, checkpoint=Album(Path("run.ckpt"), pause=0))
+    whole = paint(kept, settings, checkpoint=Album(Path("run.ckpt"), pause=0))
     logs = [{**log, "seconds": 0} for log in whole.record["passes"]]
     told = []
     for path in Path().glob("*.kept"):
-        facts: list[dict[str, Any]] = []
-        point = Checkpoint(path, resume=True, pause=1000)
-        again = paint(memory, settings, checkpoint=point, on_start=facts.append)
+        seen: list[Progress] = []
+        point = Checkpoint(path, pause=1000)
+        again = paint(kept, settings, checkpoint=point, on_progress=seen.append)
         assert again.image.tobytes() == whole.image.tobytes()
         assert [{**log, "seconds": 0} for log in again.record["passes"]] == logs
         assert again.record["resumed"] is True
-        told.append(facts[0]["resumed"])
+        told.append(seen[0].done - (seen[0].stage != "finish"))
     # Before, within and after each pass; the one that explodes has told of a step more.
     extra = int(more is EXPLODES)
     assert sorted(told) == [0, 2, 4, 4, 6 + extra, 8 + extra, 8 + extra]
 
 
-def test_a_run_killed_again_and_again_gets_to_its_end(files: Path, memory: Memory) -> None:
-    whole = paint(memory, SETTINGS)
-    point = Checkpoint(Path("run.ckpt"), resume=True, pause=0)
+def test_a_run_killed_again_and_again_gets_to_its_end(files: Path, kept: Session) -> None:
+    whole = paint(kept, SETTINGS)
+    point = Checkpoint(Path("run.ckpt"), pause=0)
     for _ in range(STEPS - 1):
         with pytest.raises(Killed):
-            paint(memory, SETTINGS, checkpoint=point, on_step=kill_at(3))
-    assert paint(memory, SETTINGS, checkpoint=point).image.tobytes() == whole.image.tobytes()
+            paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(3))
+    assert paint(kept, SETTINGS, checkpoint=point).image.tobytes() == whole.image.tobytes()
 
 
-def test_when_it_is_saved_changes_nothing(files: Path, memory: Memory) -> None:
+def test_when_it_is_saved_changes_nothing(files: Path, kept: Session) -> None:
     pictures = [
-        paint(memory, SETTINGS, checkpoint=Checkpoint(Path(f"{pause}"), pause=pause)).image
+        paint(kept, SETTINGS, checkpoint=Checkpoint(Path(f"{pause}"), pause=pause)).image
         for pause in (0.0, 1000.0)
     ]
-    plain = paint(memory, SETTINGS).image
+    plain = paint(kept, SETTINGS).image
     assert [picture.tobytes() for picture in pictures] == [plain.tobytes()] * 2
 
 
 def test_what_it_was_fitted_to_stays(
-    files: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    files: Path, kept: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [*SETTINGS, "size=native", "tile=512"]
     Image.open("painting.png").resize((160, 136)).save("painting.png")
@@ -144,38 +145,39 @@ def test_what_it_was_fitted_to_stays(
     Image.open("mask.png").resize((160, 136)).save("mask.png")
     limit = 850_000_000
     monkeypatch.setattr(memory_limit, "_held", lambda: 450_000_000)
-    whole = paint(memory, settings, max_memory=limit)
+    whole = paint(kept, settings, max_memory=limit)
     assert whole.record["fitted"] == {"max_memory": limit, "size": "native", "tile": 512}
     asked: dict[str, Any] = {
         "max_memory": limit,
-        "checkpoint": Checkpoint(Path("a"), True, pause=0),
+        "checkpoint": Checkpoint(Path("a"), pause=0),
     }
     with pytest.raises(Killed):
-        paint(memory, settings, **asked, on_step=kill_at(5))
+        paint(kept, settings, **asked, on_progress=kill_at(5))
     monkeypatch.setattr(memory_limit, "_held", lambda: 400_000_000)
-    assert paint(memory, settings, max_memory=limit).record["size"] > whole.record["size"]
-    again = paint(memory, settings, **asked)
+    assert paint(kept, settings, max_memory=limit).record["size"] > whole.record["size"]
+    again = paint(kept, settings, **asked)
     assert again.record["size"] == whole.record["size"]
     assert again.image.tobytes() == whole.image.tobytes()
     other = {**asked, "max_memory": 2 * limit}
     with pytest.raises(InputError, match="of another run"):
-        paint(memory, settings, **other)
+        paint(kept, settings, **other)
 
 
-def test_pictures_so_far_are_counted_on(files: Path, memory: Memory) -> None:
+def test_pictures_so_far_are_counted_on(files: Path, kept: Session) -> None:
     def numbers(**more: Any) -> list[tuple[str, int]]:
         seen: list[tuple[str, int]] = []
 
-        def on_picture(step: Any, _: Image.Image) -> None:
-            seen.append((step.pass_name, step.index))
+        def on_progress(progress: Progress) -> None:
+            if progress.stage != "finish" and progress.done % 3 == 0:
+                seen.append((progress.stage, progress.step))
 
-        paint(memory, SETTINGS, on_picture=on_picture, picture_every=3, **more)
+        paint(kept, SETTINGS, on_progress=on_progress, **more)
         return seen
 
     whole = numbers()
-    point = Checkpoint(Path("run.ckpt"), resume=True, pause=0)
+    point = Checkpoint(Path("run.ckpt"), pause=0)
     with pytest.raises(Killed):
-        paint(memory, SETTINGS, checkpoint=point, on_step=kill_at(5))
+        paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(5))
     assert numbers(checkpoint=point) == whole[1:]
 
 
@@ -291,14 +293,14 @@ def test_other_threads_and_versions_are_another_run(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 64)
         assert_refused(command(*QUICK, *SAVED, "--resume"), left, "threads was 1, is 64")
-    monkeypatch.setattr("harmonize.run.pipeline.__version__", "0.0.7")
+    monkeypatch.setattr("harmonize.run.prepare.__version__", "0.0.7")
     assert_refused(command(*QUICK, *SAVED, "--resume"), left, "version was")
 
 
 def assert_refused(done: Outcome, left: Path, said: str) -> None:
     assert done.code == 2
-    assert done.err.startswith("harmonize: error: checkpoint run.ckpt: ")
-    assert done.err.count("\n") == 1
+    assert done.err.splitlines()[-1].startswith("harmonize: error: checkpoint run.ckpt: ")
+    assert done.err.count("harmonize: error") == 1
     assert said in done.err
     assert left.exists()
     assert not Path("a.png").exists()
@@ -326,7 +328,7 @@ def test_what_is_no_checkpoint(command: Command, files: Path) -> None:
     assert refused.code == 2
     assert "not a checkpoint" in refused.err
     with pytest.raises(InputError, match="cannot be read|Permission|Is a directory"):
-        Checkpoint(files, resume=True).load({}, torch.device("cpu"))
+        Checkpoint(files).load({}, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

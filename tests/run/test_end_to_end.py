@@ -20,7 +20,6 @@ from PIL import Image
 import harmonize
 from harmonize import Settings
 from harmonize.errors import NumbersError
-from harmonize.images.image import StoredImage
 from harmonize.settings.load import load
 from harmonize.synthesis.image_ops.crops import Painted, View
 from harmonize.synthesis.network.weights import BUNDLED_SHA256
@@ -133,7 +132,7 @@ def test_other_threads_change_rounding_only(folder: Path) -> None:
         try:
             pictures = (folder / name for name in ("painting.png", "patch.png", "mask.png"))
             return np.asarray(
-                harmonize.harmonize(*pictures, config=load("default", few_steps())).image
+                harmonize.harmonize(*pictures, settings=load("default", few_steps())).image
             )
         finally:
             torch.set_num_threads(before)
@@ -207,11 +206,11 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     first, *_, last = Settings.preset().passes
-    seen: list[harmonize.Step] = []
+    seen: list[harmonize.Progress] = []
 
-    def stop_in_the_last_pass(step: harmonize.Step) -> None:
-        seen.append(step)
-        if step.pass_name == last:
+    def stop_in_the_last_pass(progress: harmonize.Progress) -> None:
+        seen.append(progress)
+        if progress.stage == last:
             raise harmonize.StopRun
 
     with Image.open(folder / "painting.png") as painting, Image.open(folder / "cutout.png") as cut:
@@ -219,13 +218,13 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
             painting,
             np.asarray(cut),
             placement=harmonize.Placement(at=(20, 20)),
-            config=load("default", few_steps()),
-            on_step=stop_in_the_last_pass,
+            settings=load("default", few_steps()),
+            on_progress=stop_in_the_last_pass,
         )
     assert capfd.readouterr() == ("", "")
-    assert (seen[0].pass_name, seen[0].index, seen[0].total) == (first, 1, 2)
-    assert (seen[-1].pass_name, seen[-1].index, seen[-1].total) == (last, 1, 2)
-    assert all(step.terms for step in seen)
+    assert (seen[0].stage, seen[0].step, seen[0].total) == (first, 1, 2)
+    assert [progress.stage for progress in seen[-2:]] == [last, "finish"]
+    assert all(progress.losses for progress in seen[:-1])
     assert result.image.size == (WIDTH, HEIGHT)
     assert result.record["interrupted"] is True
     assert result.record["inputs"]["element"]["path"] is None
@@ -234,23 +233,23 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     assert box.getbbox() is not None
 
 
-def test_pictures_so_far_come_every_so_many_steps(folder: Path) -> None:
+def test_every_step_can_show_the_picture_so_far(folder: Path) -> None:
     first, *_, last = Settings.preset().passes
     seen: list[tuple[str, int]] = []
     pictures: list[np.ndarray] = []
 
-    def keep(step: harmonize.Step, picture: StoredImage) -> None:
-        seen.append((step.pass_name, step.index))
-        pictures.append(np.asarray(picture.image))
+    def keep(progress: harmonize.Progress) -> None:
+        if progress.step == 2:
+            seen.append((progress.stage, progress.step))
+            pictures.append(np.asarray(progress.preview()))
 
     with Image.open(folder / "cutout.png") as cut:
         result = harmonize.harmonize(
             folder / "painting.png",
             cut,
             placement=harmonize.Placement(at=(20, 20)),
-            config=load("default", few_steps()),
-            on_picture=keep,
-            picture_every=2,
+            settings=load("default", few_steps()),
+            on_progress=keep,
         )
     assert seen == [(first, 2), (last, 2)]
     painting = pixels(folder / "painting.png")
@@ -346,7 +345,7 @@ def test_a_pass_whose_terms_weigh_nothing_leaves_its_start(folder: Path) -> None
     )
     config = load("default", [*few_steps(), f"passes.coarse.{nothing}"])
     pictures = (folder / name for name in ("painting.png", "patch.png", "mask.png"))
-    found = harmonize.harmonize(*pictures, config=config)
+    found = harmonize.harmonize(*pictures, settings=config)
     assert [log["steps"] for log in found.record["passes"]] == [0, 2]
 
 
@@ -356,7 +355,7 @@ def test_pictures_of_any_shape(shape: tuple[int, int]) -> None:
     patch = strokes(shape[1], shape[0], seed=1)
     mask = np.zeros(shape, np.uint8)
     mask[shape[0] // 2, shape[1] // 2] = 255
-    found = harmonize.harmonize(painting, patch, mask, config=load("default", few_steps()))
+    found = harmonize.harmonize(painting, patch, mask, settings=load("default", few_steps()))
     pixels = np.asarray(found.image)
     assert pixels.shape == painting.shape
     changed = (pixels != painting).any(-1)

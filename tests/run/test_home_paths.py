@@ -91,7 +91,7 @@ def test_no_record_names_the_home(home: Path, command: Command, how: str) -> Non
     pictures = {"style": f"{home}/painting.png", "patch": "cutout.png", "at": "5,5"}
     if how == "harmonize":
         config = load("default", [word.removeprefix("--set=") for word in set_])
-        asked = {"placement": Placement(at=(5, 5)), "config": config}
+        asked = {"placement": Placement(at=(5, 5)), "settings": config}
         told = harmonize(home / "painting.png", "cutout.png", **asked).record  # type: ignore
     elif how == "run":
         assert command(*RUN, "out.png", *set_).code == 0

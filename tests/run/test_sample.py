@@ -22,7 +22,7 @@ def test_every_pass_paints_and_the_duck_is_still_a_duck() -> None:
         SAMPLES / "paintings" / "the-garden-at-bougival-1884.jpg",
         SAMPLES / "cutouts" / "duck.png",
         placement=Placement(at=(690, 480), width=330),
-        config=load("default", ["size=350"]),
+        settings=load("default", ["size=350"]),
     )
     for one in result.record["passes"]:
         first, last = (one["losses"][i] for i in (0, -1))
@@ -52,6 +52,6 @@ def test_an_engraving_stays_without_color() -> None:
     mask = np.zeros((96, 96), dtype=np.uint8)
     mask[30:66, 30:66] = 255
     config = load("default", ["passes.coarse.steps=3", "passes.refine.steps=3"])
-    pixels = np.asarray(harmonize(painting, patch, mask, config=config).image).astype(int)
+    pixels = np.asarray(harmonize(painting, patch, mask, settings=config).image).astype(int)
     assert np.ptp(pixels, axis=2).max() <= 2
     assert (pixels != painting).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
@@ -14,29 +15,35 @@ Value = TypeVar("Value")
 class Memory:
     """Values by key, the least recently used forgotten when their tensors exceed `limit` bytes.
 
-    A value larger than the limit is never kept. Not to be shared by threads.
+    A value larger than the limit is never kept. Threads may share it: two that miss the same value
+    both make it.
     """
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.RLock()
 
     @property
     def size(self) -> int:
         """Bytes of the tensors that are kept."""
-        return sum(size for _, size in self._kept.values())
+        with self._lock:
+            return sum(size for _, size in self._kept.values())
 
     def recall(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of `key`; made, and kept if it fits, when it is not there."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return cast(Value, self._kept[key][0])
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return cast(Value, self._kept[key][0])
         value = make()
         size = _bytes(value)
-        if size <= self.limit:
-            while self.size + size > self.limit:
-                self._kept.popitem(last=False)
-            self._kept[key] = (value, size)
+        with self._lock:
+            self._kept.pop(key, None)
+            if size <= self.limit:
+                while self.size + size > self.limit:
+                    self._kept.popitem(last=False)
+                self._kept[key] = (value, size)
         return value
 
 

@@ -1,4 +1,8 @@
-"""Names of devices → devices that are really there."""
+"""Names of devices → devices that are really there; torch's state while a run computes."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -67,3 +71,51 @@ def _require_cuda(name: str, index: int) -> None:
         raise DeviceError(f"device {name!r}: PyTorch finds no CUDA here; use `device=auto` or cpu")
     if index >= count:
         raise DeviceError(f"device {name!r}: PyTorch finds {count} CUDA device(s), numbered from 0")
+
+
+# --- the caller's state ---------------------------------------------------------------------------
+
+
+@contextmanager
+def own_state() -> Iterator[None]:
+    """Compute with gradients, in float32 and on the CPU by default, whatever the caller has set.
+
+    What the caller has set is the same afterwards, and other threads of theirs see no change but
+    the default type where that was not float32.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device() != torch.device("cpu"):
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(_float32)
+        yield
+
+
+class _Float32:
+    """float32 as the default type while anybody computes: it is one for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = torch.float32
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_default_dtype()
+                if self._before != torch.float32:
+                    torch.set_default_dtype(torch.float32)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before != torch.float32:
+                torch.set_default_dtype(self._before)
+
+
+_float32 = _Float32()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
-from harmonize import Memory, harmonize
+from harmonize import Result, Session, harmonize
 from harmonize.settings.load import load
+from harmonize.synthesis.network.cache import Memory
 from harmonize.synthesis.network.vgg19 import VGG19
 
 TINY = load("preview", ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"])
@@ -62,23 +63,25 @@ def test_a_second_run_on_the_painting_sees_it_once_and_gives_the_same(
 
     monkeypatch.setattr(VGG19, "__call__", watched)
     alone = [
-        harmonize("painting.png", "cutout.png", at=at, config=TINY) for at in ((5, 5), (40, 30))
+        harmonize("painting.png", "cutout.png", placement={"at": at}, settings=TINY)
+        for at in ((5, 5), (40, 30))
     ]
     separate = len(calls)
     calls.clear()
-    memory = Memory()
-    shared = [
-        harmonize("painting.png", "cutout.png", at=at, config=TINY, memory=memory)
-        for at in ((5, 5), (40, 30))
-    ]
+    session = Session(TINY)
+    shared = [paint(session, "painting.png", at) for at in ((5, 5), (40, 30))]
     assert separate - len(calls) == 2  # one look at each of two scales
     for one, other in zip(alone, shared, strict=True):
         assert one.image.tobytes() == other.image.tobytes()
 
 
+def paint(session: Session, painting: str, at: tuple[int, int]) -> Result:
+    return session.run(session.plan(painting, "cutout.png", placement={"at": at}))
+
+
 def test_another_painting_is_not_taken_for_the_first(files: Path) -> None:
-    memory = Memory()
-    harmonize("painting.png", "cutout.png", at=(5, 5), config=TINY, memory=memory)
-    other = harmonize("patch.png", "cutout.png", at=(5, 5), config=TINY, memory=memory)
-    alone = harmonize("patch.png", "cutout.png", at=(5, 5), config=TINY)
+    session = Session(TINY)
+    paint(session, "painting.png", (5, 5))
+    other = paint(session, "patch.png", (5, 5))
+    alone = harmonize("patch.png", "cutout.png", placement={"at": (5, 5)}, settings=TINY)
     assert other.image.tobytes() == alone.image.tobytes()

@@ -1,0 +1,97 @@
+"""What was painted → the picture at the painting's own size, and the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmonize.errors import NumbersError
+from harmonize.images.image import StoredImage
+from harmonize.run.prepare import NOMINAL, Plan, unit
+from harmonize.run.record import hide
+from harmonize.synthesis import postprocess
+from harmonize.synthesis.image_ops import filters, windows
+from harmonize.synthesis.image_ops.crops import Painted
+
+
+def finished(painted: Painted, plan: Plan) -> StoredImage:
+    """The picture with its finish, at the painting's own size, as stored.
+
+    Raises:
+        NumbersError: it holds values that are not finite.
+    """
+    view, steps = plan.view, plan.settings.finish
+    image = painted.seen(view)
+    _check_finite(image)
+    if steps.chroma:
+        chroma = steps.chroma
+        image = postprocess.clean_chroma(
+            image, view.composite, radius=chroma.radius, eps=chroma.eps
+        )
+    if steps.vote:
+        image = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
+    return _pasted(image, plan, detail=steps.detail.amount if steps.detail else 0.0)
+
+
+def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
+    """The picture so far, without the finish; None if it is no picture: not finite."""
+    image = painted.seen(plan.view)
+    return _pasted(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
+
+
+def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) -> dict[str, Any]:
+    """The record of a run that ended: what made it, and how it went.
+
+    Files in the user's home are named as `~/…`, unless `absolute_paths` are asked for.
+    """
+    scene = plan.scene
+    trouble = [f"pass {log['name']}: {text}" for log in how["passes"] for text in log["trouble"]]
+    record = {
+        **plan.made_with,
+        "seed": plan.settings.seed,
+        "inputs": {
+            role: {"path": scene.paths[role], "sha256": digest}
+            for role, digest in scene.hashes.items()
+        },
+        "size": plan.size,
+        "memory": plan.need,
+        **how,
+        "warnings": [*plan.warnings, *trouble],
+    }
+    return record if absolute_paths else hide(record)
+
+
+def _pasted(image: Tensor, plan: Plan, *, detail: float) -> StoredImage:
+    """What changed of `image` in the painting at its own size, with its `detail` there."""
+    view, canvas, scene, finish = plan.view, plan.canvas, plan.scene, plan.settings.finish
+    window = canvas.box.grown(plan.settings.margin).aligned(windows.ALIGN, canvas.shape)
+    if view.shape == canvas.shape:
+        part = image  # the window is the view's
+    else:
+        size = finish.detail.size if finish.detail else 3
+        part = postprocess.enlarge(image, view, canvas.painting, window, amount=detail, size=size)
+    # No hue beyond the painting's: an engraving stays without color.
+    part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
+    _check_finite(part)
+    sigma = finish.paste_sigma * max(canvas.shape) / NOMINAL
+    loose, tight = window.crop_pixels(canvas.loose) > 0, unit(window.crop_pixels(scene.tight))
+    share = windows.paste_mask(tight, torch.from_numpy(loose.astype(np.float32)), sigma)
+    return scene.original.pasted(
+        part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
+        share.numpy(),
+        loose,
+        top=window.top,
+        left=window.left,
+    )
+
+
+def _check_finite(picture: Tensor) -> None:
+    if not bool(picture.isfinite().all()):
+        raise NumbersError(
+            "the result is no picture: it holds values that are not finite; try the setting "
+            "precision=float32, or a lower rate in the passes"
+        )

@@ -1,0 +1,313 @@
+"""Pictures and settings in, a plan of the run, its result: what `import harmonize` offers.
+
+A `Session` keeps the network and what it knows of paintings from one picture to the next.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from harmonize.errors import ConfigError, InputError, StopRun
+from harmonize.images.image import StoredImage
+from harmonize.images.read import Picture
+from harmonize.run import finish, memory_limit
+from harmonize.run.checkpoint import Checkpoint, Saved
+from harmonize.run.prepare import Plan, load_network, make_plan
+from harmonize.run.result import Result
+from harmonize.scene.placement import Placement
+from harmonize.scene.scene import load_scene
+from harmonize.settings.load import Settings, settle
+from harmonize.settings.messages import nearest
+from harmonize.synthesis.image_ops.crops import Painted
+from harmonize.synthesis.network import device as devices
+from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.optimization.minimize import Step
+from harmonize.synthesis.painter import Painter, SavePoint
+
+KEPT = 1 << 30  # bytes of networks and paintings that a session keeps, at most
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        stage: `palette`, `underpainting`, a pass's name, or `finish`.
+        step: number of the step that is done in this stage, from 1; 0 when `finish` begins.
+        total: how many steps the stage has, at most.
+        losses: name → value of what is minimized, weighted.
+        done: steps told of in the whole run, those before it was resumed too.
+    """
+
+    stage: str
+    step: int
+    total: int
+    losses: Mapping[str, float] = field(default_factory=dict)
+    done: int = 0
+    _picture: Callable[[], StoredImage | None] = field(
+        default=lambda: None, repr=False, compare=False
+    )
+
+    def preview(self) -> Image.Image | None:
+        """Return the picture so far: 8-bit sRGB, of the painting's size; None if there is none.
+
+        To be called before `on_progress` returns.
+        """
+        picture = self._picture()
+        return None if picture is None else picture.shown
+
+    def picture(self) -> StoredImage | None:
+        """Return the picture so far in the painting's own depth, mode and profile; else None."""
+        return self._picture()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process without the picture."""
+        return Progress, (self.stage, self.step, self.total, dict(self.losses), self.done)
+
+
+OnProgress = Callable[[Progress], None]
+GivenSettings = str | os.PathLike[str] | Mapping[str, Any] | Settings | None
+GivenPlacement = Placement | Mapping[str, Any] | None
+
+
+class Session:
+    """Settings, and what runs with them have in common: network and paintings.
+
+    Several threads may use one session.
+    """
+
+    def __init__(
+        self,
+        settings: GivenSettings = None,
+        *,
+        strength: float | str | None = None,
+        keep: float | None = None,
+        keep_color: float | None = None,
+        size: int | str | None = None,
+        seed: int | None = None,
+        device: str | None = None,
+        cache: int = KEPT,
+    ) -> None:
+        """Settle the settings; what is given by keyword counts more than what `settings` say.
+
+        Args:
+            settings: a preset's name, a path of a YAML file, a mapping as in such a file, or
+                `Settings`; None is the preset `default`.
+            strength: how freely to paint: 1 to 10, `weak`, `medium`, `strong` or `auto`.
+            keep: how much of the element's drawing to keep; 1 is the preset's.
+            keep_color: how much of the element's colors to keep, 0 to 1.
+            size: long side of the painting at work in pixels, or `native`.
+            seed: of the random numbers.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            cache: bytes of networks and paintings to keep for the next picture, at most.
+
+        Raises:
+            ConfigError: settings are unknown, of the wrong type or out of range.
+        """
+        common = {"strength": strength, "keep": keep, "keep_color": keep_color, "size": size}
+        chosen = None if device is None else str(device)
+        self.settings = settle(settings, {**common, "seed": seed, "device": chosen})
+        self._memory = Memory(cache)
+
+    def using(self, settings: GivenSettings = None, **common: Any) -> Session:
+        """Return a session with other settings that shares what this one keeps.
+
+        Raises:
+            ConfigError: as for a new session.
+        """
+        other = Session(settings, **_known(common))
+        other._memory = self._memory
+        return other
+
+    def plan(
+        self,
+        painting: Picture,
+        element: Picture,
+        mask: Picture | None = None,
+        placement: GivenPlacement = None,
+        *,
+        loose_mask: Picture | None = None,
+        max_memory: int | str | None = None,
+    ) -> Plan:
+        """Read and check everything; say what the run will take and show the pasted picture.
+
+        Pictures are paths, bytes, binary file objects, PIL images, or arrays [H, W] or [H, W, C]
+        (uint8, uint16, or float from 0 to 1).
+
+        Args:
+            painting: the picture to paste into.
+            element: what is pasted.
+            mask: white where the element is, of its size; None where it has an alpha channel.
+            placement: where it goes: a `Placement`, or a mapping of its fields.
+            loose_mask: white where the result may differ from the painting; None: derived.
+            max_memory: bytes that the process may hold, or text such as `2GB`; tiles and then
+                the working size get smaller until the run fits.
+
+        Raises:
+            InputError: a picture, mask or placement cannot be used.
+            DeviceError: the device is not on this machine.
+            WeightsError: the network's weights cannot be loaded.
+            MemoryLimitError: the run does not fit into memory.
+        """
+        limit = memory_limit.parse(max_memory)
+        place = devices.resolve(self.settings.device)
+        where = _placement(placement)
+        with devices.own_state(), memory_limit.refused():
+            scene = load_scene(
+                painting,
+                element,
+                mask,
+                loose_mask=loose_mask,
+                placement=where,
+                loose_sigma=self.settings.loose_sigma,
+            )
+            network = load_network(self.settings, place, self._memory)
+            return make_plan(scene, where, self.settings, network, limit)
+
+    def run(
+        self,
+        plan: Plan,
+        *,
+        on_progress: OnProgress | None = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        absolute_paths: bool = False,
+    ) -> Result:
+        """Paint what was planned.
+
+        Args:
+            plan: from `plan`; it can be run again.
+            on_progress: called at every step; a `StopRun` raised in it ends the run with the
+                picture so far.
+            checkpoint: file that the run saves itself to, and goes on from if it is there. It is
+                removed by the caller, when the result is written.
+            absolute_paths: name files in the user's home in full in the record, not as `~/…`.
+
+        Raises:
+            InputError: the checkpoint is damaged, or of another run.
+            OutputError: the checkpoint cannot be written.
+            MemoryLimitError: memory was refused on the way.
+            NumbersError: the picture holds values that are not finite.
+        """
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(Path(checkpoint))
+        with devices.own_state(), memory_limit.refused(plan.need):
+            return _Run(plan, self._memory, on_progress, checkpoint).result(absolute_paths)
+
+
+class _Run:
+    """One run: tells of its steps, saves itself, ends in a result."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        memory: Memory,
+        on_progress: OnProgress | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        settled = checkpoint.settings(plan.asked, plan.max_memory) if checkpoint else None
+        if settled is not None and settled != plan.settings:
+            plan = make_plan(
+                plan.scene, plan.placement, plan.asked, plan.network, plan.max_memory, settled
+            )
+        self.plan, self.memory = plan, memory
+        self.on_progress, self.checkpoint = on_progress, checkpoint
+        self.began = time.perf_counter()
+        self.belongs = {"inputs": plan.scene.hashes, **plan.made_with}
+        place = plan.network.vgg.device
+        saved = checkpoint.load(self.belongs, place) if checkpoint else None
+        self.start = saved.point if saved else None
+        self.done, self.earlier = (saved.told, saved.seconds) if saved else (0, 0.0)
+
+    def result(self, absolute_paths: bool) -> Result:
+        """Paint, and finish the picture."""
+        plan, memory = self.plan, self.memory
+        key = (plan.network.key, plan.scene.hashes["painting"], plan.settings.tile)
+        painter = Painter(
+            plan.settings, plan.network.vgg, plan.level, memory, key, self._step, self._save
+        )
+        painted, logs, interrupted = painter.paint(plan.canvas, plan.view, self.start)
+        with suppress(StopRun):  # nothing is gained by stopping here
+            self._tell(Step("finish", 0, 1, {}), lambda: painted)
+        picture = finish.finished(painted, plan)
+        how = {
+            "passes": [asdict(log) for log in logs],
+            "seconds": self._seconds(),
+            "resumed": self.start is not None,
+            "interrupted": interrupted,
+        }
+        return Result(picture, finish.record_of(plan, how, absolute_paths), plan.scene)
+
+    def _seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.began
+
+    def _step(self, step: Step, so_far: Callable[[], Painted]) -> None:
+        self.done += 1
+        self._tell(step, so_far)
+
+    def _tell(self, step: Step, so_far: Callable[[], Painted]) -> None:
+        if self.on_progress is not None:
+
+            def picture() -> StoredImage | None:
+                return finish.so_far(so_far(), self.plan)
+
+            self.on_progress(
+                Progress(step.pass_name, step.index, step.total, step.terms, self.done, picture)
+            )
+
+    def _save(self, point: Callable[[], SavePoint]) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.belongs, lambda: Saved(point(), self.done, self._seconds()))
+
+
+def harmonize(
+    painting: Picture,
+    element: Picture,
+    mask: Picture | None = None,
+    *,
+    placement: GivenPlacement = None,
+    settings: GivenSettings = None,
+    on_progress: OnProgress | None = None,
+    loose_mask: Picture | None = None,
+    max_memory: int | str | None = None,
+    **common: Any,
+) -> Result:
+    """Paste `element` into `painting` so that it looks painted there.
+
+    For pictures, placement and `max_memory` see `Session.plan`, for `on_progress` `Session.run`,
+    for `settings` and the keywords strength, keep, keep_color, size, seed and device `Session`.
+
+    Raises:
+        HarmonizeError: whatever those three raise.
+    """
+    session = Session(settings, **{"cache": 0, **_known(common)})
+    plan = session.plan(
+        painting, element, mask, placement, loose_mask=loose_mask, max_memory=max_memory
+    )
+    return session.run(plan, on_progress=on_progress)
+
+
+def _placement(given: GivenPlacement) -> Placement:
+    if isinstance(given, Placement):
+        return given
+    if given is None or isinstance(given, Mapping):
+        return Placement.parse(given or {})
+    raise InputError(
+        f"placement: expected a Placement, or a mapping such as {{'at': (120, 40)}}; got {given!r}"
+    )
+
+
+def _known(common: dict[str, Any]) -> dict[str, Any]:
+    names = list(inspect.signature(Session).parameters)[1:]
+    for name in common:
+        if name not in names:
+            raise ConfigError(f"{name}: unknown keyword{nearest(name, names)}")
+    return common

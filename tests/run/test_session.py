@@ -1,0 +1,310 @@
+"""The library as its callers use it."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import harmonize as library
+from harmonize import (
+    ConfigError,
+    HarmonizeError,
+    InputError,
+    Placement,
+    Plan,
+    Progress,
+    Session,
+    Settings,
+    StopRun,
+    harmonize,
+)
+from harmonize.settings.load import load
+
+PASSES = list(Settings.preset().passes)
+FEW = load("default", [f"passes.{name}.steps=2" for name in PASSES])
+AT = {"at": (20, 20)}
+
+
+@pytest.fixture(scope="session")
+def kept() -> Session:
+    """Shares the network among all of these tests."""
+    return Session(FEW)
+
+
+@pytest.fixture
+def plan(files: Path, kept: Session) -> Plan:
+    return kept.plan("painting.png", "cutout.png", placement=AT)
+
+
+# --- plan and progress ----------------------------------------------------------------------------
+
+
+def test_a_plan_says_what_the_run_takes_and_shows_the_pasted_picture(plan: Plan) -> None:
+    assert plan.size == 96
+    assert plan.steps == [(name, 2) for name in PASSES]
+    assert plan.need > 0
+    assert 1 <= plan.level <= 10
+    assert plan.warnings == ()
+    assert plan.settings == FEW
+    painting = np.asarray(Image.open("painting.png"))
+    changed = (np.asarray(plan.composite) != painting).any(-1)
+    assert (changed == (plan.scene.composite != painting).any(-1)).all()
+    assert changed.any()
+
+
+def test_a_plan_can_be_run_again(plan: Plan, kept: Session) -> None:
+    one, other = (kept.run(plan) for _ in range(2))
+    assert one.image.tobytes() == other.image.tobytes()
+    assert (
+        harmonize("painting.png", "cutout.png", placement=AT, settings=FEW).image.tobytes()
+        == one.image.tobytes()
+    )
+
+
+def test_progress_names_stages_and_counts_steps(plan: Plan, kept: Session) -> None:
+    seen: list[Progress] = []
+    kept.run(plan, on_progress=seen.append)
+    steps = [(one.stage, one.step, one.total) for one in seen if one.stage in PASSES]
+    assert steps == [(name, step, 2) for name in PASSES for step in (1, 2)]
+    assert [one.done for one in seen] == [*range(1, len(seen)), len(seen) - 1]
+    assert (seen[-1].stage, seen[-1].step, seen[-1].total) == ("finish", 0, 1)
+    assert all(one.losses for one in seen if one.stage in PASSES)
+
+
+def test_a_preview_is_the_painting_with_something_new_in_it(plan: Plan, kept: Session) -> None:
+    previews: list[Image.Image | None] = []
+    kept.run(plan, on_progress=lambda progress: previews.append(progress.preview()))
+    painting = np.asarray(plan.scene.painting)
+    for preview in previews:
+        assert preview is not None
+        assert (preview.mode, preview.size) == ("RGB", (96, 80))
+        changed = (np.asarray(preview) != painting).any(-1)
+        assert changed.any()
+        assert not changed[plan.canvas.loose == 0].any()
+
+
+def test_progress_travels_to_another_process(plan: Plan, kept: Session) -> None:
+    seen: list[Progress] = []
+    kept.run(plan, on_progress=seen.append)
+    for one in seen:
+        there = pickle.loads(pickle.dumps(one))
+        assert there == one
+        assert there.preview() is None
+
+
+def test_stop_keeps_the_picture_so_far(plan: Plan, kept: Session) -> None:
+    def stop(_: Progress) -> None:
+        raise StopRun
+
+    result = kept.run(plan, on_progress=stop)
+    assert result.record["interrupted"] is True
+    assert sum(log["steps"] for log in result.record["passes"]) == 1
+    assert result.image.size == (96, 80)
+
+
+def test_what_a_callback_raises_comes_out(plan: Plan, kept: Session) -> None:
+    def fail(_: Progress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        kept.run(plan, on_progress=fail)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "common"),
+    [
+        ("preview", {}),
+        (Path("mine.yaml"), {}),
+        ("mine.yaml", {}),
+        ({"extends": "preview"}, {}),
+        (load("preview"), {}),
+        (load("preview", ["strength=7"]), {"strength": load("preview").strength}),
+    ],
+)
+def test_settings_come_in_any_form(files: Path, given: Any, common: dict[str, Any]) -> None:
+    Path("mine.yaml").write_text("extends: preview\n")
+    assert Session(given, **common).settings == load("preview")
+
+
+def test_keywords_have_the_last_word(files: Path) -> None:
+    settings = Session(
+        {"strength": 2, "keep": 5.0},
+        strength=np.int64(7),
+        keep=np.float32(2),
+        keep_color=0.5,
+        size="native",
+        seed=np.uint8(3),
+        device=torch.device("cpu"),  # type: ignore[arg-type]
+    ).settings
+    said = "strength", "keep", "keep_color", "size", "seed", "device"
+    assert [getattr(settings, key) for key in said] == [7, 2.0, 0.5, "native", 3, "cpu"]
+
+
+def test_a_session_with_other_settings_shares_what_is_kept(kept: Session) -> None:
+    other = kept.using("preview", strength=3)
+    assert (other.settings.strength, kept.settings) == (3, FEW)
+    assert other._memory is kept._memory
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"settings": "prevew"}, "prevew: No such file"),
+        ({"settings": 3}, "settings: expected the name of a preset, a path, a mapping or Settings"),
+        ({"settings": {"siez": 3}}, "settings: siez: unknown key; did you mean size?"),
+        ({"settings": {"extends": "prevew"}}, "did you mean preview?"),
+        ({"strength": 11}, "strength: expected"),
+        ({"strength": "loud"}, "strength: expected"),
+        ({"size": 3}, "size: expected a whole number of pixels from 32"),
+        ({"keep": float("nan")}, "keep: expected"),
+        ({"seed": -1}, "seed: expected"),
+        ({"seed": object()}, "seed: expected"),
+        ({"device": "gpu"}, "device 'gpu': expected auto"),
+        ({"stength": 3}, "stength: unknown keyword; did you mean strength?"),
+        ({"max_memory": "much"}, "`max_memory=much`: expected"),
+        ({"max_memory": True}, "`max_memory=True`: expected"),
+        ({"max_memory": 1000}, "`max_memory=1kB` is too little"),
+        ({"placement": {"at": (200, 20)}}, "lies outside"),
+        ({"placement": {"att": (1, 2)}}, "att"),
+        ({"placement": 3}, "placement: expected"),
+        ({"painting": "nowhere.png"}, "painting nowhere.png: No such file"),
+        ({"element": "painting.png"}, "no mask and nothing transparent"),
+        ({"mask": 3}, "mask: expected"),
+        ({"painting": None}, "painting: expected"),
+    ],
+)
+def test_a_wrong_call_is_an_error_in_the_callers_words(
+    files: Path, asked: dict[str, Any], said: str
+) -> None:
+    given = {"painting": "painting.png", "element": "cutout.png", "placement": AT, **asked}
+    with pytest.raises(HarmonizeError) as refused:
+        harmonize(**given)
+    assert said in str(refused.value)
+    assert "--" not in str(refused.value)
+
+
+def test_every_error_is_exported() -> None:
+    def kinds(kind: type[HarmonizeError]) -> set[str]:
+        return {kind.__name__}.union(*map(kinds, kind.__subclasses__()))
+
+    assert kinds(HarmonizeError) <= set(library.__all__)
+
+
+def test_settings_are_checked_before_pictures(files: Path) -> None:
+    with pytest.raises(ConfigError):
+        harmonize("nowhere.png", "cutout.png", size=3)
+    with pytest.raises(InputError, match="nowhere"):
+        harmonize("nowhere.png", "cutout.png", size=96)
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_numpy_in_and_out(plan: Plan, kept: Session) -> None:
+    painting, cutout = (np.asarray(Image.open(f"{name}.png")) for name in ("painting", "cutout"))
+    place = Placement(at=(np.int64(20), np.float64(20)), width=np.int32(40))
+    again = kept.run(kept.plan(painting, cutout, placement=place))
+    assert again.array.dtype == np.uint8
+    assert (again.array == kept.run(plan).array).all()
+    again.save("out.png")
+    record = json.loads(Path("out.json").read_text())
+    assert record["placement"]["at"] == [20, 20]
+    assert record["inputs"]["painting"]["path"] is None
+
+
+# --- the caller's torch ---------------------------------------------------------------------------
+
+
+def in_default_dtype(run: Callable[[], Any]) -> Any:
+    torch.set_default_dtype(torch.float64)
+    try:
+        return run(), torch.get_default_dtype()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+        lambda: torch.device("meta"),
+    ],
+    ids=["no_grad", "inference_mode", "autocast", "device"],
+)
+def test_the_callers_state_does_no_harm(files: Path, state: Callable[[], Any]) -> None:
+    asked: dict[str, Any] = {"placement": AT, "settings": FEW}
+    plain = harmonize("painting.png", "cutout.png", **asked)
+    session = Session(FEW)
+    with state():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        inside = session.run(session.plan("painting.png", "cutout.png", placement=AT))
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+    after = session.run(session.plan("painting.png", "cutout.png", placement=AT))
+    assert inside.image.tobytes() == after.image.tobytes() == plain.image.tobytes()
+
+
+def test_another_default_type_does_no_harm_and_stays(files: Path, plan: Plan) -> None:
+    session = Session(FEW)
+    plain = session.run(plan)
+
+    def run() -> Any:
+        return session.run(session.plan("painting.png", "cutout.png", placement=AT))
+
+    inside, kind = in_default_dtype(run)
+    assert kind == torch.float64
+    assert inside.image.tobytes() == plain.image.tobytes()
+
+
+def test_a_thread_that_ends_leaves_the_type_to_the_others() -> None:
+    from harmonize.synthesis.network.device import own_state
+
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        with own_state():
+            entered.set()
+            leave.wait()
+            seen.append(torch.get_default_dtype())
+
+    def run() -> None:
+        thread = threading.Thread(target=other)
+        with own_state():
+            thread.start()
+            entered.wait()
+        assert torch.get_default_dtype() == torch.float32  # the other still computes
+        leave.set()
+        thread.join()
+
+    _, kind = in_default_dtype(run)
+    assert (seen, kind) == ([torch.float32], torch.float64)
+
+
+def test_the_callers_random_numbers_stay(plan: Plan, kept: Session) -> None:
+    torch.manual_seed(17)
+    np.random.seed(17)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+    kept.run(plan)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+
+
+def test_pictures_may_be_bytes_and_open_files(plan: Plan, kept: Session) -> None:
+    painting, cutout = (Path(f"{name}.png").read_bytes() for name in ("painting", "cutout"))
+    other = kept.plan(painting, io.BytesIO(cutout), placement=AT)
+    assert (other.scene.composite == plan.scene.composite).all()
+    assert other.scene.hashes == plan.scene.hashes
