@@ -13,7 +13,8 @@
 
 Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
 a line for each of the settings' problems, a `JobsError` for each of the jobs'; of very many, the
-first.
+first. Names of parameters stand in backquotes, such as `max_memory=2GB`; the command line turns
+them into its flags.
 """
 
 from collections.abc import Sequence

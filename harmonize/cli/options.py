@@ -264,7 +264,9 @@ def to_stdout(asked: Any) -> Iterator[None]:
         kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
         asked.output = Path(folder, f"picture.{kind if f'.{kind.lower()}' in FORMATS else 'png'}")
         asked.to_stdout = True
-        yield
-        if asked.output.exists():
-            sys.stdout.buffer.write(asked.output.read_bytes())
-            sys.stdout.buffer.flush()
+        try:
+            yield
+        finally:  # Ctrl-C keeps the picture so far
+            if asked.output.exists():
+                sys.stdout.buffer.write(asked.output.read_bytes())
+                sys.stdout.buffer.flush()
