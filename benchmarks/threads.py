@@ -49,9 +49,7 @@ def timed(folder: Path, waits: str, more: list[str]) -> tuple[float, float, byte
     words = [sys.executable, "-m", "harmonize", *RUN, *more, f"--output={target}"]
     environment = {key: text for key, text in os.environ.items() if "OMP" not in key}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        words, env={**environment, **WAITS[waits]}, check=True, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(words, env={**environment, **WAITS[waits]}, check=True, capture_output=True)
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return seconds, spent, target.read_bytes()

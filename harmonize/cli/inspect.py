@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harmonize.cli.options import complete, settings_keys
+from harmonize.cli.options import complete, in_flags, settings_keys
 from harmonize.errors import ConfigError
 from harmonize.settings.dump import annotated
 from harmonize.settings.json_schema import file_schema
@@ -103,7 +103,7 @@ def doctor(
         if not json_:
             mark, advice = ("ok   ", "") if check["ok"] else ("WRONG", f"; {check['advice']}")
             found = " ".join(f"{check['found']}{advice}".split())
-            typer.echo(f"{mark} {check['name']:20} {found}")
+            typer.echo(in_flags(f"{mark} {check['name']:20} {found}"))
     right = all(check["ok"] for check in checks)
     if json_:
         typer.echo(json.dumps({"ok": right, "checks": checks}, indent=2, ensure_ascii=False))

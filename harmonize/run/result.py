@@ -11,6 +11,7 @@ from PIL import Image
 
 from harmonize.images.atomic_file import write_file
 from harmonize.images.image import StoredImage
+from harmonize.images.protected import protect
 from harmonize.images.write import losses, write_picture
 from harmonize.scene.scene import Scene
 
@@ -44,9 +45,15 @@ class Result:
         """Write the picture, and its record beside it.
 
         Raises:
-            OutputError: a file exists, or cannot be written.
+            OutputError: a file exists, cannot be written, or is what the picture was made from.
         """
-        write_result(Path(path), self.picture, self.record, overwrite)
+        target = Path(path)
+        made_from = self.scene.paths.items()
+        protect(
+            [(f"the {role}".replace("_", " "), file) for role, file in made_from if file],
+            [("path", target), ("the record beside path", record_path(target))],
+        )
+        write_result(target, self.picture, self.record, overwrite)
 
 
 def record_path(picture: Path) -> Path:

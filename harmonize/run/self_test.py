@@ -85,7 +85,7 @@ def _threads() -> Check:
 
 def _memory() -> Check:
     free = min(psutil.virtual_memory().available, memory_limit.ceiling() or math.inf)
-    advice = "" if free >= ENOUGH else "close other programs, or use a smaller --size"
+    advice = "" if free >= ENOUGH else "close other programs, or use a smaller `size`"
     return Check("memory", free >= ENOUGH, f"{free / 2**30:.1f} GiB free", advice)
 
 

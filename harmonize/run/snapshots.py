@@ -122,7 +122,7 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
         return
     if frames_in(folder) and not overwrite:
         raise OutputError(
-            f"{folder}: holds frames already; use --overwrite to replace them, or another folder"
+            f"{folder}: holds frames already; use `overwrite` to replace them, or another folder"
         )
     check_output(folder / "frame-0001.png", overwrite)
 
@@ -144,10 +144,10 @@ def animate(
         raise OutputError(f"{target}: unknown kind of animation; use {' or '.join(ANIMATIONS)}")
     check_output(target, overwrite)
     if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; give the one that --frames wrote to")
+        raise InputError(f"{folder}: no such folder; give the one that `frames` wrote to")
     paths = frames_in(folder)
     if not paths:
-        raise InputError(f"{folder}: no frames (frame-0001.png, …); make them with --frames")
+        raise InputError(f"{folder}: no frames (frame-0001.png, …); make them with `frames`")
     pictures = _pictures(paths, width)
     pause = round(1000 / fps)
     data = io.BytesIO()
@@ -175,7 +175,7 @@ def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]
             if max(size) > LARGEST:
                 raise InputError(
                     f"{paths[0]}: the animation would be larger than {LARGEST} pixels a side; "
-                    "give a smaller --width"
+                    "give a smaller `width`"
                 )
         yield image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
