@@ -9,7 +9,18 @@ from pathlib import Path
 
 from benchmarks.cases import Options
 
-NAMES = ("histogram", "quality", "hard", "sweep", "scaling", "speed", "threads", "batch", "memory")
+NAMES = (
+    "histogram",
+    "quality",
+    "hard",
+    "sweep",
+    "scaling",
+    "speed",
+    "threads",
+    "batch",
+    "memory",
+    "cutout",
+)
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from harmonize import __version__
-from harmonize.cli import batch, inspect, report, run
+from harmonize.cli import batch, cutout, inspect, report, run
 from harmonize.cli.options import in_flags
 from harmonize.cli.progress import INTERRUPTED, deaf_to_hang_ups, forgiving_streams
 from harmonize.errors import HarmonizeError, JobsError
@@ -93,7 +93,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run.run, batch.batch, report.compare, report.report, report.frames, inspect.doctor):
+MADE = (run.run, batch.batch, cutout.cutout)
+for command in (*MADE, report.compare, report.report, report.frames, inspect.doctor):
     app.command(cls=Command)(command)
 app.add_typer(inspect.config, name="config")
 app.add_typer(inspect.weights, name="weights")

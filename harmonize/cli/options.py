@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -85,6 +85,22 @@ def in_flags(text: str) -> str:
         return word if match[2] in (None, "True") else f"{word} {match[2]}"
 
     return re.sub(r"`([a-z][a-z_]*)(?:=([^`]*))?`", flag, text)
+
+
+PLACEMENT = "Placement, of the box around what shows of the element"
+At = Annotated[
+    str | None, option(PLACEMENT, "Its top left corner, or center. [center]", metavar="X,Y|X%,Y%")
+]
+Width = Annotated[
+    str | None,
+    option(PLACEMENT, "Its width before turning. [a third of the painting]", metavar="PX|N%"),
+]
+Height = Annotated[str | None, option(PLACEMENT, "Its height, instead or too.", metavar="PX|N%")]
+Scale = Annotated[
+    float | None, option(PLACEMENT, "Of its own size, instead. [1 with a corner]", metavar="S")
+]
+Rotate = Annotated[float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")]
+Flip = Annotated[str | None, option(PLACEMENT, "Mirror it: horizontal or vertical.", metavar="WAY")]
 
 
 # --- what they ask for ----------------------------------------------------------------------------

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harmonize.cli.cutout import Box, InvertMask, MaskValue, cut_first
 from harmonize.cli.options import (
     COMPLETE,
+    At,
+    Flip,
+    Height,
+    Rotate,
+    Scale,
     Targets,
+    Width,
     given_pictures,
     inputs_of,
     option,
@@ -37,7 +44,7 @@ if TYPE_CHECKING:
     from harmonize.run.result import Result
     from harmonize.run.session import Progress
 
-PICTURES, PLACEMENT, LOOK = "Pictures", "Placement", "Look"
+PICTURES, LOOK = "Pictures", "Look"
 RESULTS, EXPERT = "Results", "For experts"
 
 
@@ -61,23 +68,15 @@ def run(
     mask: Annotated[
         Path | None, option(PICTURES, "White where the element is. [its transparency]")
     ] = None,
-    at: Annotated[
-        str | None,
-        option(PLACEMENT, "The top left corner of what shows. [centered]", metavar="X,Y|X%,Y%"),
-    ] = None,
-    width: Annotated[
-        str | None, option(PLACEMENT, "Of what shows. [a third]", metavar="PX|N%")
-    ] = None,
-    height: Annotated[
-        str | None, option(PLACEMENT, "Of what shows, instead, or too.", metavar="PX|N%")
-    ] = None,
-    scale: Annotated[
-        float | None, option(PLACEMENT, "Of its own size, instead.", metavar="S")
-    ] = None,
-    rotate: Annotated[
-        float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")
-    ] = None,
-    flip: Annotated[str | None, option(PLACEMENT, "horizontal or vertical.", metavar="WAY")] = None,
+    box: Box = None,
+    mask_value: MaskValue = None,
+    invert_mask: InvertMask = False,
+    at: At = None,
+    width: Width = None,
+    height: Height = None,
+    scale: Scale = None,
+    rotate: Rotate = None,
+    flip: Flip = None,
     config: Annotated[
         str | None,
         option(
@@ -220,6 +219,7 @@ def _run(asked: Any) -> None:
     )
     outputs = [*targets.files, *([("--checkpoint", path)] if path else [])]
     protect(inputs_of(asked, before, given, pictures, settings), [*outputs, *targets.old_frames])
+    wanted |= cut_first(asked, pictures, targets.picture)
     if asked.threads:
         from harmonize.synthesis.network.device import use_threads
 

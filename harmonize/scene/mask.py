@@ -1,32 +1,121 @@
-"""A stored picture → a mask: uint8 [H, W], white where it holds."""
+"""A picture of a mask, as people have them → a mask: uint8 [H, W], white where it holds."""
 
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
+from harmonize.errors import InputError
 from harmonize.images.color import LUMA
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits, strips
+from harmonize.images.read import SAFE, Picture, Source, name, read_bytes
 
 Mask = NDArray[np.uint8]
+Size = tuple[int, int]  # width and height
 
 FAINT = 12  # of 255: a mask with nothing above it is empty
 FULL = 242  # a mask with nothing below it leaves no outside
 BLACK, WHITE = 32, 223  # of a picture of a mask: what is beyond is compression noise
+LABELS = 12  # a gray mask with no value above this holds labels
+COLORED = 60  # of 255, between channels: from there on a pixel has a color
+APART = 60  # between two colors that are not the same
+SOME, OTHERS = 0.002, 0.02  # of the pixels: that make a mask colored, that make it more than two
+SEEN = 500_000  # pixels that colors are counted in
+SHAPE = 0.01  # how far two shapes that are the same may be apart
+ORIENTATION = 0x0112  # tag of EXIF
 
 
-def mask_of(stored: StoredImage) -> Mask:
-    """Return the grays of a picture as a mask; beyond `BLACK` and `WHITE` they are 0 and 255."""
+def mask_of(source: Source) -> tuple[Mask, list[str]]:
+    """Read a mask: white, or any one color, on black or on another color; or labels 0 and 1.
+
+    Returns:
+        The mask, beyond `BLACK` and `WHITE` 0 and 255, and what the user should know.
+
+    Raises:
+        InputError: it holds several labels or colors, so that nobody knows which is meant.
+    """
+    stored = source.stored
+    notes: list[str] = []
+    mask: Mask = np.empty(stored.pixels.shape[:2], np.uint8)
+    pair = _two_colors(source)
+    if pair is not None:
+        notes.append(
+            f"{name(source.role)}: colored; {_rgb(pair[1])} is taken for the element, "
+            f"{_rgb(pair[0])} for the rest"
+        )
     values = np.arange(256) - BLACK
     levels = np.clip(np.rint(values * 255 / (WHITE - BLACK)), 0, 255).astype(np.uint8)
-    mask: Mask = np.empty(stored.pixels.shape[:2], np.uint8)
-    plain = replace(stored, icc=None)  # a mask's values are no colors
-    for rows in strips(*stored.pixels.shape[:2]):
-        part = replace(plain, pixels=stored.pixels[rows], alpha=None)
-        gray = part.pixels if part.mode == "L" else np.rint(part.srgb() @ LUMA)
-        mask[rows] = levels[eight_bits(gray.astype(part.pixels.dtype))]
-    return mask if stored.alpha is None else times(mask, eight_bits(stored.alpha))
+    for rows in strips(*mask.shape):
+        mask[rows] = levels[_gray(stored, rows) if pair is None else _share(stored, rows, *pair)]
+    if pair is None and (labels := _labels(source)) is not None:
+        mask = labels
+    if stored.alpha is None:
+        return mask, notes
+    alpha = eight_bits(stored.alpha)
+    if mask.min() == mask.max() and alpha.min() < alpha.max():
+        return alpha, notes  # one color all over: its transparency is the mask
+    return times(mask, alpha), notes
+
+
+def labelled(role: str, picture: Picture, value: int) -> Mask:
+    """Return where a mask of labels has `value`: indices of a palette, or gray values.
+
+    Raises:
+        InputError: it has colors and no palette, or not this value.
+    """
+    image: Image.Image
+    if isinstance(picture, Image.Image):
+        image = picture
+    elif isinstance(picture, np.ndarray):
+        image = Image.fromarray(picture)
+    else:
+        where = name(role, picture)
+        try:
+            image = Image.open(io.BytesIO(read_bytes(where, picture)), formats=list(SAFE))
+            image.load()
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{where}: not an image that can be read") from error
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in ("1", "L", "P", "I", "I;16"):
+        raise InputError(f"{name(role)}: `mask_value` needs a mask of labels, and this has colors")
+    values = np.asarray(image).astype(np.int64)
+    found = values == value
+    if not found.any():
+        raise InputError(
+            f"{name(role)}: nothing in it has the value {value}; it has {_listed(values)}"
+        )
+    return np.where(found, np.uint8(255), np.uint8(0))
+
+
+def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[str]]:
+    """Return a mask at the element's size, if it has its shape, and what was done to it.
+
+    Raises:
+        InputError: its shape is another.
+    """
+    own, wanted = (mask.shape[1], mask.shape[0]), element.stored.size
+    if own == wanted:
+        return mask, []
+    if own == wanted[::-1] and (turned := _turned(mask, element)) is not None:
+        return turned, [f"{name(source.role)}: turned as its photograph's EXIF says"]
+    if _same_shape(own, wanted):
+        sized = Image.fromarray(mask).resize(wanted, Image.Resampling.LANCZOS)
+        return np.asarray(sized), [
+            f"{name(source.role)}: its {own[0]} x {own[1]} pixels are scaled to the element's "
+            f"{wanted[0]} x {wanted[1]}"
+        ]
+    raise InputError(
+        f"{source.where}: {own[0]} x {own[1]} pixels, but the element has {wanted[0]} x "
+        f"{wanted[1]}; the mask needs the element's size or shape"
+    )
 
 
 def times(a: Mask, b: Mask) -> Mask:
@@ -44,3 +133,125 @@ def looks_inverted(mask: Mask) -> bool:
     border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
     middle = white[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return bool(border.mean() > 0.97 and not middle.all())
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _gray(stored: StoredImage, rows: slice) -> Mask:
+    plain = replace(stored, icc=None, alpha=None)  # a mask's values are no colors
+    part = replace(plain, pixels=stored.pixels[rows])
+    gray = part.pixels if part.mode == "L" else np.rint(part.srgb() @ LUMA)
+    return eight_bits(gray.astype(part.pixels.dtype))
+
+
+def _labels(source: Source) -> Mask | None:
+    """The mask of labels 0 and 1 (or 0 and any one small number); None where values are grays."""
+    pixels = source.stored.pixels
+    if pixels.max() > LABELS:
+        return None
+    plane = pixels if pixels.ndim == 2 else pixels.max(-1)
+    found = np.unique(plane)
+    if len(found) > 2 or (len(found) == 2 and found[0] != 0):
+        raise InputError(
+            f"{source.where}: holds the labels {_listed(plane)}; say with `mask_value` which of "
+            "them is the element"
+        )
+    return np.where(plane > 0, np.uint8(255), np.uint8(0))
+
+
+def _listed(values: NDArray[np.integer]) -> str:
+    found = np.unique(values)
+    return ", ".join(map(str, found[:9])) + (" …" if len(found) > 9 else "")
+
+
+# --- colors ---------------------------------------------------------------------------------------
+
+
+def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """The rest's and the element's color in a colored mask; None for a mask of grays."""
+    stored = source.stored
+    if stored.mode != "RGB":
+        return None
+    height, width = stored.pixels.shape[:2]
+    step = max(1, int((height * width / SEEN) ** 0.5))
+    seen = eight_bits(np.ascontiguousarray(stored.pixels[::step, ::step]))
+    spread = seen.max(-1).astype(int) - seen.min(-1)
+    if (spread > COLORED).mean() < SOME:
+        return None
+    rest, element = _dominant(seen)
+    line = element - rest
+    flat = seen.reshape(-1, 3).astype(np.float32)
+    share = np.clip((flat - rest) @ line / (line @ line), 0, 1)
+    off = np.linalg.norm(flat - rest - share[:, None] * line, axis=1)
+    if (off > APART).mean() > OTHERS:
+        raise InputError(
+            f"{source.where}: has many colors; a mask has white, or one color, where the element "
+            "is (a palette's labels: say which with `mask_value`)"
+        )
+    return rest, element
+
+
+def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The two commonest colors: black, or else what lies along the border, is the rest."""
+    coarse = (seen >> 4).astype(np.int64)
+    keys = coarse[..., 0] * 256 + coarse[..., 1] * 16 + coarse[..., 2]
+    found, counts = np.unique(keys, return_counts=True)
+    order = found[np.argsort(-counts)]
+
+    def color(key: int) -> NDArray[np.float32]:
+        return np.asarray(np.median(seen[keys == key], axis=0), np.float32)
+
+    first = color(order[0])
+    others = (color(key) for key in order[1:64])
+    second = next((c for c in others if np.linalg.norm(c - first) > APART), None)
+    if second is None:
+        return np.zeros(3, np.float32), first
+    border = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]]).astype(np.float32)
+    near = np.linalg.norm(border - first, axis=1) < np.linalg.norm(border - second, axis=1)
+    dark = [bool(c.max() < BLACK) for c in (first, second)]
+    first_is_rest = dark[0] if dark[0] != dark[1] else near.mean() >= 0.5
+    return (first, second) if first_is_rest else (second, first)
+
+
+def _share(
+    stored: StoredImage, rows: slice, rest: NDArray[np.float32], element: NDArray[np.float32]
+) -> Mask:
+    """How far colors are on the way from the rest's to the element's, 0 to 255."""
+    line = element - rest
+    part = eight_bits(stored.pixels[rows]).astype(np.float32)
+    found: Mask = np.rint(np.clip((part - rest) @ line / (line @ line), 0, 1) * 255).astype(
+        np.uint8
+    )
+    return found
+
+
+def _rgb(color: Sequence[float] | NDArray[np.float32]) -> str:
+    return "rgb(" + ", ".join(f"{value:.0f}" for value in color) + ")"
+
+
+# --- size -----------------------------------------------------------------------------------------
+
+
+def _same_shape(own: Size, wanted: Size) -> bool:
+    near = all(abs(a - b) <= 2 for a, b in zip(own, wanted, strict=True))
+    ratio = own[0] * wanted[1] / (own[1] * wanted[0])
+    return near or abs(ratio - 1) < SHAPE
+
+
+def _turned(mask: Mask, element: Source) -> Mask | None:
+    """The mask turned like the element's file; None where that says of no turn."""
+    if element.path is None:
+        return None
+    try:
+        with Image.open(element.path, formats=list(SAFE)) as image:
+            turn = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF data say nothing
+        return None
+    if turn not in (5, 6, 7, 8):
+        return None
+    exif = Image.Exif()
+    exif[ORIENTATION] = turn
+    lying = Image.fromarray(mask)
+    lying.info["exif"] = exif.tobytes()
+    return np.asarray(ImageOps.exif_transpose(lying))

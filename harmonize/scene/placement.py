@@ -130,7 +130,7 @@ def _at(at: Any) -> Corner | str | None:
         parts = []
     if len(parts) != 2:
         raise _wrong_corner(at)
-    x, y = (_length(part) for part in parts)
+    x, y = (length_of(part) for part in parts)
     if x is None or y is None:
         raise _wrong_corner(at)
     return x, y
@@ -146,7 +146,7 @@ def _wrong_corner(at: Any) -> InputError:
 def _side(key: str, side: Any) -> Length | None:
     if side is None:
         return None
-    length = _length(side)
+    length = length_of(side)
     if length is None or in_pixels(length, 100) <= 0:
         raise InputError(
             f"placement: `{key}={_short(side)}`: expected pixels above 0, or percent of the "
@@ -181,8 +181,8 @@ def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
     return found
 
 
-def _length(value: Any) -> Length | None:
-    """Pixels as a number, a share as text such as `30%`; None for what is neither."""
+def length_of(value: Any) -> Length | None:
+    """Return pixels as a number, a share as text such as `30%`; None for what is neither."""
     if isinstance(value, str) and (share := PERCENT.fullmatch(value.strip())):
         number = _number(share[1])
         return None if number is None else f"{number}%"

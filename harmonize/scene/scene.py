@@ -14,12 +14,13 @@ from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.images.read import Picture, Source, open_picture
 from harmonize.scene.layout import Layout, lay_out, show, size_of
 from harmonize.scene.loose import LOOSE_SIGMA, derived
-from harmonize.scene.mask import FAINT, FULL, Mask, looks_inverted, mask_of, times
+from harmonize.scene.mask import FAINT, FULL, Mask, fitted_to, looks_inverted, mask_of
 from harmonize.scene.placement import Placement
 from harmonize.scene.resample import fitted, fitted_element, on_canvas
 
 __all__ = ["Picture", "Scene", "load_scene"]
 
+HIDDEN = 0.002  # of the element: if a mask shows more that is transparent, that is told
 SCRAP = 0.25  # of the element: if less lies on the painting, that is told
 ENLARGED = 1.05  # times the element's own pixels: from there on it is told
 
@@ -69,8 +70,8 @@ def load_scene(
     Args:
         painting: the picture to paste into.
         element: what is pasted.
-        mask: white where the element is, of the element's size. An alpha channel of the element
-            stands for it, or narrows it.
+        mask: white, or any one color, where the element is; of the element's size or shape. Left
+            out: the element's alpha. If both are there, the mask counts.
         loose_mask: white where the result may differ from the painting; of the element's size, or
             of the painting's. Left out: derived from the mask.
         placement: where the element goes; see `Placement`.
@@ -83,9 +84,8 @@ def load_scene(
     sources = _open_all(painting=painting, element=element, mask=mask, loose_mask=loose_mask)
     original = sources["painting"].stored
     canvas = original.size
-    given = mask_of(sources["mask"].stored) if "mask" in sources else None
-    colors, alpha = _element(sources, given)
-    loose = _loose(sources, canvas)
+    colors, alpha, notes = _element(sources)
+    loose, more = _loose(sources, canvas)
     layout = lay_out(alpha, canvas, placement or Placement())
     if loose is not None and size_of(loose) == size_of(alpha):  # it moves with the element
         loose = on_canvas(fitted(loose, layout), layout, canvas)
@@ -104,7 +104,12 @@ def load_scene(
         layout=layout,
         hashes={role: source.sha256 for role, source in sources.items()},
         paths={role: source.path for role, source in sources.items()},
-        warnings=(*_warnings(sources, given), *_layout_warnings(layout)),
+        warnings=(
+            *(note for source in sources.values() for note in source.warnings),
+            *notes,
+            *more,
+            *_layout_warnings(layout),
+        ),
     )
 
 
@@ -115,18 +120,30 @@ def _open_all(**pictures: Picture | None) -> dict[str, Source]:
     return {role: open_picture(role, item) for role, item in pictures.items() if item is not None}
 
 
-def _element(sources: dict[str, Source], given: Mask | None) -> tuple[Pixels, Mask]:
-    """Return the element's colors in sRGB [h, w, 3], and where they show [h, w]."""
+def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
+    """Return the element's colors in sRGB [h, w, 3], where they show [h, w], and what to know.
+
+    A mask wins over the element's own alpha.
+    """
     source, mask = sources["element"], sources.get("mask")
     stored = source.stored
+    notes: list[str] = []
     alpha = None if stored.alpha is None else eight_bits(stored.alpha)
-    if mask is not None and given is not None:
-        if mask.stored.size != stored.size:
-            raise InputError(
-                f"{mask.where}: {show(mask.stored.size)} pixels, but the element has "
-                f"{show(stored.size)}; the mask needs the element's size"
+    if mask is not None:
+        given, notes = mask_of(mask)
+        if looks_inverted(given):
+            notes.append(
+                "mask: white at the border and black in the middle; white marks the element "
+                "(turn it round with `invert_mask`)"
             )
-        alpha = given if alpha is None else times(alpha, given)
+        given, scaled = fitted_to(mask, given, source)
+        notes += scaled
+        if alpha is not None and ((alpha <= FAINT) & (given > FULL)).mean() > HIDDEN:
+            notes.append(
+                "mask: it shows what is transparent in the element; the mask counts, and the "
+                "colors hidden there come to light"
+            )
+        alpha = given
     elif alpha is None or alpha.min() == 255:
         raise InputError(
             f"{source.where}: no mask and nothing transparent; give `mask`, white where the "
@@ -134,19 +151,24 @@ def _element(sources: dict[str, Source], given: Mask | None) -> tuple[Pixels, Ma
         )
     if alpha.max() <= FAINT:
         raise InputError(f"{(mask or source).where}: the mask is empty; white marks the element")
-    return stored.srgb(), alpha
+    return stored.srgb(), alpha, notes
 
 
-def _loose(sources: dict[str, Source], canvas: tuple[int, int]) -> Mask | None:
-    source, element = sources.get("loose_mask"), sources["element"].stored.size
+def _loose(sources: dict[str, Source], canvas: tuple[int, int]) -> tuple[Mask | None, list[str]]:
+    source, element = sources.get("loose_mask"), sources["element"]
     if source is None:
-        return None
-    if source.stored.size not in (element, canvas):
+        return None, []
+    mask, notes = mask_of(source)
+    if source.stored.size in (element.stored.size, canvas):
+        return mask, notes
+    try:
+        mask, scaled = fitted_to(source, mask, element)
+    except InputError:
         raise InputError(
             f"{source.where}: {show(source.stored.size)} pixels, expected the element's size "
-            f"({show(element)}) or the painting's ({show(canvas)})"
-        )
-    return mask_of(source.stored)
+            f"({show(element.stored.size)}) or the painting's ({show(canvas)})"
+        ) from None
+    return mask, notes + scaled
 
 
 def _check_mask(tight: Mask) -> None:
@@ -182,16 +204,6 @@ def _with_element(original: StoredImage, tight: Mask) -> StoredImage:
         return original
     factor = original.alpha.dtype.type(largest_value(original.alpha) // 255)
     return replace(original, alpha=np.maximum(original.alpha, tight * factor))
-
-
-def _warnings(sources: dict[str, Source], given: Mask | None) -> tuple[str, ...]:
-    notes = [note for source in sources.values() for note in source.warnings]
-    if given is not None and looks_inverted(given):
-        notes.append(
-            "mask: white at the border and black in the middle; white marks the element "
-            "(inverted mask?)"
-        )
-    return tuple(notes)
 
 
 def _layout_warnings(layout: Layout) -> list[str]:

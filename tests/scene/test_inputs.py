@@ -142,12 +142,16 @@ def test_only_what_shows_of_a_large_patch_is_resized() -> None:
     assert np.abs(shown - part.composite).max() <= 1
 
 
-def test_alpha_stands_for_the_mask_and_narrows_a_given_one() -> None:
+def test_alpha_stands_for_the_mask_and_a_given_one_wins() -> None:
     rgba = np.dstack([PATCH, MASK])
     assert (load_scene(PAINTING, rgba).tight == MASK).all()
+    soft = np.where(MASK > 0, 128, 0).astype(np.uint8)
+    same = load_scene(PAINTING, np.dstack([PATCH, soft]), soft)
+    assert (same.tight == load_scene(PAINTING, PATCH, soft).tight).all()  # not multiplied
     left = np.where(np.arange(96) < 48, 255, 0).astype(np.uint8)[None].repeat(80, 0)
-    both = load_scene(PAINTING, rgba, left).tight
-    assert (both == np.minimum(MASK, left)).all()
+    both = load_scene(PAINTING, rgba, left)
+    assert (both.tight == left).all()
+    assert any("hidden there" in note for note in both.warnings)
 
 
 def test_the_loose_mask_is_never_smaller_than_the_tight_one() -> None:
@@ -332,7 +336,8 @@ def test_a_mask_of_another_size() -> None:
     said = message(PAINTING, PATCH, MASK[:, :90])
     assert (
         said
-        == "mask: 90 x 80 pixels, but the element has 96 x 80; the mask needs the element's size"
+        == "mask: 90 x 80 pixels, but the element has 96 x 80; the mask needs the element's size "
+        "or shape"
     )
     assert "expected the element's size" in message(PAINTING, PATCH, MASK, loose_mask=MASK[:7])
 

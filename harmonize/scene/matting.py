@@ -1,0 +1,152 @@
+"""The soft edge of a cut-out: its alpha in a narrow band, and its own colors up to its contour."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonize.images.pixels import strips
+from harmonize.scene.mask import Mask
+
+Planes = NDArray[np.float32]
+
+FLAT = 1e-4  # variance of colors, 0 to 1 squared, below which a neighborhood counts as flat
+SMOOTH = 1e-5  # weight that keeps neighbors alike where alpha is the same …
+STEEP = 1.0  # … and more of it per step of alpha
+SMALL = 32  # pixels: up to this side a level of the pyramid gets FEW more rounds
+ROUNDS, FEW = 2, 10
+LARGEST = 4_000_000  # pixels: beyond, colors at the contour are estimated on a smaller copy
+
+
+def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
+    """Return alpha [H, W] of a hard mask: soft in a band of `radius` pixels around its contour.
+
+    The guided filter of He, Sun and Tang (2010) with the photo's three colors as the guide: in
+    every window alpha is a linear function of color, alpha = a · I + b, and a and b are averaged
+    over the windows. Where colors do not tell, the edge is as soft as the window is wide.
+
+    Args:
+        photo: RGB [H, W, 3].
+        inside: [H, W], above 127 inside.
+        radius: of the windows and of the band, in pixels, from 1 up.
+    """
+    hard = (inside > 127).astype(np.float32)
+    guided = _guided(photo.astype(np.float32) / np.float32(255), hard, radius)
+    # Stretched, as the average of windows takes a little of the contrast away.
+    guided = np.clip((guided - 0.5) * 1.25 + 0.5, 0, 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    band = cv2.dilate(hard, kernel) != cv2.erode(hard, kernel)
+    alpha: Mask = np.rint(np.where(band, guided, hard) * 255).astype(np.uint8)
+    return alpha
+
+
+def _guided(image: Planes, target: Planes, radius: int) -> Planes:
+    def mean(plane: Planes) -> Planes:
+        return np.asarray(
+            cv2.boxFilter(plane, cv2.CV_32F, (2 * radius + 1, 2 * radius + 1)), np.float32
+        )
+
+    average, goal = mean(image), mean(target)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    rr, rg, rb, gg, gb, bb = (
+        mean(image[..., i] * image[..., j]) - average[..., i] * average[..., j] for i, j in pairs
+    )
+    rr, gg, bb = rr + FLAT, gg + FLAT, bb + FLAT
+    r, g, b = (mean(image[..., i] * target) - average[..., i] * goal for i in range(3))
+    # The inverse of the symmetric 3 x 3 matrix, by its cofactors.
+    c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    c11, c12, c22 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    determinant = rr * c00 + rg * c01 + rb * c02
+    slopes = [
+        (c00 * r + c01 * g + c02 * b) / determinant,
+        (c01 * r + c11 * g + c12 * b) / determinant,
+        (c02 * r + c12 * g + c22 * b) / determinant,
+    ]
+    offset = goal - sum(slope * average[..., i] for i, slope in enumerate(slopes))
+    found: Planes = mean(offset)
+    for i, slope in enumerate(slopes):
+        found += mean(slope) * image[..., i]
+    return found
+
+
+def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
+    """Return the element's own colors [H, W, 3], without what shines through at its contour.
+
+    Where alpha is 255 they are the photo's. Elsewhere they minimize, with background colors B,
+    the sum over pixels of (alpha F + (1 - alpha) B - I)² and of squared differences of F and of B
+    between neighbors, weighed by 1e-5 + the difference of their alphas; level by level, from one
+    pixel up (Germer, Uelwer, Conrad and Harmeling 2020).
+    """
+    height, width = alpha.shape
+    scale = min(1.0, (LARGEST / (height * width)) ** 0.5)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    colors = _estimated(_sized(photo, size), _sized(alpha, size))
+    found = photo.copy()
+    grown = colors if scale == 1 else cv2.resize(colors, (width, height))
+    for rows in strips(height, width):
+        soft = alpha[rows] < 255
+        found[rows][soft] = np.rint(grown[rows][soft] * 255)
+    return found
+
+
+def _sized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Planes:
+    """Pixels at a size not above their own, width and height, from 0 to 1."""
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
+
+
+def _estimated(image: Planes, alpha: Planes) -> Planes:
+    height, width = alpha.shape
+    levels = max(1, int(np.ceil(np.log2(max(height, width)))))
+    front = back = np.asarray(image.mean((0, 1), keepdims=True), np.float32)
+    for level in range(levels + 1):
+        share = level / levels
+        size = (max(1, round(width**share)), max(1, round(height**share)))
+        at_level = _resized(image, size, cv2.INTER_AREA)
+        shares = _resized(alpha, size, cv2.INTER_AREA)[..., None]
+        front, back = (_resized(plane, size, cv2.INTER_NEAREST) for plane in (front, back))
+        weights = _weights(shares)
+        for _ in range(FEW if max(size) <= SMALL else ROUNDS):
+            front, back = _round(at_level, shares, front, back, weights)
+    return front
+
+
+def _resized(plane: Planes, size: tuple[int, int], how: int) -> Planes:
+    found = np.asarray(cv2.resize(plane, size, interpolation=how), np.float32)
+    return found.reshape(size[1], size[0], *plane.shape[2:])
+
+
+SIDES = ((0, 1), (0, -1), (1, 1), (1, -1))  # axis and step to the four neighbors
+
+
+def _weights(alpha: Planes) -> list[Planes]:
+    return [SMOOTH + STEEP * np.abs(alpha - _neighbor(alpha, *side)) for side in SIDES]
+
+
+def _neighbor(plane: Planes, axis: int, step: int) -> Planes:
+    """The plane moved by one pixel; at the border, itself."""
+    moved: Planes = np.roll(plane, step, axis)
+    edge = [slice(None)] * plane.ndim
+    edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)
+    moved[tuple(edge)] = plane[tuple(edge)]
+    return moved
+
+
+def _round(
+    image: Planes, alpha: Planes, front: Planes, back: Planes, weights: list[Planes]
+) -> tuple[Planes, Planes]:
+    """Solve every pixel's two equations, with its neighbors as they are."""
+    total = np.sum(weights, 0)
+    rest = 1 - alpha
+    ahead = alpha * image
+    behind = rest * image
+    for side, weight in zip(SIDES, weights, strict=True):
+        ahead = ahead + weight * _neighbor(front, *side)
+        behind = behind + weight * _neighbor(back, *side)
+    a, b, c = alpha**2 + total, alpha * rest, rest**2 + total
+    determinant = a * c - b * b
+    return (
+        np.clip((c * ahead - b * behind) / determinant, 0, 1),
+        np.clip((a * behind - b * ahead) / determinant, 0, 1),
+    )
