@@ -16,13 +16,21 @@ import typer
 
 import harmonize
 from harmonize.errors import InputError
-from harmonize.images.atomic_file import check_output
+from harmonize.images.atomic_file import check_output, made_folders
+from harmonize.images.image import StoredImage
 from harmonize.images.protected import files_under
-from harmonize.images.write import FORMATS, default_output, picture_format
+from harmonize.images.write import (
+    FORMATS,
+    check_sheet,
+    default_output,
+    picture_format,
+    write_sheet,
+)
 from harmonize.run.record import Record
 from harmonize.run.result import record_path
 from harmonize.run.snapshots import check_folder, frames_in
 from harmonize.scene.placement import Placement
+from harmonize.scene.scene import load_scene
 from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore
 
 # Words of the library that the command has other flags for.
@@ -267,6 +275,16 @@ def inputs_of(
     yield from files_read(asked.config, settings)
     own = Path(harmonize.__file__).parent
     yield from (("a file of this program", path) for path in files_under(own))
+
+
+def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> None:
+    """Write the painting and, beside it, the same with the element pasted on it."""
+    given = {key: item for key, item in wanted.items() if key != "max_memory"}
+    scene = load_scene(**given)
+    pasted = [StoredImage(part).shown for part in (scene.painting, scene.composite)]
+    check_sheet(sheet, [picture.size for picture in pasted])
+    with made_folders([sheet]):
+        write_sheet(sheet, pasted, overwrite)
 
 
 @contextmanager

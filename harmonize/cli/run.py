@@ -27,6 +27,7 @@ from harmonize.cli.options import (
     settings_of,
     targets_of,
     to_stdout,
+    write_pasted,
 )
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
 from harmonize.errors import OutputError
@@ -271,16 +272,13 @@ def _preview(
     settings: Settings, wanted: dict[str, Any], sheet: Path | None, overwrite: bool
 ) -> None:
     """Say what a run would compute with and take; write the pasted picture."""
+    if sheet is not None:  # before torch is loaded: this one is looked at
+        write_pasted(sheet, wanted, overwrite)
     from harmonize.run.memory_limit import show
     from harmonize.run.session import Session
 
     plan = Session(settings, cache=0).plan(**wanted)
     announce(plan)
-    if sheet is not None:
-        pasted = [StoredImage(plan.scene.painting).shown, plan.composite]
-        check_sheet(sheet, [picture.size for picture in pasted])
-        with made_folders([sheet]):
-            write_sheet(sheet, pasted, overwrite)
     steps = " + ".join(f"{count} {name}" for name, count in plan.steps)
     wide, high = plan.region
     typer.echo(

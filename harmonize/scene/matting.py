@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from harmonize.images.pixels import strips
 from harmonize.scene.mask import Mask
@@ -16,7 +17,8 @@ SMOOTH = 1e-5  # weight that keeps neighbors alike where alpha is the same …
 STEEP = 1.0  # … and more of it per step of alpha
 SMALL = 32  # pixels: up to this side a level of the pyramid gets FEW more rounds
 ROUNDS, FEW = 2, 10
-LARGEST = 4_000_000  # pixels: beyond, colors at the contour are estimated on a smaller copy
+LARGEST = 2_000_000  # pixels: of a larger picture, slopes and colors come from a smaller copy
+ONE = np.float32(255)
 
 
 def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
@@ -31,21 +33,49 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
         inside: [H, W], above 127 inside.
         radius: of the windows and of the band, in pixels, from 1 up.
     """
-    hard = (inside > 127).astype(np.float32)
-    guided = _guided(photo.astype(np.float32) / np.float32(255), hard, radius)
-    # Stretched, as the average of windows takes a little of the contrast away.
-    guided = np.clip((guided - 0.5) * 1.25 + 0.5, 0, 1)
+    height, width = inside.shape
+    hard = np.where(inside > 127, np.uint8(255), np.uint8(0))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     band = cv2.dilate(hard, kernel) != cv2.erode(hard, kernel)
-    alpha: Mask = np.rint(np.where(band, guided, hard) * 255).astype(np.uint8)
+    size = _within(width, height)
+    small = max(1, round(radius * size[0] / width))
+    *slopes, offset = _linear(_sized(photo, size), _sized(hard, size), small)
+    alpha: Mask = hard.copy()
+    for rows in strips(height, width):
+        near = band[rows]
+        if not near.any():
+            continue
+        guided = _rows(offset, rows, (width, height))
+        for channel, slope in enumerate(slopes):
+            guided += _rows(slope, rows, (width, height)) * (photo[rows][..., channel] / ONE)
+        # Stretched, as the average of windows takes a little of the contrast away.
+        guided = np.clip((guided - 0.5) * 1.25 + 0.5, 0, 1)
+        alpha[rows][near] = np.rint(guided[near] * 255)
     return alpha
 
 
-def _guided(image: Planes, target: Planes, radius: int) -> Planes:
+def _within(width: int, height: int) -> tuple[int, int]:
+    """A size of that shape with at most `LARGEST` pixels."""
+    scale = min(1.0, (LARGEST / (height * width)) ** 0.5)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
+    """Rows of a plane enlarged to a width and height."""
+    if plane.shape == (size[1], size[0]):
+        return plane[rows].copy()
+    ratio = plane.shape[0] / size[1]
+    box = (0, rows.start * ratio, plane.shape[1], rows.stop * ratio)
+    shape = (size[0], rows.stop - rows.start)
+    return np.array(Image.fromarray(plane).resize(shape, Image.Resampling.BILINEAR, box=box))
+
+
+def _linear(image: Planes, target: Planes, radius: int) -> list[Planes]:
+    """The slopes by red, green and blue and the offset, averaged over the windows."""
+
     def mean(plane: Planes) -> Planes:
-        return np.asarray(
-            cv2.boxFilter(plane, cv2.CV_32F, (2 * radius + 1, 2 * radius + 1)), np.float32
-        )
+        side = (2 * radius + 1, 2 * radius + 1)
+        return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, side), np.float32)
 
     average, goal = mean(image), mean(target)
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
@@ -64,10 +94,7 @@ def _guided(image: Planes, target: Planes, radius: int) -> Planes:
         (c02 * r + c12 * g + c22 * b) / determinant,
     ]
     offset = goal - sum(slope * average[..., i] for i, slope in enumerate(slopes))
-    found: Planes = mean(offset)
-    for i, slope in enumerate(slopes):
-        found += mean(slope) * image[..., i]
-    return found
+    return [mean(plane) for plane in (*slopes, offset)]
 
 
 def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
@@ -79,21 +106,16 @@ def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
     pixel up (Germer, Uelwer, Conrad and Harmeling 2020).
     """
     height, width = alpha.shape
-    scale = min(1.0, (LARGEST / (height * width)) ** 0.5)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    colors = _estimated(_sized(photo, size), _sized(alpha, size))
-    found = photo.copy()
-    grown = colors if scale == 1 else cv2.resize(colors, (width, height))
-    for rows in strips(height, width):
-        soft = alpha[rows] < 255
-        found[rows][soft] = np.rint(grown[rows][soft] * 255)
-    return found
+    size = _within(width, height)
+    colors = np.rint(_estimated(_sized(photo, size), _sized(alpha, size)) * 255).astype(np.uint8)
+    grown = colors if size == (width, height) else cv2.resize(colors, (width, height))
+    return np.where(alpha[..., None] < 255, grown, photo)
 
 
 def _sized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Planes:
     """Pixels at a size not above their own, width and height, from 0 to 1."""
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(255)
+    return np.asarray(small, np.float32) / ONE
 
 
 def _estimated(image: Planes, alpha: Planes) -> Planes:

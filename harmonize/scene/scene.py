@@ -94,7 +94,8 @@ def load_scene(
     _check_mask(tight)
     base = original.srgb()
     composite = base.copy()
-    _blend(composite[layout.rows, layout.columns], colors, alpha)
+    under = None if original.alpha is None else original.alpha[layout.rows, layout.columns]
+    _blend(composite[layout.rows, layout.columns], colors, alpha, under)
     return Scene(
         painting=base,
         composite=composite,
@@ -187,13 +188,20 @@ def _around(tight: Mask, loose: Mask) -> Mask:
     return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
 
 
-def _blend(canvas: Pixels, colors: Pixels, alpha: Mask) -> None:
-    """Paste colors on a canvas of the same size, in place."""
+def _blend(canvas: Pixels, colors: Pixels, alpha: Mask, under: Pixels | None) -> None:
+    """Paste colors on a canvas of the same size, in place; `under` is the canvas's own alpha.
+
+    Colors that are hidden in the canvas do not come to light at a soft edge.
+    """
     factor = np.float32(largest_value(canvas) / largest_value(colors))
     for rows in strips(*alpha.shape):
         if not alpha[rows].any():
             continue
         share = alpha[rows, :, None] / np.float32(255)
+        if under is not None:
+            below = under[rows, :, None] / np.float32(largest_value(under))
+            both = share + (1 - share) * below
+            share = np.where(below < 1, share / np.maximum(both, np.float32(1e-6)), share)
         blended = share * (colors[rows] * factor) + (1 - share) * canvas[rows]
         canvas[rows] = np.rint(blended)
 

@@ -147,6 +147,19 @@ def test_a_contour_is_freed_of_the_ground() -> None:
     assert np.abs(photo[edge].astype(int) - (200, 40, 40)).mean() > 40
 
 
+def test_a_large_picture_is_done_by_way_of_a_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = soft()
+    hard = np.where(true > 127, 255, 0).astype(np.uint8)
+    photo = blended(true)
+    monkeypatch.setattr("harmonize.scene.matting.LARGEST", 5000)
+    found = soft_alpha(photo, hard, 6)
+    assert np.abs(found.astype(int) - true).mean() < np.abs(hard.astype(int) - true).mean()
+    colors = element_colors(photo, true)
+    edge = (true > 100) & (true < 255)
+    assert np.abs(colors[edge].astype(int) - (200, 40, 40)).mean() < 12
+    assert (colors[true == 255] == photo[true == 255]).all()
+
+
 def test_odd_shapes_have_colors_too() -> None:
     for height, width in ((1, 9), (9, 1), (8, 8), (3, 50)):
         alpha = np.full((height, width), 128, np.uint8)

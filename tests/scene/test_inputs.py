@@ -290,6 +290,19 @@ def test_a_transparent_painting_keeps_its_alpha_and_shows_the_element() -> None:
     assert (scene.original.alpha[MASK > 0] == 255).all()
 
 
+def test_colors_hidden_in_a_painting_do_not_show_at_a_soft_edge() -> None:
+    soft = np.where(MASK > 0, 128, 0).astype(np.uint8)
+    half = np.where(np.arange(96) < 48, 255, 0).astype(np.uint8)[None].repeat(80, 0)
+    light = np.full_like(PATCH, 230)
+    seen = []
+    for hidden in (0, 255):
+        painting = np.where(half[..., None] > 0, PAINTING, np.uint8(hidden))
+        seen.append(load_scene(np.dstack([painting, half]), light, soft).composite)
+    inside = soft > 0
+    assert (seen[0][inside] == seen[1][inside]).all()
+    assert (seen[0][inside & (half == 0)] == 230).all()
+
+
 def test_the_painting_keeps_its_values_and_profile_and_is_worked_on_in_srgb(files: Path) -> None:
     profile = swapped_profile()
     path = save(Image.fromarray(PAINTING), files / "swapped.png", icc_profile=profile)
