@@ -198,7 +198,10 @@ def _number(value: Any) -> Number | None:
             return None
     if not isinstance(value, Real) or isinstance(value, bool):
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
     if not (math.isfinite(number) and abs(number) <= HUGE):
         return None
     return int(number) if number.is_integer() else number

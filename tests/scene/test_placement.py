@@ -122,7 +122,7 @@ def test_all_is_about_what_shows(place: dict[str, Any], expected: Box) -> None:
 
 
 def test_a_margin_does_not_count() -> None:
-    cropped = scene(ELEMENT[14:34, 25:55], at=(30, 40))
+    cropped = scene(ELEMENT[13:36, 24:55], at=(30, 40))
     assert (cropped.composite == scene(at=(30, 40)).composite).all()
 
 
@@ -133,7 +133,8 @@ def test_an_element_of_the_paintings_size_is_aligned_if_nothing_is_said() -> Non
 
 
 def test_a_tall_element_fits_into_the_painting() -> None:
-    tall = np.zeros((200, 10, 4), np.uint8) + 255
+    tall = np.zeros((200, 12, 4), np.uint8)
+    tall[:, 1:11] = 255
     left, top, right, bottom = box(scene(tall))
     assert bottom - top == 120
     assert right - left == 6
