@@ -161,6 +161,9 @@ class Session:
         limit = memory_limit.parse(max_memory)
         place = devices.resolve(self.settings.device)
         where = _placement(placement)
+        for role, picture in (("painting", painting), ("element", element)):
+            if picture is None:
+                raise InputError(f"{role}: expected a picture, got None")
         with devices.own_state(), memory_limit.refused():
             scene = load_scene(
                 painting,

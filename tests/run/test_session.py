@@ -215,7 +215,7 @@ def test_settings_are_checked_before_pictures(files: Path) -> None:
 
 def test_numpy_in_and_out(plan: Plan, kept: Session) -> None:
     painting, cutout = (np.asarray(Image.open(f"{name}.png")) for name in ("painting", "cutout"))
-    place = Placement(at=(np.int64(20), np.float64(20)), width=np.int32(40))
+    place = Placement(at=(np.int64(20), np.float64(20)), scale=np.float32(1), rotate=np.int8(0))
     again = kept.run(kept.plan(painting, cutout, placement=place))
     assert again.array.dtype == np.uint8
     assert (again.array == kept.run(plan).array).all()
