@@ -1,6 +1,6 @@
 """Run records read back and compared: the inputs, placement and settings of earlier runs.
 
-A record is the JSON that every run writes beside its picture (`outputs.write_record`).
+A record is the JSON that every run writes beside its picture (`result.write_result`).
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Record:
         path: the record's own file.
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → the file it was read from.
         placement: where the element went.
-        config: complete settings, for `config.restore`.
+        config: complete settings, for `load.restore`.
         output: file name of the picture that was written, or None.
         named: role → the file that the record itself names, wherever it is now.
         notes: what the user should know of inputs that are given anew, a sentence each.

@@ -311,6 +311,8 @@ def _placement(given: GivenPlacement) -> Placement:
 def _known(common: dict[str, Any]) -> dict[str, Any]:
     names = list(inspect.signature(Session).parameters)[1:]
     for name in common:
+        if name in Placement.__dataclass_fields__:
+            raise ConfigError(f"{name}: is a part of placement, as in placement={{'{name}': …}}")
         if name not in names:
             raise ConfigError(f"{name}: unknown keyword{nearest(name, names)}")
     return common

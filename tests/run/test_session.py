@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import threading
@@ -174,6 +173,7 @@ def test_a_session_with_other_settings_shares_what_is_kept(kept: Session) -> Non
         ({"seed": object()}, "seed: expected"),
         ({"device": "gpu"}, "device 'gpu': expected auto"),
         ({"stength": 3}, "stength: unknown keyword; did you mean strength?"),
+        ({"at": (1, 2)}, "at: is a part of placement, as in placement={'at': …}"),
         ({"max_memory": "much"}, "`max_memory=much`: expected"),
         ({"max_memory": True}, "`max_memory=True`: expected"),
         ({"max_memory": 1000}, "`max_memory=1kB` is too little"),
@@ -303,8 +303,23 @@ def test_the_callers_random_numbers_stay(plan: Plan, kept: Session) -> None:
     assert before[1] == np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
 
 
-def test_pictures_may_be_bytes_and_open_files(plan: Plan, kept: Session) -> None:
-    painting, cutout = (Path(f"{name}.png").read_bytes() for name in ("painting", "cutout"))
-    other = kept.plan(painting, io.BytesIO(cutout), placement=AT)
-    assert (other.scene.composite == plan.scene.composite).all()
-    assert other.scene.hashes == plan.scene.hashes
+def test_threads_may_share_a_session(files: Path, kept: Session) -> None:
+    def paint(painting: str) -> bytes:
+        plan = kept.plan(painting, "cutout.png", placement=AT)
+        return kept.run(plan).image.tobytes()
+
+    names = ["painting.png", "patch.png"]
+    alone = [paint(name) for name in names]
+    fresh = Session(FEW)
+    shared: dict[str, bytes] = {}
+
+    def work(name: str) -> None:
+        plan = fresh.plan(name, "cutout.png", placement=AT)
+        shared[name] = fresh.run(plan).image.tobytes()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [shared[name] for name in names] == alone
