@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from harmonize.images.pixels import largest_value
+from harmonize.run.memory_limit import at_work
 from harmonize.run.prepare import canvas_of
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
@@ -123,7 +124,7 @@ def to_image(picture: Tensor) -> Image.Image:
 
 def canvas(case: Case, config: Settings) -> Canvas:
     """The case as a run of `config` sees it."""
-    return canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma))
+    return at_work(canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma)), config)
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:

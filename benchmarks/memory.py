@@ -14,7 +14,6 @@ from benchmarks.report import Row
 from benchmarks.scaling import element
 
 TOLERANCE = 0.25  # of the measured peak: how far what was told may lie from it
-STEPS = ("passes.coarse.steps=2", "passes.refine.steps=2")  # the peak is reached in the first
 
 # The painting's long side, the working size, the patch's share of the long side, the preset.
 RUNS: tuple[tuple[int, int | str, float, str], ...] = (
@@ -30,8 +29,8 @@ RUNS: tuple[tuple[int, int | str, float, str], ...] = (
     (300, "native", 0.3, "paper"),
 )
 LIMITS = (1_100_000_000, 1_400_000_000, 1_800_000_000)  # for the largest patch
-NOTE = f"""Each run in a process of its own, {len(STEPS)} steps in all: the peak is reached in the
-first of a pass. told: what `--dry-run` says, before the run; peak: the process's largest resident
+NOTE = f"""Each run in a process of its own, two steps a pass: the peak is reached in the first of
+one, or before. told: what `--dry-run` says, before the run; peak: the process's largest resident
 size. A limit is `--max-memory`; size and tile are what it led to. Amiss: what was told is more than
 {TOLERANCE:.0%} off, or a limit was not kept to."""
 
@@ -41,9 +40,10 @@ def measure(
 ) -> dict[str, Any]:
     """One run; in a process of its own."""
     from harmonize import Placement, harmonize
-    from harmonize.settings.load import load
+    from harmonize.settings.load import Settings, load
 
-    config = load(preset, [*STEPS, *more["overrides"]])
+    steps = [f"passes.{name}.steps=2" for name in Settings.preset(preset).passes]
+    config = load(preset, [*steps, *more["overrides"]])
     x, y = at
     place = Placement(at=(x, y))
     result = harmonize(painting, patch, placement=place, settings=config, max_memory=limit)

@@ -25,6 +25,16 @@ settings.register_profile(
 
 settings.load_profile("harmonize")
 
+# Two passes after the palette map and the underpainting, whatever the painting; the first at half
+# the size.
+TWO_PASSES = (
+    "underpainting.fine=[0.99, 1.0]",
+    "passes.coarse.start=underpainting",
+    "passes.strokes=null",
+    "passes.refine.start=previous",
+)
+PASSES = ("coarse", "refine")
+
 # Tensors are tiny here: a second thread costs more than it saves.
 torch.set_num_threads(1)
 

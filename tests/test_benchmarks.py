@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import histogram, measure, report, scaling, strokes
+from benchmarks import histogram, judge, measure, report, scaling, strokes
 from benchmarks.cases import PAIRS, SAMPLES, find_cases, to_image, to_tensor
 from benchmarks.sweep import verdict
 from harmonize.synthesis.image_ops import filters
@@ -245,3 +245,36 @@ def test_tables_medians_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     report.sheet(tmp_path / "sheet.png", [[("one", to_image(painting()))] * 2])
     with Image.open(tmp_path / "sheet.png") as board:
         assert board.width > 2 * 112
+
+
+# --- judging --------------------------------------------------------------------------------------
+
+
+def test_a_tally_counts_places_wins_and_rejections() -> None:
+    key = {"1": {"A": "ours", "B": "theirs"}, "2": {"A": "theirs", "B": "ours"}}
+    rankings = [
+        {"1": {"order": "AB"}, "2": {"order": "BA", "unacceptable": "A"}},
+        {"1": {"order": "BA"}, "2": {"order": "BA"}},
+    ]
+    found = judge.tally(key, rankings)
+    assert found["ours"]["place"] == pytest.approx(1.25)
+    assert found["ours"]["over"] == {"theirs": 0.75}
+    assert found["theirs"]["unacceptable"] == 1
+    with pytest.raises(ValueError, match="no order of AB"):
+        judge.tally(key, [{"1": {"order": "A"}}])
+
+
+def test_sheets_hide_who_is_who_and_the_key_tells(tmp_path: Path) -> None:
+    for name, color in (("one", "red"), ("two", "blue")):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (1103, 874), color).save(tmp_path / name / "duck.png")
+    folders = {name: tmp_path / name for name in ("one", "two")}
+    judge.sheets(tmp_path / "out", None, 3, folders)
+    key = json.loads((tmp_path / "out" / "key.json").read_text())["cases"]
+    assert sorted(key) == ["duck"]
+    assert sorted(key["duck"].values()) == ["one", "two"]
+    board = np.asarray(Image.open(tmp_path / "out" / "duck.png"))
+    reds = np.flatnonzero((board == (255, 0, 0)).all(2).any(0))
+    blues = np.flatnonzero((board == (0, 0, 255)).all(2).any(0))
+    red_first = reds.min() < blues.min()
+    assert (key["duck"]["A"] == "one") == red_first

@@ -165,7 +165,9 @@ def run(
             complete=COMPLETE["device"],
         ),
     ] = None,
-    seed: Annotated[int | None, option(EXPERT, "Of the random numbers. [0]", metavar="N")] = None,
+    seed: Annotated[
+        int | None, option(EXPERT, "Another number, other strokes. [0]", metavar="N")
+    ] = None,
     threads: Annotated[
         int | None,
         option(EXPERT, "How many processors to use. [all]", metavar="N", min=1),

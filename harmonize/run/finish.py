@@ -11,11 +11,11 @@ from torch import Tensor
 
 from harmonize.errors import NumbersError
 from harmonize.images.image import StoredImage
-from harmonize.run.prepare import NOMINAL, Plan, unit
+from harmonize.run.prepare import NOMINAL, Plan
 from harmonize.run.record import hide
 from harmonize.synthesis import postprocess
 from harmonize.synthesis.image_ops import filters, windows
-from harmonize.synthesis.image_ops.crops import Painted
+from harmonize.synthesis.image_ops.crops import Painted, Strokes
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
@@ -34,7 +34,8 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
         )
     if steps.vote:
         image = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
-    return _pasted(image, plan, detail=steps.detail.amount if steps.detail else 0.0)
+    detail = steps.detail.amount if steps.detail else 0.0
+    return _pasted(image, plan, detail=detail, strokes=painted.strokes)
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
@@ -65,27 +66,31 @@ def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) 
     return record if absolute_paths else hide(record)
 
 
-def _pasted(image: Tensor, plan: Plan, *, detail: float) -> StoredImage:
+def _pasted(
+    image: Tensor, plan: Plan, *, detail: float, strokes: Strokes | None = None
+) -> StoredImage:
     """What changed of `image` in the painting at its own size, with its `detail` there."""
-    view, canvas, scene, finish = plan.view, plan.canvas, plan.scene, plan.settings.finish
+    view, canvas, finish = plan.view, plan.canvas, plan.settings.finish
     window = canvas.box.grown(plan.settings.margin).aligned(windows.ALIGN, canvas.shape)
     if view.shape == canvas.shape:
         part = image  # the window is the view's
     else:
         size = finish.detail.size if finish.detail else 3
-        part = postprocess.enlarge(image, view, canvas.painting, window, amount=detail, size=size)
+        part = postprocess.enlarge(
+            image, view, canvas.painting, window, amount=detail, size=size, strokes=strokes
+        )
     # No hue beyond the painting's: an engraving stays without color.
     part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
     _check_finite(part)
     sigma = finish.paste_sigma * max(canvas.shape) / NOMINAL
-    loose, tight = window.crop_pixels(canvas.loose) > 0, unit(window.crop_pixels(scene.tight))
+    loose, tight = window.crop_pixels(canvas.loose) > 0, canvas.tight.crop(window)[0].cpu()
     share = windows.paste_mask(tight, torch.from_numpy(loose.astype(np.float32)), sigma)
-    return scene.original.pasted(
+    return plan.scene.original.pasted(
         part.clamp(0, 1).permute(1, 2, 0).cpu().numpy(),
         share.numpy(),
         loose,
-        top=window.top,
-        left=window.left,
+        top=canvas.corner[0] + window.top,
+        left=canvas.corner[1] + window.left,
     )
 
 

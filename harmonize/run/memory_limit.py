@@ -14,8 +14,10 @@ from pathlib import Path
 import psutil
 
 from harmonize.errors import InputError, MemoryLimitError
+from harmonize.scene.loose import SMALL
 from harmonize.settings.load import Settings
 from harmonize.settings.resolve import resolve
+from harmonize.synthesis.image_ops import windows
 from harmonize.synthesis.image_ops.crops import Canvas, scaled
 from harmonize.synthesis.image_ops.tiled_image import tiles
 from harmonize.synthesis.image_ops.windows import ALIGN, Window
@@ -25,6 +27,11 @@ from harmonize.synthesis.image_ops.windows import ALIGN, Window
 # 64 channels and what is kept of the taps. Whatever the sizes: blocks of the matching and the vote,
 # and memory that the allocator holds back.
 STEP, LOOK, ALWAYS = 5200, 1150, 200 << 20
+# Of the underpainting, a pixel of the painting at work: the activations of its taps if it is a
+# single tile, and the rows that describe its patches, sharp and soft; a pixel of the window: its
+# rows, and what is compared.
+KEPT, PLACE, POSITION = 480, 700, 1100
+AROUND = 1024  # pixels of the painting, at least, that strokes are taken from at its own size
 MARGIN = 48  # pixels around a tile, at most, that it is looked at with
 SMALLEST = 64  # pixels: the least working size that a limit leads to
 TILES = (1024, 512, 256)  # sides that are tried
@@ -56,7 +63,7 @@ def fit(
         tiled = tried(tile=side)
         if tiled[1] <= SAFETY * limit:
             return tiled
-    largest = max(working_shape(canvas.shape, asked))
+    largest = max(working_shape(at_work(canvas, asked).shape, asked))
     low = min(SMALLEST, largest)
     best = tried(tile=sides[-1], size=low)
     if best[1] > SAFETY * limit:
@@ -72,6 +79,23 @@ def fit(
     return best
 
 
+def at_work(whole: Canvas, settings: Settings) -> Canvas:
+    """The part of a canvas that is worked with: all of it, unless the element is small in it.
+
+    A small element would be a smear at the working size. So it is worked on larger, up to the
+    painting's own size, with the part of the painting around it that has the working size then:
+    time and memory follow the element, not the painting.
+    """
+    if settings.region == "canvas":
+        return whole
+    longest = max(whole.box.shape)
+    if settings.size == "native":
+        side = max(AROUND, 2 * longest)
+    else:
+        side = round(settings.size / min(1.0, SMALL * settings.size / longest))
+    return whole.part(windows.centered(whole.box, side, whole.shape))
+
+
 def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
     """Height and width at work of a painting of `shape`."""
     if settings.size == "native":
@@ -81,14 +105,20 @@ def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]
 
 def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
     """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
-    held, passes = 0, 0
-    view = working_shape(canvas.shape, settings)
-    for one in resolve(settings, level).passes:
+    part = at_work(canvas, settings)
+    view = working_shape(part.shape, settings)
+    held, stages = _raster(part, view), 0
+    if resolve(settings, level).underpainting:
+        area = view[0] * view[1]
+        kept = KEPT * area if len(tiles(view, settings.tile, ALIGN)) == 1 else 0
+        stages = kept + PLACE * area + POSITION * window_at(part, view, settings).area
+    # With or without an underpainting, whatever the painting is like.
+    for one in (*resolve(settings, level, 0).passes, *resolve(settings, level, 1).passes):
         shape = scaled(view, one.scale)
-        window = window_at(canvas, shape, settings)
-        held = max(held, _raster(canvas, view) + _raster(canvas, shape))
-        passes = max(passes, STEP * window.area, LOOK * _largest(shape, settings.tile))
-    coming = held + passes + ALWAYS
+        window = window_at(part, shape, settings)
+        held = max(held, _raster(part, view) + _raster(part, shape))
+        stages = max(stages, STEP * window.area, LOOK * _largest(shape, settings.tile))
+    coming = held + stages + ALWAYS
     # The result's own pixels, a copy of them to encode, and the file.
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
     if canvas.painting.device.type != "cpu":

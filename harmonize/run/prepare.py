@@ -15,7 +15,7 @@ from PIL import Image
 from harmonize import __version__
 from harmonize.images.image import StoredImage
 from harmonize.run import memory_limit
-from harmonize.run.memory_limit import working_shape
+from harmonize.run.memory_limit import at_work, working_shape
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
@@ -28,6 +28,7 @@ from harmonize.synthesis.network import device, weights
 from harmonize.synthesis.network.cache import Memory
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.network.weights import WeightSet
+from harmonize.synthesis.start import fine_share
 
 # Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
 NOMINAL = 700
@@ -54,9 +55,10 @@ class Plan:
         max_memory: bytes that the run may take, or None.
         level: style level, 1 to 10.
         estimated: whether the level was estimated from the painting.
+        fine: the share of the painting's light and dark that is finer than 2 pixels, 0 to 1.
         need: bytes that the process holds at its peak; on a GPU, those of the tensors there.
         warnings: what the user should know of pictures and memory, a sentence each.
-        canvas: painting, composite and loose mask at the painting's size.
+        canvas: painting, composite and masks, as far as they are worked with, at their own size.
         view: the same at the working size.
         network: what it computes with.
     """
@@ -68,6 +70,7 @@ class Plan:
     max_memory: int | None
     level: float
     estimated: bool
+    fine: float
     need: int
     warnings: tuple[str, ...]
     canvas: Canvas
@@ -88,7 +91,7 @@ class Plan:
     @property
     def steps(self) -> list[tuple[str, int]]:
         """The passes in their order, and how many steps each has at most."""
-        return resolve(self.settings, self.level).steps
+        return resolve(self.settings, self.level, self.fine).steps
 
     @property
     def composite(self) -> Image.Image:
@@ -171,18 +174,17 @@ def make_plan(
         MemoryLimitError: it does not fit into memory.
     """
     place = network.vgg.device
-    canvas = canvas_of(scene, place)
-    view = working_view(canvas, asked)
-    level, estimated = level_of(view.painting, asked)
+    whole = canvas_of(scene, place)
+    level, estimated = level_of(whole.painting, asked)
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
-    settings, need = memory_limit.fit(canvas, settled or asked, level, limit)
+    settings, need = memory_limit.fit(whole, settled or asked, level, limit)
+    canvas = at_work(whole, settings)
+    view = working_view(canvas, settings)
     notes = [*scene.warnings]
-    if settings != asked:
-        wanted, view = max(view.shape), working_view(canvas, settings)
-        if max(view.shape) != wanted:
-            kept = memory_limit.show(max_memory or 0)
-            notes.append(f"the working size is {max(view.shape)} pixels, to keep within {kept}")
+    if settings.size != asked.size:
+        kept = memory_limit.show(max_memory or 0)
+        notes.append(f"the working size is {max(view.shape)} pixels, to keep within {kept}")
     short = memory_limit.check(need) if place.type == "cpu" else None
     return Plan(
         scene=scene,
@@ -192,6 +194,7 @@ def make_plan(
         max_memory=max_memory,
         level=level,
         estimated=estimated,
+        fine=fine_of(whole.painting),
         need=need,
         warnings=(*notes, *([short] if short else [])),
         canvas=canvas,
@@ -201,10 +204,10 @@ def make_plan(
 
 
 def canvas_of(scene: Scene, place: torch.device | str = "cpu") -> Canvas:
-    """The scene's painting and composite, and its loose mask, for work on the device `place`."""
+    """The scene's pictures and masks, for work on the device `place`."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
-    return Canvas(painting, composite, scene.loose)
+    return Canvas(painting, composite, scene.loose, Raster(scene.tight[..., None], place))
 
 
 def working_view(canvas: Canvas, settings: Settings) -> View:
@@ -220,6 +223,12 @@ def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
     if isinstance(settings.strength, str):
         return LEVELS[settings.strength], False
     return float(settings.strength), False
+
+
+def fine_of(painting: Raster) -> float:
+    """The share of the `painting`'s light and dark that is too fine for an underpainting."""
+    seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
+    return fine_share(painting.resized(seen))
 
 
 def unit(mask: Mask) -> torch.Tensor:

@@ -106,7 +106,7 @@ class Session:
             keep: how much of the element's drawing to keep; 1 is the preset's.
             keep_color: how much of the element's colors to keep, 0 to 1.
             size: long side of the painting at work in pixels, or `native`.
-            seed: of the random numbers.
+            seed: another number, other strokes; 0 is the preset's.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             cache: bytes of networks and paintings to keep for the next picture, at most.
 
@@ -233,9 +233,17 @@ class _Run:
     def result(self, absolute_paths: bool) -> Result:
         """Paint, and finish the picture."""
         plan, memory = self.plan, self.memory
-        key = (plan.network.key, plan.scene.hashes["painting"], plan.settings.tile)
+        part = (plan.canvas.corner, plan.canvas.shape)
+        key = (plan.network.key, plan.scene.hashes["painting"], part, plan.settings.tile)
         painter = Painter(
-            plan.settings, plan.network.vgg, plan.level, memory, key, self._step, self._save
+            plan.settings,
+            plan.network.vgg,
+            plan.level,
+            plan.fine,
+            memory,
+            key,
+            self._step,
+            self._save,
         )
         painted, logs, interrupted = painter.paint(plan.canvas, plan.view, self.start)
         with suppress(StopRun):  # nothing is gained by stopping here

@@ -10,6 +10,7 @@ from harmonize.scene.mask import Mask
 
 LOOSE_SIGMA = 11.667  # the authors' 35/3, in pixels of a painting 700 pixels long
 NOMINAL = 700
+SMALL = 0.23  # of the long side: a shorter element is worked on as if the painting ended nearer
 LEVEL = np.float32(0.1)  # of the blur: what lies above it is loose
 ALIGN = 16
 
@@ -18,10 +19,12 @@ def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
     """Return the loose mask of a `tight` one [H, W]: 255 where its Gaussian blur is above 0.1.
 
     The authors' kernel reaches 1.5 sigma: 35 x 35 pixels at a long side of 700, to which `sigma`
-    refers. Thin lines and specks that the blur would wipe out stay, with a quarter of sigma around
-    them; the paper would lose them.
+    refers; around an element shorter than `SMALL` of the painting it reaches less. Thin lines and
+    specks that the blur would wipe out stay, with a quarter of sigma around them; the paper would
+    lose them.
     """
-    sigma *= max(tight.shape) / NOMINAL
+    longest = max(part.stop - part.start for part in _around(tight, 0))
+    sigma *= min(max(tight.shape), longest / SMALL) / NOMINAL
     rows, columns = _around(tight, math.ceil(2 * sigma))
     part = tight[rows, columns].astype(np.float32) / np.float32(255)
     half = max(1, int(1.5 * sigma))

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
 from harmonize.settings.messages import blamed, describe, nearest
-from harmonize.settings.schema import Finish, Pass, Section
+from harmonize.settings.schema import Finish, Palette, Pass, Section, Underpainting
 from harmonize.settings.yaml_reader import (
     LONGEST,
     LONGEST_LIST,
@@ -58,10 +58,10 @@ class Settings(Section):
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: value_types.Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
-    keep_color: value_types.Share = 0.0
+    keep_color: value_types.Share
     """How much of the element's own color stays: 0 takes the painting's palette, 1 keeps hues."""
     seed: value_types.Seed
-    """Seeds the random numbers."""
+    """Another number, other strokes: which parts of the painting they come from. 0: the nearest."""
     device: value_types.Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     weights: value_types.Text
@@ -78,6 +78,10 @@ class Settings(Section):
     """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
     tile: value_types.Tile
     """Side of the tiles in which the painting is studied, in pixels; smaller: less memory."""
+    palette: Palette | None = None
+    """The element in the painting's palette; null: off."""
+    underpainting: Underpainting | None = None
+    """The element in the painting's own patches; null: off."""
     passes: Annotated[dict[value_types.PassName, Pass], Limit(min_length=1)]
     """The optimizations by name, in their order; null removes one."""
     finish: Finish

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harmonize.settings.load import Settings
-    from harmonize.settings.schema import Field, Pass, Strokes, Terms
+    from harmonize.settings.schema import Field, Palette, Pass, Strokes, Terms
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,51 @@ class ResolvedPass:
 
 
 @dataclass(frozen=True)
+class PaletteGoal:
+    """How far colors move to the painting's; see the settings' section `palette`.
+
+    `keep_color`: 0 is the painting's palette without mercy, 1 the element's own hues.
+    """
+
+    matching: Matching
+    luma: float
+    places: float
+    own: float
+    settle: float
+    sure: float
+    keep_color: float
+    silhouette: float
+    edge: int
+    soften: float
+    light: float
+    light_sigma: float
+    contrast: float
+
+
+@dataclass(frozen=True)
+class SynthesisGoal:
+    """How patches are chosen and averaged; see the settings' section `underpainting`.
+
+    `lead` is how much the underpainting counts where the passes begin, 0 to 1.
+    """
+
+    luma: float
+    chroma: float
+    features: float
+    painting_blur: float
+    element_blur: float
+    patch: int
+    steps: tuple[int, ...]
+    variety: float
+    sharpness: float
+    coherence: float
+    amount: float
+    drawing: float
+    lead: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Resolved:
     """Settings at the style `level`, 1 to 10; passes without steps are left out.
 
@@ -139,10 +184,16 @@ class Resolved:
 
     level: float
     keep: float
-    keep_color: float
     margin: int | None
     tile: int
+    palette: PaletteGoal | None
+    underpainting: SynthesisGoal | None
     passes: tuple[ResolvedPass, ...]
+
+    @property
+    def lead(self) -> float:
+        """How much the underpainting counts where the passes begin, 0 to 1."""
+        return self.underpainting.lead if self.underpainting else 0.0
 
     @property
     def steps(self) -> list[tuple[str, int]]:
@@ -150,16 +201,85 @@ class Resolved:
         return [(item.name, item.method.steps) for item in self.passes]
 
 
-def resolve(settings: Settings, level: float) -> Resolved:
-    """Return the numbers that `settings` come to at a style level from 1 to 10."""
-    passes = (_pass(name, part, level, settings.keep) for name, part in settings.passes.items())
+def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
+    """Return the numbers that `settings` come to at a style level from 1 to 10.
+
+    `fine` is the share of the painting's light and dark that is too fine for an underpainting.
+    """
+    palette = None
+    if settings.palette:
+        palette = _palette(settings.palette, level, settings.keep_color)
+    underpainting = _underpainting(settings, level, fine)
+    lead = underpainting.lead if underpainting else 0.0
+    passes = [_pass(name, part, level, settings.keep) for name, part in settings.passes.items()]
     return Resolved(
         level=level,
         keep=settings.keep,
-        keep_color=settings.keep_color,
         margin=settings.margin if settings.region == "patch" else None,
         tile=settings.tile,
-        passes=tuple(item for item in passes if item.method.steps),
+        palette=palette,
+        underpainting=underpainting if underpainting and underpainting.lead else None,
+        passes=tuple(item for item in _led(passes, lead) if item.method.steps),
+    )
+
+
+def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
+    """Return the passes where the underpainting counts by `lead`, 0 to 1.
+
+    Those before the one that begins with it are left out where it leads, and from there on steps
+    fade with it: between 0 and 1 nothing jumps.
+    """
+    starts = [item.start for item in passes]
+    if "underpainting" not in starts:
+        return passes
+    first = starts.index("underpainting")
+    fading = [
+        replace(item, method=replace(item.method, steps=round(item.method.steps * lead)))
+        for item in passes[first:]
+    ]
+    return fading if lead == 1 else [*passes[:first], *fading]
+
+
+def _palette(settings: Palette, level: float, keep_color: float) -> PaletteGoal:
+    return PaletteGoal(
+        matching=_matching(settings.field, level),
+        luma=min(1.0, at_level(settings.luma, level)),
+        places=settings.places,
+        own=min(1.0, at_level(settings.own, level)),
+        settle=min(1.0, at_level(settings.settle, level)),
+        sure=at_level(settings.sure, level),
+        keep_color=keep_color,
+        silhouette=settings.silhouette,
+        edge=settings.edge,
+        soften=settings.soften,
+        light=settings.light,
+        light_sigma=settings.light_sigma,
+        contrast=settings.contrast,
+    )
+
+
+def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGoal | None:
+    """Return the underpainting's numbers; `keep` strengthens guides and drawing."""
+    part = settings.underpainting
+    if part is None:
+        return None
+    low, high = part.fine
+    keep = settings.keep
+    return SynthesisGoal(
+        luma=at_level(part.luma, level) * keep,
+        chroma=at_level(part.chroma, level) * keep,
+        features=at_level(part.features, level) * keep,
+        painting_blur=at_level(part.painting_blur, level),
+        element_blur=at_level(part.element_blur, level),
+        patch=part.patch,
+        steps=part.steps,
+        variety=part.variety,
+        sharpness=part.sharpness,
+        coherence=part.coherence,
+        amount=min(1.0, at_level(part.amount, level) / max(1.0, keep**0.5)),
+        drawing=min(1.0, at_level(part.drawing, level) * keep**0.5),
+        lead=1 - min(1.0, max(0.0, (fine - low) / (high - low))),
+        seed=settings.seed,
     )
 
 

@@ -19,10 +19,14 @@ from harmonize.settings.value_types import (
     Natural,
     NonNegative,
     Odd,
+    Positive,
     Radius,
+    Range,
     Rate,
     Rates,
+    Share,
     Sigma,
+    Steps,
     Taps,
     Weight,
     one_of,
@@ -62,8 +66,10 @@ class Content(Section):
     """Weight in the pass's objective, times `keep`; shared by the taps."""
     taps: Taps
     """Layers of the network whose features are kept."""
-    target: Annotated[Literal["composite", "start"], one_of("composite", "start")]
-    """Whose features are kept: the composite's, or those of the pass's start."""
+    target: Annotated[
+        Literal["composite", "start", "palette"], one_of("composite", "start", "palette")
+    ]
+    """Whose features are kept: the composite's, the palette map's, or those of the pass's start."""
 
 
 class Style(Section):
@@ -135,8 +141,12 @@ class Pass(Section):
     """Of the pass's picture, as a share of the working size."""
     steps: Weight
     """Number of steps, at most; rounded to a whole number. 0 skips the pass at that style level."""
-    start: Annotated[Literal["composite", "previous"], one_of("composite", "previous")]
-    """The picture to begin with: the composite, or the pass before's result."""
+    start: Annotated[
+        Literal["composite", "previous", "underpainting"],
+        one_of("composite", "previous", "underpainting"),
+    ]
+    """The picture to begin with: the composite, the pass before's result, or the underpainting.
+    Where the underpainting leads, passes from the composite are left out."""
     match: Annotated[Literal["start", "previous"], one_of("start", "previous")]
     """The picture that is matched to the painting: the pass's start, before strokes are laid over
     it, or the pass before's result."""
@@ -181,6 +191,67 @@ class Pass(Section):
 def block(tap: str) -> int:
     """The block of the network that a tap lies in: 4 for `relu4_1`."""
     return int(tap[4])
+
+
+class Palette(Section):
+    """The element's colors moved into the painting's, before anything is painted."""
+
+    field: Field
+    """How the element is matched to the places whose colors it takes."""
+    luma: Weight
+    """How far lights and darks go along the quantile map to the matched places': 0 to 1."""
+    places: Share
+    """The matched places' own hue, against the linear map of hues."""
+    own: Weight
+    """How much a colored element keeps of its hue, as far as the painting has it: 0 to 1."""
+    settle: Weight
+    """How far the places' hue is drawn to the painting's nearest at that lightness: 0 to 1."""
+    sure: Weight
+    """Similarity of features at which a match is trusted for its hue, half and half."""
+    silhouette: Share
+    """How much of the contrast along the element's contour must remain."""
+    edge: Natural
+    """Within so many pixels of the mask's edge, colors come from further inside."""
+    soften: Blur
+    """Of the Gaussian over the mask's edge, in pixels at the working size."""
+    light: Share
+    """How much of the map's light and hue at large is brought back after the last pass."""
+    light_sigma: Sigma
+    """Of the Gaussian that tells what is at large, in pixels at the working size."""
+    contrast: Share
+    """How much of the underpainting's lights and darks is brought back after the last pass."""
+
+
+class Underpainting(Section):
+    """The element rebuilt from the painting's own patches, where the passes begin."""
+
+    luma: Weight
+    """Weight of lights and darks as a guide."""
+    chroma: Weight
+    """Weight of hues as a guide."""
+    features: Weight
+    """Weight of the network's features as a guide."""
+    painting_blur: Weight
+    """Of the Gaussian over the painting's guide, in pixels at the working size."""
+    element_blur: Weight
+    """Of the Gaussian over the element's guide, in pixels at the working size."""
+    patch: Odd
+    """Side of a patch, in pixels at each scale."""
+    steps: Steps
+    """Searches and votes at each scale, the working size first, then half of it, and so on."""
+    variety: NonNegative
+    """What it costs to use a place again; 0: nothing."""
+    sharpness: Positive
+    """How much more the nearest of overlapping patches count; 1 averages most."""
+    coherence: NonNegative
+    """How much is gained by copying neighboring pixels from neighboring places."""
+    amount: Weight
+    """Share of the underpainting over the palette map: 0 to 1."""
+    drawing: Weight
+    """Share of the element's own fine lights and darks laid over it: outlines, ironwork."""
+    fine: Range
+    """Share of the painting's light and dark that is finer than 2 pixels: up to the first the
+    underpainting leads, from the second the passes from the composite do (engravings)."""
 
 
 class Chroma(Section):

@@ -60,6 +60,12 @@ def _odd(value: int) -> int:
     return value
 
 
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] >= value[1]:
+        raise ValueError("not rising")
+    return value
+
+
 def one_of(*names: str) -> Expects:
     """Say which names are valid when none of them was given."""
     return Expects("one of " + ", ".join(names))
@@ -76,6 +82,17 @@ Rates = Annotated[
     tuple[Annotated[float, Limit(ge=1e-12, le=1)], ...],
     Limit(min_length=1, strict=False),
     Expects("a list of numbers above 0, at most 1, such as [0.25, 0.5, 1.0]"),
+]
+Steps = Annotated[
+    tuple[Annotated[int, Limit(ge=0, le=100)], ...],
+    Limit(min_length=1, max_length=6, strict=False),
+    Expects("a list of 1 to 6 whole numbers from 0 to 100, such as [2, 3, 4, 5]"),
+]
+Range = Annotated[
+    tuple[Annotated[float, Limit(ge=0, le=1)], Annotated[float, Limit(ge=0, le=1)]],
+    Limit(strict=False),
+    AfterValidator(_rising),
+    Expects("two numbers from 0 to 1, the second larger, such as [0.3, 0.4]"),
 ]
 Bins = Annotated[int, Limit(ge=2, le=65536), Expects("a whole number from 2 to 65536")]
 Seed = Annotated[int, Limit(ge=0, lt=2**63), Expects("a whole number from 0 up, below 2^63")]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
+import torch
 from torch import Tensor
 
 from harmonize.errors import StopRun
@@ -17,10 +18,11 @@ from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.cache import Memory
-from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State, Step
 from harmonize.synthesis.optimization.objective import PassObjective
+from harmonize.synthesis.start import Start, bring_back_light, map_palette, underpaint
 
 # Pixels that are looked at to see how grainy the painting is.
 GRAIN = 1 << 22
@@ -65,7 +67,8 @@ class SavePoint:
 class Painter:
     """All that the passes of a run have in common.
 
-    `level` is the style level. What depends on the painting and the network alone is recalled
+    `level` is the style level, `fine` the share of the painting's light and dark that is too fine
+    for an underpainting. What depends on the painting and the network alone is recalled
     from `memory`, where `key` stands for the two. A `StopRun` raised by `on_step` ends the run
     with the picture so far. Wherever the run could be left and taken up again, `on_safe` receives
     a function that returns how far it is; the tensors change with the next step.
@@ -74,6 +77,7 @@ class Painter:
     config: Settings
     network: VGG19
     level: float
+    fine: float
     memory: Memory
     key: Hashable
     on_step: Watcher | None = None
@@ -82,7 +86,7 @@ class Painter:
     @cached_property
     def resolved(self) -> Resolved:
         """The settings at the style level."""
-        return resolve(self.config, self.level)
+        return resolve(self.config, self.level, self.fine)
 
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
@@ -94,7 +98,8 @@ class Painter:
         """
         noise = float(losses.noise(view.painting.bands(GRAIN)))
         smoothness = losses.total_variation_weight(noise)
-        progress, stopped = progress or SavePoint(), False
+        resumed, progress, stopped = progress is not None, progress or SavePoint(), False
+        start, stopped = self._begin(view, told=resumed)
         schedule = self.resolved.passes
         done = len(progress.logs)
         here = self._view(schedule[done - 1], canvas, view) if done else view
@@ -103,24 +108,63 @@ class Painter:
                 break
             before, here = here, self._view(settings, canvas, view)
             picture = None if progress.picture is None else Painted(before, progress.picture)
-            progress, stopped = self._pass(settings, here, picture, progress, smoothness)
+            work = _Work(settings, here, view, picture, start, smoothness)
+            progress, stopped = self._pass(work, progress)
         if not stopped:
             self._safe(lambda: progress)
-        image = view.composite if progress.picture is None else progress.picture
-        return Painted(here, image), progress.logs, stopped
+        return self._end(here, view, progress.picture, start), progress.logs, stopped
 
-    def _pass(
-        self,
-        settings: ResolvedPass,
-        view: View,
-        picture: Painted | None,
-        progress: SavePoint,
-        smoothness: float,
-    ) -> tuple[SavePoint, bool]:
+    def _begin(self, view: View, told: bool) -> tuple[Start | None, bool]:
+        """The palette map and the underpainting, and whether the caller stopped the run there."""
+        palette, underpainting = self.resolved.palette, self.resolved.underpainting
+        if palette is None or underpainting is None:
+            return None, False
+        features = self._features(view.painting, self._taps())
+        start, matched = map_palette(view, features, palette)
+        scales = len(underpainting.steps)
+        tell = _Stages(None if told else self.on_step, view)
+        try:
+            tell("palette", 1, 1, start.image)
+            scale = iter(range(1, scales + 1))
+            start = underpaint(
+                start,
+                view,
+                matched,
+                features,
+                underpainting,
+                lambda image: tell("underpainting", next(scale), scales, image),
+            )
+        except StopRun:
+            return start, True
+        return start, False
+
+    def _end(self, here: View, view: View, image: Tensor | None, start: Start | None) -> Painted:
+        """The picture after the last pass, light and hue at large brought back."""
+        palette = self.resolved.palette
+        if start is None or palette is None:
+            return Painted(here, view.composite if image is None else image)
+        if image is None:
+            return Painted.on(view, start.image)
+        image = Painted(here, image).seen(view)
+        lead = self.resolved.lead
+        image = torch.lerp(image, bring_back_light(image, start, palette), lead)
+        return replace(
+            Painted.on(view, image), strokes=start.strokes.origin if start.strokes else None
+        )
+
+    def _taps(self) -> tuple[str, ...]:
+        """Every tap that is looked at in the painting at the working size, shallow first."""
+        palette = self.resolved.palette
+        whole = [item.seen for item in self.resolved.passes if item.scale == 1]
+        used = frozenset(palette.matching.taps if palette else ()).union(*whole)
+        return tuple(tap for tap in STRIDE if tap in used)
+
+    def _pass(self, work: _Work, progress: SavePoint) -> tuple[SavePoint, bool]:
         """One pass from where the run is: where it is then, and whether it was stopped."""
+        settings, view = work.settings, work.view
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
-        start, objective = self._prepare(settings, view, picture, smoothness)
+        start, objective = self._prepare(work)
         if not objective.terms:  # all of them weigh nothing
             log = PassLog(settings.name, 0, [], time.perf_counter() - began)
             return SavePoint(Painted.on(view, start).image, [*progress.logs, log]), False
@@ -152,19 +196,21 @@ class Painter:
 
     def _view(self, settings: ResolvedPass, canvas: Canvas, view: View) -> View:
         """What a pass sees of the canvas, `view` being that at the working size."""
-        return canvas.view(scaled(view.shape, settings.scale), self.resolved.margin)
+        margin, shape = self.resolved.margin, scaled(view.shape, settings.scale)
+        return view if margin is not None and shape == view.shape else canvas.view(shape, margin)
 
     def _safe(self, progress: Callable[[], SavePoint]) -> None:
         if self.on_safe is not None:
             self.on_safe(progress)
 
-    def _prepare(
-        self, settings: ResolvedPass, view: View, picture: Painted | None, smoothness: float
-    ) -> tuple[Tensor, PassObjective]:
+    def _prepare(self, work: _Work) -> tuple[Tensor, PassObjective]:
         """Where a pass begins, within the view's window, and what it optimizes."""
-        painting = self._features(view.painting, passes.taps_of(settings))
-        previous = view.composite if picture is None else picture.seen(view)
-        start = previous if settings.start == "previous" else view.composite
+        settings, view = work.settings, work.view
+        shared = work.start is not None and settings.scale == 1
+        taps = self._taps() if shared else passes.taps_of(settings)
+        painting = self._features(view.painting, taps)
+        previous = view.composite if work.picture is None else work.picture.seen(view)
+        start = work.begin(previous, self.resolved.lead)
         matched = passes.match(
             settings,
             self.network,
@@ -172,20 +218,21 @@ class Painter:
             painting=painting,
             mask=view.loose,
         )
-        if settings.strokes:
+        if settings.strokes and self.resolved.lead < 1:
             rough = strokes.rough(matched, view.painting, settings.matching.taps[0])
-            amount, sigma = settings.strokes.amount, settings.strokes.sigma
+            amount = settings.strokes.amount * (1 - self.resolved.lead)
+            sigma = settings.strokes.sigma
             start = strokes.overlay(start, rough, view.loose, amount=amount, sigma=sigma)
         objective = passes.build(
             settings,
             self.network,
             start=start,
             matched=matched,
-            composite=view.composite,
+            composite=work.target(self.resolved.lead),
             painting=view.painting,
             frame=view.frame,
             mask=view.loose,
-            smoothness=smoothness,
+            smoothness=work.smoothness,
         )
         return start, objective
 
@@ -195,6 +242,51 @@ class Painter:
             return features
         key = (self.key, painting.shape, taps)
         return replace(features, seen=self.memory.recall(key, lambda: features.look(taps)))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What one pass works on: its view, the picture so far, and what the passes begin with.
+
+    `whole` is the view at the working size, which `start` is of.
+    """
+
+    settings: ResolvedPass
+    view: View
+    whole: View
+    picture: Painted | None
+    start: Start | None
+    smoothness: float
+
+    def begin(self, previous: Tensor, lead: float) -> Tensor:
+        """Where the pass begins [3, h, w]; `lead` is the underpainting's share."""
+        if self.settings.start == "composite":
+            return self.view.composite
+        if self.settings.start == "underpainting" and self.start is not None:
+            return torch.lerp(previous, self._seen(self.start.image), lead)
+        return previous
+
+    def target(self, lead: float) -> Tensor:
+        """What the content term keeps, if it is not the start [3, h, w]."""
+        goal = self.settings.goals.content
+        if goal and goal.target == "palette" and self.start is not None:
+            return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)
+        return self.view.composite
+
+    def _seen(self, image: Tensor) -> Tensor:
+        return Painted(self.whole, image).seen(self.view)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Tells of the stages before the passes."""
+
+    on_step: Watcher | None
+    view: View
+
+    def __call__(self, name: str, index: int, total: int, image: Tensor) -> None:
+        if self.on_step is not None:
+            self.on_step(Step(name, index, total, {}), lambda: Painted.on(self.view, image))
 
 
 @dataclass

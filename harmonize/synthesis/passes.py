@@ -61,15 +61,15 @@ def build(
 ) -> PassObjective:
     """The objective of one pass.
 
-    Within the window, [3, H, W] each: `start` is where the pass begins, `composite` the pasted
-    picture, `frame` the painting there; `mask` [H, W] is where the picture may change. `painting`
-    is all of it, `smoothness` its w_tv, 0 to 10. `matched` comes from `match`.
+    Within the window, [3, H, W] each: `start` is where the pass begins, `composite` what else the
+    content term may keep, `frame` the painting there; `mask` [H, W] is where the picture may
+    change. `painting` is all of it, `smoothness` its w_tv, 0 to 10. `matched` is from `match`.
     """
     goals, where = settings.goals, matched.where
     found: list[Term] = []
     with torch.no_grad():
         if goals.content:
-            target = composite if goals.content.target == "composite" else start
+            target = start if goals.content.target == "start" else composite
             taps = goals.content.taps
             features = matched.features if target is matched.image else network(target[None], taps)
             found += objective.content_terms(taps, goals.content.weight, features, where)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize.synthesis.image_ops import filters
-from harmonize.synthesis.image_ops.crops import View
+from harmonize.synthesis.image_ops.crops import Strokes, View
 from harmonize.synthesis.image_ops.tiled_image import AREA, Raster
 from harmonize.synthesis.image_ops.windows import Window
 from harmonize.synthesis.matching.coherence import nearest_known
@@ -100,17 +100,22 @@ def enlarge(
     amount: float,
     size: int = 7,
     stride: int = 2,
+    strokes: Strokes | None = None,
 ) -> Tensor:
     """`image` [3, h, w] of the view's window at the size of `original`: `window` of that.
 
     The view shows `original` shrunk. What shrinking took from the painting, the original less the
     enlarged painting of the view, is brought back under the view's mask times `amount` from the
-    places whose `size` × `size` patches are nearest. Time grows with the window.
+    places that `strokes` names, or whose `size` × `size` patches are nearest. Time grows with the
+    window.
     """
     details: Details | None = None
     if amount > 0 and bool((view.loose > 0).any()):
-        positions, field = patch_field(image, view.painting, view.loose, size=size, stride=stride)
-        details = Details(view, original, positions, field, stride)
+        if strokes is not None:
+            details = Details(view, original, strokes.positions, strokes.places, 1)
+        else:
+            found = patch_field(image, view.painting, view.loose, size=size, stride=stride)
+            details = Details(view, original, *found, stride)
     rows = max(1, AREA // 4 // (window.right - window.left))
     bands = []
     for top in range(window.top, window.bottom, rows):

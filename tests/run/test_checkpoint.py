@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Outcome, disc, strokes, wait_for
+from conftest import PASSES, TWO_PASSES, Outcome, disc, strokes, wait_for
 from PIL import Image
 
-from harmonize import Session, Settings
+from harmonize import Session
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _start
 from harmonize.run import checkpoint, memory_limit
@@ -32,10 +32,10 @@ from harmonize.settings.load import load
 Command = Callable[..., Outcome]
 
 STEPS = 4
+STAGES = 5  # steps told before the passes: the palette map, and four scales of the underpainting
 SETTINGS = [
-    f"passes.{name}.{key}"
-    for name in Settings.preset().passes
-    for key in (f"steps={STEPS}", "refresh=2")
+    *TWO_PASSES,
+    *(f"passes.{name}.{key}" for name in PASSES for key in (f"steps={STEPS}", "refresh=2")),
 ]
 ALIGNED = ("run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png")
 QUICK = (*ALIGNED, *(f"--set={item}" for item in SETTINGS))
@@ -115,15 +115,17 @@ def test_resumed_from_anywhere_it_ends_the_same(
         told.append(seen[0].done - (seen[0].stage != "finish"))
     # Before, within and after each pass; the one that explodes has told of a step more.
     extra = int(more is EXPLODES)
-    assert sorted(told) == [0, 2, 4, 4, 6 + extra, 8 + extra, 8 + extra]
+    steps = [0, 2, 4, 4, 6 + extra, 8 + extra, 8 + extra]
+    assert sorted(told) == [STAGES + step for step in steps]
 
 
 def test_a_run_killed_again_and_again_gets_to_its_end(files: Path, kept: Session) -> None:
     whole = paint(kept, SETTINGS)
     point = Checkpoint(Path("run.ckpt"), pause=0)
-    for _ in range(STEPS - 1):
+    # What lies before the passes is computed again, and told once.
+    for number in (STAGES + 3, 3, 3):
         with pytest.raises(Killed):
-            paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(3))
+            paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(number))
     assert paint(kept, SETTINGS, checkpoint=point).image.tobytes() == whole.image.tobytes()
 
 
@@ -152,7 +154,7 @@ def test_what_it_was_fitted_to_stays(
         "checkpoint": Checkpoint(Path("a"), pause=0),
     }
     with pytest.raises(Killed):
-        paint(kept, settings, **asked, on_progress=kill_at(5))
+        paint(kept, settings, **asked, on_progress=kill_at(STAGES + 5))
     monkeypatch.setattr(memory_limit, "_held", lambda: 400_000_000)
     assert paint(kept, settings, max_memory=limit).record["size"] > whole.record["size"]
     again = paint(kept, settings, **asked)
@@ -177,8 +179,9 @@ def test_pictures_so_far_are_counted_on(files: Path, kept: Session) -> None:
     whole = numbers()
     point = Checkpoint(Path("run.ckpt"), pause=0)
     with pytest.raises(Killed):
-        paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(5))
-    assert numbers(checkpoint=point) == whole[1:]
+        paint(kept, SETTINGS, checkpoint=point, on_progress=kill_at(STAGES + 5))
+    assert whole == [("underpainting", 2), ("coarse", 1), ("coarse", 4), ("refine", 3)]
+    assert numbers(checkpoint=point) == whole[3:]
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -211,14 +214,14 @@ def test_ctrl_c_keeps_picture_and_checkpoint_and_resume_finishes(
 ) -> None:
     assert command(*QUICK, "--output=whole.png").code == 0
     with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, at=6)
+        interrupt(patch, at=STAGES + 6)
         stopped = command(*QUICK, *SAVED, "--sheet=sheet.png", "--report")
     assert stopped.code == 130
     assert json.loads(Path("a.json").read_text())["interrupted"] is True
     assert Path("run.ckpt").exists()
     done = command(*QUICK, *SAVED, "--sheet=sheet.png", "--report", "--resume")
     assert done.code == 0, done.err
-    assert "resumed after 4 steps" in done.err
+    assert f"resumed after {STAGES + 4} steps" in done.err
     assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
     assert json.loads(Path("a.json").read_text())["interrupted"] is False
     assert not Path("run.ckpt").exists()
@@ -227,7 +230,7 @@ def test_ctrl_c_keeps_picture_and_checkpoint_and_resume_finishes(
 def test_a_second_ctrl_c_leaves_the_checkpoint_alone(
     command: Command, files: Path, eager: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt(monkeypatch, at=6, presses=2)
+    interrupt(monkeypatch, at=STAGES + 6, presses=2)
     stopped = command(*QUICK, *SAVED)
     assert stopped.code == 130
     assert "nothing written" in stopped.err
@@ -253,7 +256,7 @@ def test_without_a_checkpoint_it_begins_and_after_the_end_it_is_done(
 def left(command: Command, files: Path) -> Path:
     """The checkpoint of a run that was stopped by a second Ctrl-C."""
     with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, at=3, presses=2)
+        interrupt(patch, at=STAGES + 3, presses=2)
         assert command(*QUICK, *SAVED).code == 130
     return Path("run.ckpt")
 
@@ -380,7 +383,7 @@ def test_frames_go_on_where_they_were(
 ) -> None:
     assert command(*QUICK, "--output=whole.png", "--frames=whole").code == 0
     with monkeypatch.context() as patch:
-        interrupt(patch, at=6, presses=2)
+        interrupt(patch, at=STAGES + 6, presses=2)
         assert command(*QUICK, *SAVED, "--frames=frames").code == 130
     assert command(*QUICK, *SAVED, "--frames=frames", "--resume").code == 0
     names = sorted(path.name for path in Path("whole").iterdir())

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, disc, strokes
+from conftest import PASSES, TWO_PASSES, Outcome, disc, strokes
 from PIL import Image
 
 import harmonize
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
 
 def few_steps() -> list[str]:
-    return [f"passes.{name}.steps=2" for name in Settings.preset().passes]
+    return [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES)]
 
 
 def set_few_steps() -> list[str]:
@@ -93,7 +93,7 @@ def test_the_result_is_the_painting_outside_the_loose_mask_and_new_inside(run: R
 def test_device_and_weights_are_named_and_every_pass_has_its_bar(run: Run) -> None:
     assert "device " in run.err
     assert "weights oxford" in run.err
-    for name in Settings.preset().passes:
+    for name in PASSES:
         assert f"{name}: 100%" in run.err
 
 
@@ -106,7 +106,7 @@ def test_the_record_says_what_was_done(run: Run) -> None:
     assert (record["seed"], record["interrupted"]) == (3, False)
     assert 1 <= record["strength"]["level"] <= 10
     assert record["strength"]["estimated"] is True
-    assert [item["name"] for item in record["passes"]] == list(Settings.preset().passes)
+    assert [item["name"] for item in record["passes"]] == list(PASSES)
     assert {item["steps"] for item in record["passes"]} == {2}
     assert all(item["losses"] for item in record["passes"])
     assert all(item["seconds"] >= 0 for item in [record, *record["passes"]])
@@ -205,12 +205,11 @@ def test_a_small_working_size_gives_the_paintings_own_size_back(folder: Path) ->
 def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first, *_, last = Settings.preset().passes
     seen: list[harmonize.Progress] = []
 
     def stop_in_the_last_pass(progress: harmonize.Progress) -> None:
         seen.append(progress)
-        if progress.stage == last:
+        if progress.stage == "refine":
             raise harmonize.StopRun
 
     with Image.open(folder / "painting.png") as painting, Image.open(folder / "cutout.png") as cut:
@@ -222,9 +221,11 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
             on_progress=stop_in_the_last_pass,
         )
     assert capfd.readouterr() == ("", "")
-    assert (seen[0].stage, seen[0].step, seen[0].total) == (first, 1, 2)
-    assert [progress.stage for progress in seen[-2:]] == [last, "finish"]
-    assert all(progress.losses for progress in seen[:-1])
+    told = [(progress.stage, progress.step, progress.total) for progress in seen]
+    begun = [("palette", 1, 1), *(("underpainting", index, 4) for index in (1, 2, 3, 4))]
+    ended = [("refine", 1, 2), ("finish", 0, 1)]
+    assert told == [*begun, ("coarse", 1, 2), ("coarse", 2, 2), *ended]
+    assert all(progress.losses for progress in seen[len(begun) : -1])
     assert result.image.size == (WIDTH, HEIGHT)
     assert result.record["interrupted"] is True
     assert result.record["inputs"]["element"]["path"] is None
@@ -234,7 +235,6 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
 
 
 def test_every_step_can_show_the_picture_so_far(folder: Path) -> None:
-    first, *_, last = Settings.preset().passes
     seen: list[tuple[str, int]] = []
     pictures: list[np.ndarray] = []
 
@@ -251,7 +251,7 @@ def test_every_step_can_show_the_picture_so_far(folder: Path) -> None:
             settings=load("default", few_steps()),
             on_progress=keep,
         )
-    assert seen == [(first, 2), (last, 2)]
+    assert seen == [("underpainting", 2), ("coarse", 2), ("refine", 2)]
     painting = pixels(folder / "painting.png")
     untouched = (np.asarray(result.image) == painting).all(-1)
     for picture in pictures:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from conftest import Outcome, strokes
+from conftest import PASSES, TWO_PASSES, Outcome, strokes
 from PIL import Image
 
 from harmonize.cli.progress import Interrupt
@@ -17,13 +17,13 @@ from harmonize.errors import OutputError
 from harmonize.images.image import StoredImage
 from harmonize.run import snapshots as module
 from harmonize.run.snapshots import Keeper, animate, frames_in
-from harmonize.settings.load import Settings
 
 Command = Callable[..., Outcome]
 
 RUN = (
     "run", "--style", "painting.png", "--patch", "cutout.png", "--at", "20,20", "--output", "a.png",
-    "--set", "size=64", *(f"--set=passes.{name}.steps=2" for name in Settings.preset().passes),
+    "--set=size=64", *(f"--set={item}" for item in TWO_PASSES),
+    *(f"--set=passes.{name}.steps=2" for name in PASSES),
 )  # fmt: skip
 
 
@@ -54,7 +54,8 @@ def test_the_picture_so_far_is_written_under_the_outputs_name(
 
     monkeypatch.setattr(module, "write_picture", watch)
     assert command(*RUN, "--save-every", "2").code == 0
-    assert [(path, record) for path, record, _ in seen] == [(Path("a.png"), False)] * 2
+    # Of 5 steps before the passes and 4 in them.
+    assert [(path, record) for path, record, _ in seen] == [(Path("a.png"), False)] * 4
     assert (seen[0][2] != seen[1][2]).any()
     assert json.loads(Path("a.json").read_text())["interrupted"] is False
     assert sorted(path.name for path in files.glob("a*")) == ["a.json", "a.png"]
@@ -89,15 +90,16 @@ def test_frames_are_the_pictures_in_their_order_and_the_last_is_the_result(
 ) -> None:
     assert command(*RUN, "--frames", "kept").code == 0
     names = [path.name for path in frames_in(Path("kept"))]
-    assert names == [f"frame-000{n}.png" for n in (1, 2, 3, 4, 5)]
-    assert (pixels("kept/frame-0005.png") == pixels("a.png")).all()
-    assert (pixels("kept/frame-0001.png") != pixels("kept/frame-0004.png")).any()
+    assert names == [f"frame-{n:04}.png" for n in range(1, 11)]
+    assert (pixels("kept/frame-0010.png") == pixels("a.png")).all()
+    assert (pixels("kept/frame-0001.png") != pixels("kept/frame-0009.png")).any()
 
     refused = command(*RUN, "--frames", "kept", "--set", "seed=1")
     assert refused.code == 2
     again = command(*RUN, "--frames", "kept", "--save-every", "4", "--overwrite")
     assert again.code == 0
-    assert [path.name for path in frames_in(Path("kept"))] == ["frame-0001.png", "frame-0002.png"]
+    names = [path.name for path in frames_in(Path("kept"))]
+    assert names == ["frame-0001.png", "frame-0002.png", "frame-0003.png"]
 
 
 def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:

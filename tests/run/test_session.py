@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import PASSES, TWO_PASSES
 from PIL import Image
 
 import harmonize as library
@@ -23,14 +24,12 @@ from harmonize import (
     Plan,
     Progress,
     Session,
-    Settings,
     StopRun,
     harmonize,
 )
 from harmonize.settings.load import load
 
-PASSES = list(Settings.preset().passes)
-FEW = load("default", [f"passes.{name}.steps=2" for name in PASSES])
+FEW = load("default", [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES)])
 AT = {"at": (20, 20)}
 
 
@@ -102,13 +101,17 @@ def test_progress_travels_to_another_process(plan: Plan, kept: Session) -> None:
 
 
 def test_stop_keeps_the_picture_so_far(plan: Plan, kept: Session) -> None:
-    def stop(_: Progress) -> None:
-        raise StopRun
+    for stage, steps in (("palette", 0), ("underpainting", 0), ("coarse", 1)):
 
-    result = kept.run(plan, on_progress=stop)
-    assert result.record["interrupted"] is True
-    assert sum(log["steps"] for log in result.record["passes"]) == 1
-    assert result.image.size == (96, 80)
+        def stop(progress: Progress, stage: str = stage) -> None:
+            if progress.stage == stage:
+                raise StopRun
+
+        result = kept.run(plan, on_progress=stop)
+        assert result.record["interrupted"] is True
+        assert sum(log["steps"] for log in result.record["passes"]) == steps
+        assert result.image.size == (96, 80)
+        assert (np.asarray(result.image) != plan.scene.painting).any()
 
 
 def test_what_a_callback_raises_comes_out(plan: Plan, kept: Session) -> None:

@@ -74,7 +74,7 @@ def halved(seed: int = 0, mask: Tensor | None = None) -> tuple[Tensor, View]:
     original = filters.gaussian(picture(64, 80, seed), 0.7)
     small = filters.resize(original, (32, 40)).clamp(0, 1)
     mask = torch.ones(32, 40) if mask is None else mask
-    return original, View(Raster.of(small), Window(0, 0, 32, 40), small, small, mask)
+    return original, View(Raster.of(small), Window(0, 0, 32, 40), small, small, mask, mask)
 
 
 def enlarge(view: View, original: Tensor, window: Window, amount: float = 1.0) -> Tensor:

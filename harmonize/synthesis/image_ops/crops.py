@@ -23,7 +23,7 @@ class View:
     """What is seen of a canvas at one scale: the whole painting, and a window of all the rest.
 
     In the window, [3, h, w]: `frame` is the painting and `composite` the pasted picture; `loose`
-    [h, w] is 1 where the picture may change, 0 elsewhere.
+    [h, w] is 1 where the picture may change, 0 elsewhere; `tight` [h, w] from 0 to 1 the element.
     """
 
     painting: Raster
@@ -31,6 +31,7 @@ class View:
     frame: Tensor
     composite: Tensor
     loose: Tensor
+    tight: Tensor
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -42,12 +43,15 @@ class View:
 class Canvas:
     """A painting and what is pasted on it, at the painting's own size.
 
-    `painting` and `composite` are sRGB, `loose` [H, W] is above 0 where the picture may change.
+    `painting` and `composite` are sRGB, `loose` [H, W] is above 0 where the picture may change;
+    `tight` [H, W, 1] is the element. It may be part of a larger one, from row and column `corner`.
     """
 
     painting: Raster
     composite: Raster
     loose: NDArray[np.uint8]
+    tight: Raster
+    corner: tuple[int, int] = (0, 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,6 +62,16 @@ class Canvas:
     def box(self) -> Window:
         """The box of where the picture may change: looked for once, in all of the mask."""
         return windows.box(self.loose)
+
+    def part(self, window: Window) -> Canvas:
+        """What is inside `window`, a canvas of its own."""
+        return Canvas(
+            self.painting.part(window),
+            self.composite.part(window),
+            window.crop_pixels(self.loose),
+            self.tight.part(window),
+            (window.top, window.left),
+        )
 
     def view(self, shape: Sequence[int], margin: int | None) -> View:
         """The canvas at `shape` (h, w), with `margin` pixels around the loose mask; None: all."""
@@ -77,6 +91,7 @@ class Canvas:
             painting.crop(window),
             self.composite.resized(shape, window).clamp(0, 1),
             torch.from_numpy(mask).to(self.painting.device),
+            self.tight.resized(shape, window)[0].clamp(0, 1),
         )
 
     def _near(self, shape: Sequence[int]) -> Window:
@@ -107,11 +122,23 @@ class Canvas:
 
 
 @dataclass(frozen=True)
+class Strokes:
+    """Where pixels come from: flat `positions` [n] in the window, `places` [n] in the painting."""
+
+    positions: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True)
 class Painted:
-    """The picture so far: `image` [3, h, w] in the view's window, the painting outside it."""
+    """The picture so far: `image` [3, h, w] in the view's window, the painting outside it.
+
+    `strokes`, if known, says which places of the painting the view's pixels come from.
+    """
 
     view: View
     image: Tensor
+    strokes: Strokes | None = None
 
     @classmethod
     def on(cls, view: View, image: Tensor) -> Painted:

@@ -41,6 +41,10 @@ class Raster:
         """Height and width."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    def part(self, window: Window) -> Raster:
+        """What is inside `window`, as a raster of its own (a view)."""
+        return Raster(window.crop_pixels(self.pixels), self.device)
+
     def crop(self, window: Window) -> Tensor:
         """What is inside `window`: [C, h, w]."""
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)

@@ -92,6 +92,19 @@ def box(mask: NDArray[Any]) -> Window:
     return Window(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
+def centered(inner: Window, side: int, shape: Sequence[int]) -> Window:
+    """The window of `side` pixels around the middle of `inner`, moved and cut to fit `shape`."""
+    edges = []
+    for first, last, limit in (
+        (inner.top, inner.bottom, shape[0]),
+        (inner.left, inner.right, shape[1]),
+    ):
+        length = min(max(side, last - first), limit)
+        low = min(max((first + last - length) // 2, 0), limit - length)
+        edges.append((low, low + length))
+    return Window(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
+
+
 def around(mask: NDArray[Any], margin: int) -> Window:
     """The box of what is above 0 in `mask` [H, W], plus `margin` pixels, aligned, inside.
 

@@ -20,7 +20,7 @@ def canvas(h: int = 120, w: int = 150, box: tuple[int, int, int, int] = (40, 50,
     window.crop_pixels(loose)[:] = 1
     composite = painting.copy()
     window.crop_pixels(composite)[:] = generator.integers(0, 256, (*window.shape, 3), np.uint8)
-    return Canvas(Raster(painting), Raster(composite), loose)
+    return Canvas(Raster(painting), Raster(composite), loose, Raster(255 * loose[..., None]))
 
 
 @pytest.mark.parametrize("shape", [(120, 150), (60, 75), (47, 58), (240, 300)])
@@ -53,7 +53,7 @@ def test_every_island_is_at_work_at_every_scale(data: st.DataObject) -> None:
     loose = np.zeros((h, w), np.uint8)
     loose.flat[places] = 1
     plain = Raster(np.zeros((h, w, 3), np.uint8))
-    view = Canvas(plain, plain, loose).view(shape, 4)
+    view = Canvas(plain, plain, loose, Raster(255 * loose[..., None])).view(shape, 4)
     whole = view.window.paste(torch.zeros(shape), view.loose)
     for place in places:
         y = int((place // w + 0.5) * shape[0] / h)

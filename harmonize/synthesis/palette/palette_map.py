@@ -1,0 +1,233 @@
+"""The palette map: the element's colors moved into the painting's, before anything is painted.
+
+Lights and darks go part of the way along the quantile map between the element and the places of
+the painting that it is like. Hues come from three estimates:
+
+- the *projection*: the painting's nearest colors, however rare (a red truck stays red where the
+  painting has a few red coats);
+- the *places'* own colors: what the painter gave to such a subject (golden skin);
+- the *linear map* that carries the one distribution of hues to the other (Monge and Kantorovich;
+  Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-based colour
+  transfer", 2007).
+
+A gray thing takes the places' hue. A colored thing keeps its own as far as the painting has it,
+unless the network is sure that the places show the same kind of thing.
+
+Colors are CIE Lab: L from 0 to 100, a and b about ±100.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.settings.resolve import PaletteGoal
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.palette.reference import PaletteReference
+
+RIDGE = 4.0  # Lab squared, added to variances: a gray thing's hues are noise, not to be stretched
+KNOTS, SMOOTH = 101, 9  # of the quantile map: its points, and over how many of them it is averaged
+SPREAD = 7.0  # Lab: how far colors of the painting still draw
+LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
+COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
+NOISE = 2e-3  # share of the painting below which a color is noise
+RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
+CONTRAST, MOST_GAIN = 0.6, 1.6  # share of the element's contrast of luma that stays
+MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
+
+
+def palette_map(
+    composite: Tensor,
+    frame: Tensor,
+    mask: Tensor,
+    reference: PaletteReference,
+    goal: PaletteGoal,
+) -> tuple[Tensor, Tensor]:
+    """Return the pasted picture in the painting's palette, and where its own hue was kept.
+
+    `composite` and `frame`, the painting there, are [3, H, W] in Lab, `mask` [1, H, W] is the
+    element, 0 to 1, softly. The share of own hue is [1, H, W], 0 to 1.
+    """
+    element = mask[0] > 0.5
+    if not bool(element.any()):
+        element = mask[0] > 0
+    if not bool(element.any()):
+        return frame, torch.zeros_like(mask)
+    colors = composite[:, element]
+    luma = torch.lerp(
+        composite[:1], quantile_map(composite[:1], colors[0], reference.matched[0]), goal.luma
+    )
+    luma = keep_contrast(luma, colors[0], element, reference.sample[0])
+    own = own_hue(composite, reference.sure, goal)
+    chroma = _chroma(composite, luma, colors, reference, own, goal)
+    mapped = torch.cat((luma, chroma))
+    if goal.silhouette > 0:
+        mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
+    return torch.lerp(frame, mapped, mask), own
+
+
+def _chroma(
+    composite: Tensor,
+    luma: Tensor,
+    colors: Tensor,
+    reference: PaletteReference,
+    own: Tensor,
+    goal: PaletteGoal,
+) -> Tensor:
+    """The mapped a and b [2, H, W]."""
+    guide = filters.from_lab(composite)
+    linear = linear_map(composite[1:], colors[1:], reference.matched[1:])
+    near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
+    like_places = torch.lerp(linear, near, goal.places)
+    # The places' hue too is drawn to what the painting has at that lightness: no cold whites.
+    drawn, settled = (
+        filters.guided(project(torch.cat((luma, hue)), reference.sample)[1:] / 100, guide, 4, 0.001)
+        * 100
+        for hue in (composite[1:], like_places)
+    )
+    like_places = torch.lerp(like_places, settled, goal.settle)
+    # Beyond the middle of the knob, the element's own hues come back over the painting's.
+    beyond = max(0.0, 2 * goal.keep_color - 1)
+    chroma = torch.lerp(like_places, drawn, own)
+    span = chroma_span(reference.sample)
+    chroma = chroma.clamp(span[0], span[1])
+    return torch.lerp(chroma, composite[1:], beyond)
+
+
+def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
+    """How much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
+
+    Much where the element is colored (Lab chroma above about 18) and the match is not sure.
+    """
+    chroma = filters.gaussian(composite[1:], 2).norm(dim=0, keepdim=True)
+    colored = torch.sigmoid((chroma - 18) / 4)
+    kept = goal.own * colored * (1 - sure)
+    if goal.keep_color <= 0.5:
+        return kept * 2 * goal.keep_color
+    return torch.lerp(kept, torch.ones_like(kept), 2 * goal.keep_color - 1)
+
+
+def chroma_span(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and highest a and b of `sample` [3, m], [2, 1, 1] each, but for a thousandth."""
+    ordered = sample[1:].sort(1).values
+    edge = ordered.shape[1] // 1000
+    return ordered[:, edge, None, None], ordered[:, -1 - edge, None, None]
+
+
+def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Carry the hues of `source` [2, n] to those of `target` [2, m], applied to `image` [2, H, W].
+
+    The linear map between two normal distributions that moves colors least:
+    A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, `RIDGE` on both covariances.
+    """
+    before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
+    root = _power(_covariance(source - before), 0.5)
+    inverse = _power(_covariance(source - before), -0.5)
+    matrix = inverse @ _power(root @ _covariance(target - after) @ root, 0.5) @ inverse
+    return (matrix @ (image.flatten(1) - before) + after).view_as(image)
+
+
+def _covariance(centered: Tensor) -> Tensor:
+    identity = torch.eye(len(centered), device=centered.device)
+    return centered @ centered.T / centered.shape[1] + RIDGE * identity
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    powered: Tensor = vectors @ torch.diag(values.clamp_min(1e-8).pow(exponent)) @ vectors.T
+    return powered
+
+
+def quantile_map(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Carry `values` from the quantiles of `source` [n] to those of `target` [m].
+
+    Linear between `KNOTS` quantiles, which are averaged over `SMOOTH` neighbors.
+    """
+    shares = torch.linspace(0, 1, KNOTS, device=values.device)
+    x, y = (_smooth(torch.quantile(_thinned(v), shares)) for v in (source, target))
+    flat = values.flatten().contiguous()
+    above = torch.searchsorted(x.contiguous(), flat).clamp(1, KNOTS - 1)
+    step = (x[above] - x[above - 1]).clamp_min(1e-3)
+    share = ((flat - x[above - 1]) / step).clamp(0, 1)
+    return torch.lerp(y[above - 1], y[above], share).view_as(values)
+
+
+def _thinned(values: Tensor, most: int = 100_000) -> Tensor:
+    """At most `most` of `values` [n], evenly spread."""
+    return values[:: max(1, -(-len(values) // most))]
+
+
+def _smooth(knots: Tensor) -> Tensor:
+    padded = F.pad(knots[None, None], (SMOOTH // 2,) * 2, mode="replicate")
+    return F.avg_pool1d(padded, SMOOTH, 1)[0, 0]
+
+
+def project(image: Tensor, sample: Tensor) -> Tensor:
+    """Draw every color of `image` [3, H, W] to the colors of `sample` [3, m] that are nearest.
+
+    A mean of the sample weighted exp(-d² / 2 `SPREAD`²) / density^(1 - `COMMON`), so that a few red
+    coats are enough for a red truck. Colors are looked up on a grid of 4 Lab units.
+    """
+    scale = sample.new_tensor([LUMA_SHARE, 1.0, 1.0])
+    known = sample.T * scale
+    density = torch.cat(
+        [
+            torch.exp(-torch.cdist(part, known).square() / (2 * SPREAD**2)).sum(1)
+            for part in known.split(1024)
+        ]
+    )
+    rarity = -(1 - COMMON) * (density + len(known) * NOISE).log()
+    cells, where = torch.unique((image.flatten(1).T / 4).round(), dim=0, return_inverse=True)
+    drawn = []
+    for part in (cells * 4 * scale).split(2048):
+        pull = -torch.cdist(part, known).square() / (2 * SPREAD**2)
+        drawn.append(torch.softmax(pull + rarity, 1) @ sample.T)
+    found: Tensor = torch.cat(drawn)[where].T.reshape(image.shape)
+    return found
+
+
+def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tensor) -> Tensor:
+    """Spread `luma` [1, H, W] so that the element keeps most of its contrast.
+
+    Its standard deviation under `element` [H, W] stays at least `CONTRAST` of that of `source` [n],
+    within the lights and darks of the `painting` [m]: a thing laid on light places would else lose
+    its darks.
+    """
+    inside = luma[0, element]
+    middle, spread = inside.mean(), inside.std(correction=0).clamp_min(1e-3)
+    gain = (CONTRAST * source.std(correction=0) / spread).clamp(1, MOST_GAIN)
+    shares = luma.new_tensor([0.005, 0.995])
+    dark, light = torch.quantile(painting, shares)
+    wider = (middle + gain * (luma - middle)).clamp(
+        min(dark, inside.min()), max(light, inside.max())
+    )
+    return torch.where(gain > 1, wider, luma)
+
+
+def keep_silhouette(
+    mapped: Tensor, composite: Tensor, frame: Tensor, element: Tensor, share: float
+) -> Tensor:
+    """Move the luma of `mapped` so that the element still stands out from what is around it.
+
+    The mean Lab difference between a `RIM` inside the contour and the painting just outside it
+    stays at least `share` of what the composite had. Images are [3, H, W], `element` [H, W] bool.
+    """
+    rim, ring = element & _near(~element), ~element & _near(element)
+    if not (rim.any() and ring.any()):
+        return mapped
+    around = frame[:, ring].mean(1)
+    had, has = composite[:, rim].mean(1) - around, mapped[:, rim].mean(1) - around
+    wanted = share * float(had.norm())
+    if float(has.norm()) >= wanted:
+        return mapped
+    side = float(has[0]) if abs(float(has[0])) > 2 else float(had[0])
+    down = side < 0 or (side == 0 and float(around[0]) > 50)
+    hue = float(has[1:].norm())
+    lift = (-1 if down else 1) * max(wanted**2 - hue**2, 0.0) ** 0.5 - float(has[0])
+    lift = min(max(lift, -MOST_LIFT), MOST_LIFT)
+    return torch.cat(((mapped[:1] + lift).clamp(0, 100), mapped[1:]))
+
+
+def _near(mask: Tensor) -> Tensor:
+    return F.max_pool2d(mask[None, None].float(), 2 * RIM + 1, 1, RIM)[0, 0] > 0

@@ -1,0 +1,82 @@
+"""The painting's colors that an element's are moved to: all of it, and the places it is like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.settings.resolve import PaletteGoal
+from harmonize.synthesis import strokes
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.matching import layer_matches
+from harmonize.synthesis.matching.layer_matches import Match
+from harmonize.synthesis.matching.painting_features import PaintingFeatures
+from harmonize.synthesis.network.vgg19 import STRIDE
+
+SAMPLE = 4000  # pixels that stand for all of the painting
+DOUBT = 0.03  # similarity: how soon a match changes from doubtful to sure
+REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite's edges
+
+
+@dataclass(frozen=True)
+class PaletteReference:
+    """The painting's colors, in Lab.
+
+    `sample` [3, m]: all of it. `matched` [3, k]: the places that the element is like. `near`
+    [3, H, W]: those places laid where they are matched. `sure` [1, H, W]: from 0 to 1, how sure the
+    match is.
+    """
+
+    sample: Tensor
+    matched: Tensor
+    near: Tensor
+    sure: Tensor
+
+
+def match_element(
+    image: Tensor, mask: Tensor, painting: PaintingFeatures, goal: PaletteGoal
+) -> Match:
+    """Match the pasted picture [3, H, W] under `mask` [H, W] to the painting's places."""
+    taps = goal.matching.taps[:1]
+    with torch.no_grad():
+        features = painting.network(image[None], taps)
+        where = layer_matches.sites(mask, taps)
+        return layer_matches.match(goal.matching, image, features, painting, where, taps)
+
+
+def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) -> PaletteReference:
+    """Collect the colors of the painting and of the matched places."""
+    tap = goal.matching.taps[0]
+    raster = painting.painting
+    sample = _lab(raster.sample(SAMPLE))
+    sample = sample[:, :: max(1, -(-sample.shape[1] // SAMPLE))]
+    stride, width = STRIDE[tap], raster.shape[1]
+    places = matched.fields[tap]
+    cells = width // stride
+    middle = (places // cells * width + places % cells) * stride + (stride // 2) * (width + 1)
+    pixels = raster.patches(middle, stride)  # [n, 3 · stride²]
+    colors = _lab(pixels.view(len(pixels), 3, -1).transpose(0, 1).reshape(3, -1))
+    near = filters.to_lab(strokes.rough(matched, raster, tap))
+    return PaletteReference(sample, colors, near, _sureness(matched, tap, goal.sure))
+
+
+def _lab(colors: Tensor) -> Tensor:
+    """`colors` [3, n] in Lab."""
+    return filters.to_lab(colors[:, None].contiguous())[:, 0]
+
+
+def _sureness(matched: Match, tap: str, middle: float) -> Tensor:
+    """How sure the match is, [1, H, W]: half where features' cosine is `middle`."""
+    site = matched.where[tap]
+    own = layer_matches.gather(matched.features[tap], site)
+    its = matched.references[tap][:, matched.uses[tap]]
+    sure = torch.zeros(site.shape[0] * site.shape[1], device=own.device)
+    likeness = F.cosine_similarity(own, its, dim=0)
+    sure[site.positions] = torch.sigmoid((likeness - middle) / DOUBT)
+    grid = sure.view(1, 1, *site.shape)
+    size = matched.image.shape[1:]
+    smooth = F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0]
+    return filters.guided(smooth, matched.image, REACH, EPSILON).clamp(0, 1)

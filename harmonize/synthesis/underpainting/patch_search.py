@@ -1,0 +1,187 @@
+"""Which patch of the painting is nearest, by colors and guides: exact search, then neighbors.
+
+A *field* holds, for each wanted position, the flat index of a place in the painting. Where an exact
+search is too large, candidates come from the coarser field, from the matches of neighbors moved
+along (Ashikhmin, "Synthesizing natural textures", 2001) and from the places around the match. All
+of it is products and gathers of whole fields, with nothing drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 1 << 22  # similarities in memory at once: 16 MiB of float32
+SAMPLE = 20_000  # patches from which principal components are found
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+
+
+def main_directions(rows: Tensor, count: int) -> Tensor:
+    """The `count` main directions [count, D] of `rows` [D, n], less their mean; the last is first.
+
+    In 64 bits: of flat pictures' rows, which are all alike, 32 bits find none.
+    """
+    wide = rows.to("cpu", torch.float64)
+    wide = wide - wide.mean(1, keepdim=True)
+    _, vectors = torch.linalg.eigh(wide @ wide.T / max(1, wide.shape[1]))
+    found: Tensor = vectors[:, -min(count, len(vectors)) :].T.to(rows)
+    return found
+
+
+def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
+    """The `count` main directions [count, C, size, size] of the patches of `image` [C, H, W]."""
+    channels, h, w = image.shape
+    step = max(1, round((h * w / SAMPLE) ** 0.5))
+    padded = F.pad(image[None], (size // 2,) * 4, mode="replicate")
+    found = main_directions(F.unfold(padded, size, stride=step)[0], count)
+    return found.reshape(-1, channels, size, size)
+
+
+@dataclass(frozen=True)
+class Describer:
+    """Turns the patch around every pixel into a short row of numbers.
+
+    Squared distances between rows are, nearly, those between patches of colors and tones, summed
+    over the patch, plus those between features at the center.
+    """
+
+    colors: Tensor
+    tones: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, colors: Tensor, tones: Tensor, size: int, parts: tuple[int, int]) -> Describer:
+        """One that tells the patches of a painting apart by `parts` numbers for colors, tones."""
+        return cls(
+            principal_patches(colors, size, parts[0]),
+            principal_patches(tones, size, parts[1]),
+            size,
+        )
+
+    def __call__(self, colors: Tensor, tones: Tensor, features: Tensor) -> Tensor:
+        """Rows [H · W, D] for `colors` and `tones` [3, H, W] and `features` [F, H, W]."""
+        half = self.size // 2
+        parts = [
+            F.conv2d(F.pad(image[None], (half,) * 4, mode="replicate"), basis)[0]
+            for image, basis in ((colors, self.colors), (tones, self.tones))
+        ]
+        return torch.cat((*parts, features * self.size)).flatten(1).T.contiguous()
+
+
+@dataclass(frozen=True)
+class Places:
+    """The painting's patches at one scale: rows [N, D] for a grid of `shape` (h, w)."""
+
+    rows: Tensor
+    half: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, rows: Tensor, shape: Sequence[int]) -> Places:
+        return cls(rows, rows.square().sum(1) / 2, (shape[0], shape[1]))
+
+    def cost(self, wanted: Tensor, field: Tensor, bias: Tensor) -> Tensor:
+        """Half the squared distance of `wanted` [n, D] to its matches, less |wanted|² / 2."""
+        return self.half[field] - (wanted * self.rows[field]).sum(1) + bias[field]
+
+    def exact(self, wanted: Tensor, bias: Tensor, step: int = 1) -> Tensor:
+        """The place of least cost for every row of `wanted` [n, D], by matrix products.
+
+        `bias` [N] is added to the cost of each place. With `step`, only every step-th row and
+        column of places is looked at.
+        """
+        h, w = self.shape
+        index = torch.arange(h * w, device=wanted.device)
+        if step > 1:
+            index = index.view(h, w)[step // 2 :: step, step // 2 :: step].flatten()
+        # The cost as one more column: a single product, and the largest of it.
+        known = torch.cat((self.rows[index], -(self.half + bias)[index, None]), 1).T.contiguous()
+        asked = torch.cat((wanted, torch.ones_like(wanted[:, :1])), 1)
+        parts = asked.split(max(1, BLOCK // max(1, len(index))))
+        return index[torch.cat([(part @ known).argmax(1) for part in parts])]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The pixels that are painted: flat indices `at` [n] into a grid, and back."""
+
+    at: Tensor
+    index: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Positions:
+        """Those where `mask` [h, w] is true."""
+        at = torch.nonzero(mask.flatten())[:, 0]
+        index = torch.full((mask.numel(),), -1, dtype=torch.long, device=mask.device)
+        index[at] = torch.arange(len(at), device=mask.device)
+        return cls(at, index, (mask.shape[0], mask.shape[1]))
+
+    def beside(self, dy: int, dx: int) -> tuple[Tensor, Tensor]:
+        """For each position the number of the one (dy, dx) from it, and whether there is one."""
+        h, w = self.shape
+        y, x = self.at // w + dy, self.at % w + dx
+        inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
+        number = self.index[y.clamp(0, h - 1) * w + x.clamp(0, w - 1)]
+        return number.clamp_min(0), inside & (number >= 0)
+
+
+def moved(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
+    """The places (dy, dx) from those of `field`, kept inside `shape` (h, w)."""
+    h, w = shape
+    return (field // w + dy).clamp(0, h - 1) * w + (field % w + dx).clamp(0, w - 1)
+
+
+def improve(
+    places: Places,
+    wanted: Tensor,
+    field: Tensor,
+    positions: Positions,
+    bias: Tensor,
+    *,
+    reach: int,
+    coherence: float,
+) -> Tensor:
+    """Replace matches by better ones: those of neighbors `reach` away, and places around.
+
+    A match costs its distance, and `coherence` times the share of neighbors that it does not
+    continue: where many agree, a piece of the painting is copied as a whole, with its strokes.
+    """
+    near, there = [], []
+    for dy, dx in AROUND:
+        number, inside = positions.beside(dy * reach, dx * reach)
+        near.append(moved(field[number], -dy * reach, -dx * reach, places.shape))
+        there.append(inside)
+    valid = torch.stack(there)
+    around = [moved(field, dy * reach, dx * reach, places.shape) for dy, dx in AROUND]
+    best, lowest = field, torch.full_like(wanted[:, 0], torch.inf)
+    for candidate in (field, *near, *around):
+        continued = torch.stack([n == candidate for n in near]).logical_and_(valid).sum(0)
+        cost = places.cost(wanted, candidate, bias) - coherence / len(AROUND) * continued
+        better = cost < lowest
+        best, lowest = torch.where(better, candidate, best), torch.where(better, cost, lowest)
+    return best
+
+
+def doubled(
+    field: Tensor,
+    positions: Positions,
+    shape: Sequence[int],
+    fine: Positions,
+    target: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """A field carried to the grid of twice the size, and where the coarser one had a match.
+
+    `shape` and `target` (h, w) are the painting's at the two scales.
+    """
+    h, w = positions.shape
+    y, x = fine.at // fine.shape[1], fine.at % fine.shape[1]
+    number = positions.index[(y // 2).clamp(max=h - 1) * w + (x // 2).clamp(max=w - 1)]
+    place = field[number.clamp_min(0)]
+    row = ((place // shape[1]) * 2 + y % 2).clamp(max=target[0] - 1)
+    column = ((place % shape[1]) * 2 + x % 2).clamp(max=target[1] - 1)
+    return row * target[1] + column, number >= 0

@@ -1,0 +1,271 @@
+"""The underpainting: the palette-mapped element rebuilt from the painting's own patches.
+
+Guided patch synthesis, coarse to fine: every patch of the picture so far is looked for in the
+painting, and the patches found are averaged to the next picture. Guides keep the drawing: lights
+and hues of the palette map beside those of the painting, and features of the network. Family:
+Hertzmann et al., "Image analogies" (2001); Kwatra et al., "Texture optimization" (2005); Fišer et
+al., "StyLit" (2016); Jamriška et al., "Stylizing video by example" (2019); Texler et al.,
+"Arbitrary style transfer using neurally-guided patch-based synthesis" (2020).
+
+Colors are Lab / 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.settings.resolve import SynthesisGoal
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.image_ops.crops import Strokes
+from harmonize.synthesis.underpainting.patch_search import (
+    Describer,
+    Places,
+    Positions,
+    doubled,
+    improve,
+)
+
+EXACT = 2.5e8  # positions times places up to which every place is looked at
+SPARSE = 1 << 13  # places that are looked at from everywhere, where that is too many
+FAIR = 0.005  # cost, as a share of the patch's area, of a place used once more than its share
+PARTS = (24, 16)  # numbers that tell patches of colors, and of tones, apart
+CROWDED = 50.0  # times its share: beyond, a place costs no more
+LUCK = 0.004  # cost, as a share of the patch's area, of the places that a seed likes least
+SHARE = 0.02  # of a pixel that must be in the mask at a coarser scale
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What is compared: `colors` [3, H, W], the guide `tones` [3, H, W], `features` [F, H, W]."""
+
+    colors: Tensor
+    tones: Tensor
+    features: Tensor
+
+    def shrunk(self, factor: int) -> Layers:
+        """The layers at 1/`factor` of their size."""
+        return Layers(*(shrunk(x, factor) for x in (self.colors, self.tones, self.features)))
+
+
+@dataclass(frozen=True)
+class Underpainting:
+    """The rebuilt picture [3, H, W], and where each of its pixels came from."""
+
+    image: Tensor
+    field: Tensor
+    positions: Positions
+    shape: tuple[int, int]
+
+    @property
+    def origin(self) -> Strokes:
+        """Where each pixel comes from."""
+        return Strokes(self.positions.at, self.field)
+
+
+def layers_of(
+    painting: Tensor,
+    mapped: Tensor,
+    features: tuple[Tensor, Tensor],
+    corner: tuple[int, int],
+    mask: Tensor,
+    goal: SynthesisGoal,
+) -> tuple[Layers, Layers]:
+    """What is known of the painting, and what is wanted of the element, as layers.
+
+    `painting` [3, H, W] and `mapped` [3, h, w], the window at `corner` of it with the
+    palette-mapped element, are Lab / 100; `features` are theirs, at their sizes; `mask` [1, h, w]
+    is the element. Outside it both guides are the painting's, blurred alike: else a halo comes.
+    """
+    weights = mapped.new_tensor([goal.luma, goal.chroma, goal.chroma]).sqrt()
+    weights = weights.view(3, 1, 1)
+    tones = blurred(painting, goal.painting_blur) * weights
+    (top, left), (h, w) = corner, mapped.shape[1:]
+    around = tones[:, top : top + h, left : left + w]
+    wanted = torch.lerp(around, blurred(mapped, goal.element_blur) * weights, mask)
+    scale = (goal.features / max(1, len(features[0]))) ** 0.5
+    return (
+        Layers(painting, tones, features[0] * scale),
+        Layers(mapped, wanted, features[1] * scale),
+    )
+
+
+def synthesize(
+    known: Layers,
+    wanted: Layers,
+    frame: Tensor,
+    mask: Tensor,
+    goal: SynthesisGoal,
+    on_scale: Callable[[Tensor], None] = lambda image: None,
+) -> Underpainting:
+    """Rebuild `wanted` from patches of `known`, where `mask` [h, w] is above 0.
+
+    `frame` [3, h, w] is the painting there. `on_scale` receives the picture at each scale.
+    """
+    found: Underpainting | None = None
+    luck = luck_of(goal.seed, shrunk(known.colors, 2 ** (len(goal.steps) - 1)))
+    for level in reversed(range(len(goal.steps))):
+        factor = 2**level
+        scale = _Scale(
+            known.shrunk(factor),
+            wanted.shrunk(factor),
+            shrunk(frame, factor),
+            shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0),
+            goal,
+            luck,
+        )
+        found = scale.paint(found, goal.steps[level])
+        on_scale(found.image)
+    assert found is not None
+    return found
+
+
+class _Scale:
+    """The synthesis at one scale."""
+
+    def __init__(
+        self,
+        known: Layers,
+        wanted: Layers,
+        frame: Tensor,
+        mask: Tensor,
+        goal: SynthesisGoal,
+        luck: Tensor,
+    ) -> None:
+        self.known, self.wanted, self.frame, self.mask = known, wanted, frame, mask
+        self.goal, self.size = goal, goal.patch
+        self.describe = Describer.of(known.colors, known.tones, self.size, PARTS)
+        rows = self.describe(known.colors, known.tones, known.features)
+        self.places = Places.of(rows, known.colors.shape[1:])
+        grown = F.max_pool2d(mask[None, None].float(), self.size, 1, self.size // 2)[0, 0] > 0
+        self.positions = Positions.of(grown)
+        self.pixels = known.colors.flatten(1).T.contiguous()
+        dislike = filters.resize(luck, self.places.shape).flatten()
+        self.dislike = LUCK * self.size**2 * dislike
+
+    def paint(self, coarser: Underpainting | None, steps: int) -> Underpainting:
+        """The picture after `steps` searches and votes, begun from the coarser one."""
+        image, field = self._start(coarser)
+        bias = self.dislike
+        for step in range(steps):
+            first = step == 0 and coarser is not None
+            places = self._soft_places() if first else self.places
+            rows = self._rows(image)
+            field = self._search(places, rows, field, bias, first=step == 0)
+            bias = self.dislike + self._crowding(field)
+            image = self._vote(image, field, self._weight(places, rows, field))
+        if field is None:  # no steps: the coarser picture, and its places
+            field = torch.zeros_like(self.positions.at)
+        return Underpainting(image, field, self.positions, self.places.shape)
+
+    def _soft_places(self) -> Places:
+        """The painting as blurred as a picture that was enlarged from half the size.
+
+        Sharp patches would lose against the painting's flattest ones.
+        """
+        colors = shrunk(self.known.colors, 2)
+        colors = F.interpolate(
+            colors[None], size=self.places.shape, mode="bicubic", align_corners=False
+        )[0]
+        rows = self.describe(colors, self.known.tones, self.known.features)
+        return Places.of(rows, self.places.shape)
+
+    def _start(self, coarser: Underpainting | None) -> tuple[Tensor, Tensor | None]:
+        if coarser is None:
+            return torch.where(self.mask, self.wanted.colors, self.frame), None
+        larger = F.interpolate(
+            coarser.image[None], size=self.mask.shape, mode="bicubic", align_corners=False
+        )[0]
+        field, there = doubled(
+            coarser.field, coarser.positions, coarser.shape, self.positions, self.places.shape
+        )
+        return torch.where(self.mask, larger, self.frame), torch.where(there, field, 0)
+
+    def _rows(self, image: Tensor) -> Tensor:
+        rows = self.describe(image, self.wanted.tones, self.wanted.features)
+        return rows[self.positions.at]
+
+    def _search(
+        self, places: Places, rows: Tensor, field: Tensor | None, bias: Tensor, first: bool
+    ) -> Tensor:
+        everywhere = len(rows) * len(self.pixels) <= EXACT
+        if field is None or (first and everywhere):
+            field = places.exact(rows, bias)
+        elif first and len(rows) * SPARSE <= EXACT:
+            step = max(1, round((len(self.pixels) / SPARSE) ** 0.5))
+            sparse = places.exact(rows, bias, step)
+            better = places.cost(rows, sparse, bias) < places.cost(rows, field, bias)
+            field = torch.where(better, sparse, field)
+        apart = (rows - places.rows[field]).square().sum(1)
+        coherence = self.goal.coherence * float(apart.median()) / 2
+        for reach in (2, 1, 1):
+            field = improve(
+                places, rows, field, self.positions, bias, reach=reach, coherence=coherence
+            )
+        return field
+
+    def _crowding(self, field: Tensor) -> Tensor:
+        """The cost [N] of using a place once more: for how much more than its share it is used."""
+        uses = torch.bincount(field, minlength=len(self.pixels)).float()
+        covered = F.avg_pool2d(
+            uses.view(1, 1, *self.places.shape),
+            self.size,
+            1,
+            self.size // 2,
+            count_include_pad=False,
+        )
+        share = (covered.flatten() / uses.mean().clamp_min(1e-9)).clamp(max=CROWDED)
+        return self.goal.variety * FAIR * 2 * self.size**2 * share
+
+    def _weight(self, places: Places, rows: Tensor, field: Tensor) -> Tensor:
+        """How much each match counts in the vote [n]: more, the nearer it is."""
+        apart = (rows - places.rows[field]).square().sum(1)
+        step = max(1, len(apart) // 5000)
+        typical = torch.quantile(apart[::step], 0.75).clamp_min(1e-6) / self.goal.sharpness
+        return torch.exp(-apart / typical / 2) + 1e-6
+
+    def _vote(self, image: Tensor, field: Tensor, weight: Tensor) -> Tensor:
+        """The picture of the matched patches, the overlapping ones averaged by `weight`."""
+        height, width = self.places.shape
+        half = self.size // 2
+        total = torch.zeros(len(field), 3, device=image.device)
+        mass = torch.zeros(len(field), 1, device=image.device)
+        row, column = field // width, field % width
+        for dy in range(-half, half + 1):
+            for dx in range(-half, half + 1):
+                number, there = self.positions.beside(dy, dx)
+                y, x = row[number] - dy, column[number] - dx
+                inside = there & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+                share = (weight[number] * inside)[:, None]
+                place = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+                total += share * self.pixels[place]
+                mass += share
+        painted = image.flatten(1).clone()
+        painted[:, self.positions.at] = (total / mass.clamp_min(1e-9)).T
+        return torch.where(self.mask, painted.view_as(image), self.frame)
+
+
+def luck_of(seed: int, painting: Tensor) -> Tensor:
+    """How little each place of a `painting` [C, h, w] is liked, [1, h, w] from 0 to 1.
+
+    Drawn at the coarsest scale, so that whole strokes differ between seeds; seed 0 likes all alike.
+    """
+    shape = (1, *painting.shape[1:])
+    if seed == 0:
+        return torch.zeros(shape, device=painting.device)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(painting.device)
+
+
+def blurred(image: Tensor, sigma: float) -> Tensor:
+    """`image` under a Gaussian of `sigma` pixels; 0 leaves it."""
+    return filters.gaussian(image, sigma) if sigma > 0 else image
+
+
+def shrunk(image: Tensor, factor: int) -> Tensor:
+    """`image` [C, H, W] at 1/`factor` of its size."""
+    h, w = image.shape[1:]
+    return filters.resize(image, (max(1, round(h / factor)), max(1, round(w / factor))))

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from harmonize.settings.load import Settings
+from harmonize.settings.resolve import PaletteGoal, resolve
+from harmonize.synthesis.palette import palette_map as module
+from harmonize.synthesis.palette.palette_map import (
+    chroma_span,
+    keep_contrast,
+    keep_silhouette,
+    linear_map,
+    own_hue,
+    palette_map,
+    project,
+    quantile_map,
+)
+from harmonize.synthesis.palette.reference import PaletteReference
+
+SEEDS = st.integers(0, 2**16)
+
+
+def goal(**changes: float) -> PaletteGoal:
+    found = resolve(Settings.preset(), 5.0).palette
+    assert found is not None
+    return replace(found, **changes)
+
+
+def normal(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- the linear map -------------------------------------------------------------------------------
+
+
+def test_of_hues_that_vary_on_their_own_each_is_stretched_by_itself() -> None:
+    source = torch.tensor([[-3.0, 3.0, -3.0, 3.0], [-1.0, -1.0, 1.0, 1.0]])
+    target = torch.tensor([[4.0, 16.0, 4.0, 16.0], [2.0, 2.0, 2.0, 2.0]])
+    image = torch.tensor([[[3.0, 0.0]], [[1.0, 5.0]]])
+    ridge = module.RIDGE
+    gain = [((36 + ridge) / (9 + ridge)) ** 0.5, (ridge / (1 + ridge)) ** 0.5]
+    expected = torch.tensor([[[10 + 3 * gain[0], 10.0]], [[2 + gain[1], 2 + 5 * gain[1]]]])
+    torch.testing.assert_close(linear_map(image, source, target), expected)
+
+
+@settings(max_examples=12)
+@given(seed=SEEDS)
+def test_the_mapped_hues_have_the_targets_moments_up_to_the_ridge(seed: int) -> None:
+    mix, other = normal(seed, 2, 2), normal(seed + 1, 2, 2)
+    source, target = 30 * mix @ normal(seed + 2, 2, 500), 20 * other @ normal(seed + 3, 2, 400)
+    found = linear_map(source.view(2, 20, 25), source, target + 7).flatten(1)
+    torch.testing.assert_close(found.mean(1), target.mean(1) + 7, rtol=1e-3, atol=1e-2)
+    # With R on both, A (S + R) A = T + R: so the mapped covariance is T + R - A R A.
+    one, all_of = torch.eye(2), torch.eye(2).view(2, 1, 2)
+    zero = linear_map(0 * all_of, source, target)[:, 0]
+    matrix = (linear_map(all_of, source, target)[:, 0] - zero).double()
+    ridge = module.RIDGE * one.double()
+    wanted = torch.cov(target.double(), correction=0) + ridge - matrix @ ridge @ matrix
+    torch.testing.assert_close(
+        torch.cov(found.double(), correction=0), wanted, rtol=0.02, atol=0.05
+    )
+
+
+def test_hues_to_themselves_stay() -> None:
+    hues = normal(0, 2, 300, scale=20.0)
+    torch.testing.assert_close(
+        linear_map(hues.view(2, 15, 20), hues, hues).flatten(1), hues, rtol=1e-3, atol=1e-3
+    )
+
+
+# --- lights and darks -----------------------------------------------------------------------------
+
+
+@settings(max_examples=12)
+@given(seed=SEEDS)
+def test_the_quantile_map_never_turns_lights_to_darks(seed: int) -> None:
+    source, target = normal(seed, 400, scale=20.0) + 50, normal(seed + 1, 300, scale=9.0) + 30
+    values = torch.linspace(-50, 150, 500)
+    found = quantile_map(values[None, None], source, target)[0, 0]
+    assert (found.diff() >= -1e-4).all()
+    assert target.min() <= found.min() and found.max() <= target.max()
+
+
+def test_to_its_own_quantiles_nothing_moves_but_the_ends() -> None:
+    source = normal(0, 5000, scale=15.0) + 50
+    low, high = torch.quantile(source, torch.tensor([0.06, 0.94]))
+    values = torch.linspace(float(low), float(high), 50)
+    torch.testing.assert_close(quantile_map(values, source, source), values, rtol=0, atol=1e-3)
+
+
+def test_the_targets_quantiles_are_reached() -> None:
+    source, target = normal(0, 20000, scale=15.0) + 60, 10 * normal(1, 20000).exp()
+    found = quantile_map(source, source, target)
+    shares = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
+    # As numpy finds them; smoothed over some hundredths.
+    wanted = np.quantile(target.numpy(), shares.numpy())
+    np.testing.assert_allclose(np.quantile(found.numpy(), shares.numpy()), wanted, rtol=0.06)
+
+
+def test_contrast_that_was_lost_comes_back_within_the_paintings_range() -> None:
+    source = normal(0, 400, scale=15.0) + 50
+    element = torch.ones(20, 20, dtype=torch.bool)
+    painting = torch.linspace(0, 100, 1000)
+    flat = (0.7 * (source - 50) + 60).view(1, 20, 20)
+    found = keep_contrast(flat, source, element, painting)
+    assert float(found.std()) == pytest.approx(module.CONTRAST * float(source.std()), rel=0.02)
+    assert float(found.mean()) == pytest.approx(float(flat.mean()), abs=0.5)
+    lively = source.view(1, 20, 20)
+    assert torch.equal(keep_contrast(lively, source, element, painting), lively)
+    narrow = keep_contrast(flat, source, element, torch.linspace(55, 65, 1000))
+    assert float(narrow.max()) <= max(65.0, float(flat.max()))
+    assert float(narrow.min()) >= min(55.0, float(flat.min()))
+
+
+# --- the projection -------------------------------------------------------------------------------
+
+
+def naive_projection(color: Tensor, sample: Tensor) -> Tensor:
+    """One color [3], by the formula."""
+
+    def pull(a: Tensor, b: Tensor) -> float:
+        d = (module.LUMA_SHARE * (a[0] - b[0])) ** 2 + ((a[1:] - b[1:]) ** 2).sum()
+        return float(torch.exp(-d / (2 * module.SPREAD**2)))
+
+    known = list(sample.T)
+    total, mass = torch.zeros(3), 0.0
+    for one in known:
+        density = sum(pull(one, other) for other in known)
+        rare = (density + len(known) * module.NOISE) ** (module.COMMON - 1)
+        total += pull(color, one) * rare * one
+        mass += pull(color, one) * rare
+    return total / mass
+
+
+def test_the_projection_is_its_formula() -> None:
+    sample = normal(0, 3, 40, scale=25.0) + torch.tensor([[50.0], [0.0], [0.0]])
+    colors = 4 * (normal(1, 3, 12, scale=6.0)).round()  # on the grid that colors are looked up on
+    found = project(colors.view(3, 3, 4), sample).flatten(1)
+    expected = torch.stack([naive_projection(color, sample) for color in colors.T], 1)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-2)
+
+
+@settings(max_examples=12)
+@given(seed=SEEDS)
+def test_a_projected_color_is_within_the_samples_range(seed: int) -> None:
+    sample = normal(seed, 3, 50, scale=20.0)
+    found = project(normal(seed + 1, 3, 6, 7, scale=60.0), sample).flatten(1)
+    for direction in normal(seed + 2, 8, 3):
+        ends = direction @ sample
+        seen = direction @ found
+        assert seen.min() >= ends.min() - 1e-3 and seen.max() <= ends.max() + 1e-3
+
+
+def spots(*colors: tuple[float, float, float], shares: tuple[float, ...]) -> Tensor:
+    """A sample of 1000 colors: near each of `colors`, by `shares`."""
+    counts = [round(1000 * share) for share in shares]
+    parts = [
+        torch.tensor(color)[:, None] + normal(index, 3, count, scale=1.0)
+        for index, (color, count) in enumerate(zip(colors, counts, strict=True))
+    ]
+    return torch.cat(parts, 1)
+
+
+def test_a_color_that_the_painting_has_is_kept() -> None:
+    blue, gray = (40.0, 8.0, -40.0), (60.0, 0.0, 4.0)
+    sample = spots(blue, gray, shares=(0.5, 0.5))
+    found = project(torch.tensor(blue).view(3, 1, 1), sample).flatten()
+    assert float((found - torch.tensor(blue)).norm()) < 2.0
+
+
+def test_one_red_coat_in_a_hundred_is_enough_for_a_red_truck() -> None:
+    red, gray = (48.0, 52.0, 32.0), (60.0, 0.0, 4.0)
+    sample = spots(red, gray, shares=(0.01, 0.99))
+    truck = torch.tensor((48.0, 60.0, 40.0)).view(3, 1, 1)
+    assert float((project(truck, sample).flatten() - torch.tensor(red)).norm()) < 4.0
+    speck = spots(red, gray, shares=(0.001, 0.999))
+    between = torch.tensor((54.0, 26.0, 18.0)).view(3, 1, 1)
+    drawn = [float(project(between, x).flatten()[1]) for x in (sample, speck)]
+    assert drawn[1] < drawn[0]  # what is less than a few in a thousand is noise, and draws less
+
+
+# --- the silhouette -------------------------------------------------------------------------------
+
+
+def scene(element: float, around: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A mapped gray square, the gray painting around it, and where the square is."""
+    inside = torch.zeros(80, 80, dtype=torch.bool)
+    inside[20:60, 20:60] = True
+    frame = torch.zeros(3, 80, 80)
+    frame[0] = around
+    mapped = frame.clone()
+    mapped[0, inside] = element
+    return mapped, frame, inside
+
+
+def contrast(image: Tensor, frame: Tensor, inside: Tensor) -> float:
+    return abs(float(image[0, inside].mean() - frame[0, ~inside].mean()))
+
+
+@pytest.mark.parametrize(("had", "has"), [(60.0, 42.0), (20.0, 38.0), (60.0, 38.0)])
+def test_a_contour_that_would_vanish_stands_out(had: float, has: float) -> None:
+    composite, frame, inside = scene(had, 40.0)
+    mapped, *_ = scene(has, 40.0)
+    found = keep_silhouette(mapped, composite, frame, inside, 0.6)
+    assert contrast(found, frame, inside) == pytest.approx(0.6 * 20, abs=0.1)
+    assert torch.equal(found[1:], mapped[1:])
+
+
+def test_a_contour_that_stands_out_enough_is_left() -> None:
+    composite, frame, inside = scene(60.0, 40.0)
+    mapped, *_ = scene(55.0, 40.0)
+    assert torch.equal(keep_silhouette(mapped, composite, frame, inside, 0.6), mapped)
+    assert torch.equal(keep_silhouette(composite, composite, frame, inside, 1.0), composite)
+
+
+def test_a_silhouette_is_moved_by_so_much_and_no_more() -> None:
+    composite, frame, inside = scene(100.0, 10.0)
+    mapped, *_ = scene(12.0, 10.0)
+    found = keep_silhouette(mapped, composite, frame, inside, 1.0)
+    assert float((found - mapped).abs().max()) == pytest.approx(module.MOST_LIFT, abs=1e-4)
+
+
+def test_an_element_that_fills_all_has_no_silhouette() -> None:
+    composite, frame, _ = scene(60.0, 40.0)
+    everywhere = torch.ones(80, 80, dtype=torch.bool)
+    assert torch.equal(keep_silhouette(frame, composite, frame, everywhere, 0.6), frame)
+
+
+# --- hues: its own or the places' -----------------------------------------------------------------
+
+
+def element(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, PaletteReference]:
+    """A composite, the painting there, the mask, and a reference, 32 x 40; Lab."""
+    shape = (32, 40)
+    frame = torch.cat((torch.full((1, *shape), 55.0), torch.full((2, *shape), 5.0)))
+    composite = frame + normal(seed, 3, *shape, scale=3.0)
+    mask = torch.zeros(1, *shape)
+    mask[:, 8:24, 8:30] = 1
+    composite[1, 8:24, 8:19] += 40  # the left half is red
+    sample = normal(seed + 1, 3, 500, scale=8.0) + torch.tensor([[50.0], [2.0], [20.0]])
+    near = sample[:, :1].view(3, 1, 1).expand(3, *shape)
+    reference = PaletteReference(sample, sample[:, :200], near, torch.zeros(1, *shape))
+    return composite, frame, mask, reference
+
+
+def test_outside_the_mask_the_painting_is_untouched() -> None:
+    composite, frame, mask, reference = element()
+    found, own = palette_map(composite, frame, mask, reference, goal())
+    outside = mask[0] == 0
+    assert torch.equal(found[:, outside], frame[:, outside])
+    assert not torch.equal(found[:, ~outside], composite[:, ~outside])
+    assert own.shape == mask.shape and 0 <= float(own.min()) and float(own.max()) <= 1
+
+
+def test_without_an_element_there_is_only_the_painting() -> None:
+    composite, frame, mask, reference = element()
+    found, own = palette_map(composite, frame, 0 * mask, reference, goal())
+    assert torch.equal(found, frame)
+    assert not own.any()
+
+
+def test_all_of_keep_color_is_the_elements_own_hue() -> None:
+    composite, frame, mask, reference = element()
+    found, own = palette_map(composite, frame, mask, reference, goal(keep_color=1.0))
+    inside = mask[0] == 1
+    torch.testing.assert_close(found[1:, inside], composite[1:, inside], rtol=0, atol=1e-3)
+    assert (own == 1).all()
+
+
+def test_none_of_it_is_the_paintings_palette() -> None:
+    composite, frame, mask, reference = element()
+    found, own = palette_map(composite, frame, mask, reference, goal(keep_color=0.0))
+    low, high = chroma_span(reference.sample)
+    hues = found[1:, mask[0] == 1]
+    assert not own.any()
+    assert (hues >= low[:, 0] - 1e-3).all() and (hues <= high[:, 0] + 1e-3).all()
+
+
+@settings(max_examples=12)
+@given(level=st.floats(1, 10), sure=st.floats(0, 1))
+def test_more_of_keep_color_keeps_more(level: float, sure: float) -> None:
+    composite, _, mask, _ = element()
+    palette = resolve(Settings.preset(), level).palette
+    assert palette is not None
+    kept = [
+        own_hue(composite, torch.full_like(mask, sure), replace(palette, keep_color=amount))
+        for amount in (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+    ]
+    assert all((b >= a - 1e-6).all() for a, b in zip(kept, kept[1:], strict=False))
+    assert not kept[0].any() and (kept[-1] > 0.999).all()
+
+
+def test_a_colored_thing_keeps_its_hue_and_a_gray_one_takes_the_places() -> None:
+    composite, _, mask, _ = element()
+    kept = own_hue(composite, torch.zeros_like(mask), goal())[0]
+    assert float(kept[12:20, 11:16].min()) > 0.9 > 0.1 > float(kept[12:20, 23:28].max())
+    assert not own_hue(composite, torch.ones_like(mask), goal()).any()  # where the match is sure

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from harmonize.settings.load import Settings, load
+from harmonize.settings.resolve import PaletteGoal, resolve
+from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.image_ops.crops import Canvas
+from harmonize.synthesis.image_ops.tiled_image import Raster
+from harmonize.synthesis.network import weights
+from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.painter import Painter
+from harmonize.synthesis.start import (
+    Start,
+    _drawing,
+    bring_back_light,
+    fine_share,
+    soft_mask,
+)
+
+
+def goal() -> PaletteGoal:
+    found = resolve(Settings.preset(), 5.0).palette
+    assert found is not None
+    return found
+
+
+def blots(h: int = 96, w: int = 120, seed: int = 0) -> Tensor:
+    noise = torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
+    return (0.5 + 6 * (filters.gaussian(noise, 6.0) - 0.5)).clamp(0, 1)
+
+
+def hatching(h: int = 96, w: int = 120) -> Tensor:
+    """Dark lines on light paper, closer where it is darker."""
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    lines = ((x + y) % 4 < 2) & (blots(h, w)[0] < 0.5)
+    return torch.where(lines, 0.1, 0.9).expand(3, h, w).contiguous()
+
+
+# --- what an underpainting is not for -------------------------------------------------------------
+
+
+def test_hatching_is_fine_and_soft_blots_are_not() -> None:
+    low, high = Settings.preset().underpainting.fine  # type: ignore[union-attr]
+    assert fine_share(hatching()) > high
+    assert fine_share(blots()) < low
+    assert 0 <= fine_share(torch.full((3, 20, 20), 0.5)) <= 1
+
+
+def test_fine_share_grows_with_grain() -> None:
+    noise = torch.rand(3, 96, 120, generator=torch.Generator().manual_seed(1)) - 0.5
+    shares = [fine_share((blots() + amount * noise).clamp(0, 1)) for amount in (0, 0.2, 0.5, 1)]
+    assert shares == sorted(shares)
+
+
+def canvas() -> Canvas:
+    painting = (255 * blots(64, 80)).byte().permute(1, 2, 0).numpy()
+    tight = np.zeros((64, 80), np.uint8)
+    tight[20:44, 24:56] = 255
+    loose = np.zeros_like(tight)
+    loose[16:48, 20:60] = 255
+    composite = painting.copy()
+    composite[tight > 0] = (200, 60, 40)
+    return Canvas(Raster(painting), Raster(composite), loose, Raster(tight[..., None]))
+
+
+@pytest.fixture(scope="module")
+def network() -> VGG19:
+    return VGG19(weights.load("oxford").state)
+
+
+def paint(network: VGG19, fine: float, *more: str) -> Tensor:
+    steps = [f"passes.{name}.steps=2" for name in Settings.preset().passes]
+    steps = [*steps, "underpainting.fine=[0.3, 0.4]"]
+    painter = Painter(load("default", [*steps, *more]), network, 5.0, fine, Memory(0), "key")
+    whole = canvas()
+    painted, _, _ = painter.paint(whole, whole.view((64, 80), 16))
+    return painted.image
+
+
+def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None:
+    leads = [
+        resolve(load("default", ["underpainting.fine=[0.3, 0.4]"]), 5.0, fine).lead
+        for fine in (0.0, 0.3, 0.325, 0.35, 0.4, 0.9)
+    ]
+    assert leads == pytest.approx([1, 1, 0.75, 0.5, 0, 0])
+    pictures = {fine: paint(network, fine) for fine in (0.2, 0.3001, 0.35, 0.3999, 0.5)}
+
+    def apart(one: float, other: float) -> float:
+        return float((pictures[one] - pictures[other]).abs().mean())
+
+    whole = apart(0.2, 0.5)
+    assert whole > 0.005
+    assert apart(0.2, 0.3001) < 0.35 * whole
+    assert apart(0.3999, 0.5) < 0.35 * whole
+    assert apart(0.2, 0.35) < 1.2 * whole and apart(0.35, 0.5) < 1.2 * whole
+
+
+def test_the_composites_pass_is_left_out_where_the_underpainting_leads() -> None:
+    config = load("default", ["underpainting.fine=[0.3, 0.4]"])
+    assert [name for name, _ in resolve(config, 5.0, 0.1).steps] == ["refine"]
+    assert [name for name, _ in resolve(config, 5.0, 0.35).steps] == ["coarse", "strokes", "refine"]
+    engraved = resolve(config, 5.0, 0.5)
+    assert [name for name, _ in engraved.steps] == ["coarse", "strokes"]
+    assert engraved.underpainting is None and engraved.lead == 0
+
+
+def test_a_seed_makes_another_picture_and_the_same_one_again(network: VGG19) -> None:
+    one, again, other, plain = (paint(network, 0.0, f"seed={seed}") for seed in (3, 3, 4, 0))
+    assert torch.equal(one, again)
+    for picture in (other, plain):
+        assert float((one - picture).abs().max()) > 0.01
+
+
+# --- light that comes back ------------------------------------------------------------------------
+
+
+def start(mapped: Tensor, own: float = 1.0) -> Start:
+    mask = torch.zeros(1, *mapped.shape[1:])
+    mask[:, 20:70, 30:90] = 1
+    return Start(mapped, mapped, mapped, mask, torch.full_like(mask, own))
+
+
+def test_what_equals_the_map_stays() -> None:
+    image = filters.from_lab(filters.to_lab(blots()))
+    found = bring_back_light(image, start(image), goal())
+    torch.testing.assert_close(found, image, rtol=0, atol=2e-3)
+
+
+def test_light_that_was_lost_comes_back_inside_only() -> None:
+    image = 0.2 + 0.5 * blots()
+    mapped = (image + 0.15).clamp(0, 1)
+    begun = start(mapped)
+    found = bring_back_light(image, begun, goal())
+    outside = begun.mask[0] == 0
+    torch.testing.assert_close(found[:, outside], image[:, outside], rtol=0, atol=2e-3)
+    middle = (slice(None), slice(40, 50), slice(50, 70))
+    before, after = ((mapped - x)[middle].mean() for x in (image, found))
+    assert float(after) < 0.6 * float(before)
+    asked = replace(goal(), light=0.0, contrast=0.0)
+    torch.testing.assert_close(bring_back_light(image, begun, asked), image, rtol=0, atol=2e-3)
+
+
+def test_hue_comes_back_where_the_element_keeps_its_own() -> None:
+    gray = torch.full((3, 96, 120), 0.5)
+    red = gray + torch.tensor([0.2, -0.08, -0.08]).view(3, 1, 1)
+    middle = (slice(1, None), slice(40, 50), slice(50, 70))
+    back = [
+        float(filters.to_lab(bring_back_light(gray, start(red, own), goal()))[middle].norm())
+        for own in (0.0, 1.0)
+    ]
+    assert back[0] < 0.05 * back[1]
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def test_outlines_stay_and_weak_texture_goes() -> None:
+    noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
+    flat = torch.zeros(2, 96, 120)
+    painting = torch.cat((50 + 3 * noise, flat))
+    luma = 50 + noise.flip(2)  # a texture weaker than the brushwork
+    luma[:, 48:50] = 5  # an outline much stronger
+    mask = torch.ones(1, 96, 120)
+    outlines, drawn = _drawing(torch.cat((luma, flat)), painting, mask)
+    assert float(outlines[:, 48:50].mean()) < -15
+    assert float(outlines[:, :40].abs().mean()) < 0.3 * float((luma - 50)[:, :40].abs().mean())
+    assert float(drawn[0, 48:50].mean()) < 12
+    before, after = ((x - filters.gaussian(x, 2.0))[:, :40].std() for x in (luma, drawn[:1]))
+    assert float(after) < 0.4 * float(before)
+    none, same = _drawing(torch.cat((luma, flat)), painting, 0 * mask)
+    assert not none.any()
+    torch.testing.assert_close(same[:1], luma)
+
+
+# --- the soft edge --------------------------------------------------------------------------------
+
+
+def test_an_edge_is_softened_and_thin_parts_stay() -> None:
+    tight = torch.zeros(60, 80)
+    tight[10:50, 10:40] = 1
+    tight[29:31, 40:75] = 1
+    found = soft_mask(tight, 1.5)
+    torch.testing.assert_close(
+        found[0, 10:50, 12:30], filters.gaussian(tight[None], 1.5)[0, 10:50, 12:30]
+    )
+    assert 0.3 < float(found[0, 30, 10]) < 0.7
+    assert torch.equal(found[0, :, 60:], tight[:, 60:])
+    assert torch.equal(soft_mask(tight, 0.0)[0], tight)
