@@ -1,10 +1,9 @@
 """Settings: typed, frozen, and read from YAML.
 
-Every value lives in the presets (`configs/*.yaml`), none in this module. A preset or a user's file
-carries `extends: NAME` (left out: `default`) and only what differs from that preset; `extends:
-null` says that it is complete. On top come single settings and, last, options of the command.
-Mappings are merged key by key, except tables by style level, which are replaced whole; `null` in
-place of a pass removes it, in place of a term switches it off.
+Every value lives in the presets (`configs/*.yaml`). A preset or a user's file carries `extends:
+NAME` (left out: `default`; null: it is complete) and only what differs from that preset. On top
+come single settings and, last, options of the command. Mappings are merged key by key, except
+tables by style level, which are replaced whole; `null` removes a pass, or switches a term off.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +57,7 @@ class Settings(Section):
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
     keep: value_types.Positive
     """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
-    keep_color: value_types.Share
+    keep_color: value_types.Share = 0.5
     """How much of the element's own color stays: 0 takes the painting's palette, 1 keeps hues."""
     seed: value_types.Seed
     """Another number, other strokes: which parts of the painting they come from. 0: the nearest."""
@@ -213,9 +212,8 @@ def restore(
 
 
 def _preset_folder() -> Path:
-    package = Path(__file__).parent.parent
-    inside = package / "configs"  # in a wheel; in a checkout they lie beside the package
-    return inside if inside.is_dir() else package.parent / "configs"
+    inside = Path(__file__).parent.parent / "configs"  # in a wheel; else beside the package
+    return inside if inside.is_dir() else inside.parent.parent / "configs"
 
 
 def _read(path: Path, longest: int = LONGEST) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harmonize.settings.load import Settings
-    from harmonize.settings.schema import Field, Palette, Pass, Strokes, Terms
+    from harmonize.settings.schema import Field, Pass, Strokes, Terms
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,7 @@ class PaletteGoal:
 
 @dataclass(frozen=True)
 class SynthesisGoal:
-    """How patches are chosen and averaged; see the settings' section `underpainting`.
-
-    `lead` is how much the underpainting counts where the passes begin, 0 to 1.
-    """
+    """How patches are chosen and averaged; `lead` is the underpainting's share, 0 to 1."""
 
     luma: float
     chroma: float
@@ -206,9 +203,6 @@ def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
 
     `fine` is the share of the painting's light and dark that is too fine for an underpainting.
     """
-    palette = None
-    if settings.palette:
-        palette = _palette(settings.palette, level, settings.keep_color)
     underpainting = _underpainting(settings, level, fine)
     lead = underpainting.lead if underpainting else 0.0
     passes = [_pass(name, part, level, settings.keep) for name, part in settings.passes.items()]
@@ -217,7 +211,7 @@ def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
         keep=settings.keep,
         margin=settings.margin if settings.region == "patch" else None,
         tile=settings.tile,
-        palette=palette,
+        palette=_palette(settings, level),
         underpainting=underpainting if underpainting and underpainting.lead else None,
         passes=tuple(item for item in _led(passes, lead) if item.method.steps),
     )
@@ -240,31 +234,32 @@ def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
     return fading if lead == 1 else [*passes[:first], *fading]
 
 
-def _palette(settings: Palette, level: float, keep_color: float) -> PaletteGoal:
+def _palette(settings: Settings, level: float) -> PaletteGoal | None:
+    part = settings.palette
+    if part is None:
+        return None
     return PaletteGoal(
-        matching=_matching(settings.field, level),
-        luma=min(1.0, at_level(settings.luma, level)),
-        places=settings.places,
-        own=min(1.0, at_level(settings.own, level)),
-        settle=min(1.0, at_level(settings.settle, level)),
-        sure=at_level(settings.sure, level),
-        keep_color=keep_color,
-        silhouette=settings.silhouette,
-        edge=settings.edge,
-        soften=settings.soften,
-        light=settings.light,
-        light_sigma=settings.light_sigma,
-        contrast=settings.contrast,
+        matching=_matching(part.field, level),
+        luma=min(1.0, at_level(part.luma, level)),
+        places=part.places,
+        own=min(1.0, at_level(part.own, level)),
+        settle=min(1.0, at_level(part.settle, level)),
+        sure=at_level(part.sure, level),
+        keep_color=settings.keep_color,
+        silhouette=part.silhouette,
+        edge=part.edge,
+        soften=part.soften,
+        light=part.light,
+        light_sigma=part.light_sigma,
+        contrast=part.contrast,
     )
 
 
 def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGoal | None:
     """Return the underpainting's numbers; `keep` strengthens guides and drawing."""
-    part = settings.underpainting
+    part, keep = settings.underpainting, settings.keep
     if part is None:
         return None
-    low, high = part.fine
-    keep = settings.keep
     return SynthesisGoal(
         luma=at_level(part.luma, level) * keep,
         chroma=at_level(part.chroma, level) * keep,
@@ -278,7 +273,7 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
         coherence=part.coherence,
         amount=min(1.0, at_level(part.amount, level) / max(1.0, keep**0.5)),
         drawing=min(1.0, at_level(part.drawing, level) * keep**0.5),
-        lead=1 - min(1.0, max(0.0, (fine - low) / (high - low))),
+        lead=1 - min(1.0, max(0.0, (fine - part.fine[0]) / (part.fine[1] - part.fine[0]))),
         seed=settings.seed,
     )
 

@@ -90,5 +90,5 @@ def test_records_of_earlier_versions_are_read() -> None:
         part |= {"plateau": 0.0, "plateau_window": 5}
         part["terms"]["tv"]["factor"] = 1.0
     found = restore(tree)
-    assert found.keep_color == 0.0
+    assert found.keep_color == 0.5
     assert found.passes == Settings.preset().passes
