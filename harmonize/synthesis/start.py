@@ -141,15 +141,15 @@ def fine_share(painting: Tensor) -> float:
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """`image` [3, h, w] with a share of the palette map's light and hue at large.
+    """`image` [3, h, w] with a share of the light and hue at large that it had before the passes.
 
-    Without it lights go pale, and hues that the painting has little of are lost in the vote. Luma
-    comes back everywhere, hue where the element keeps its own.
+    Their statistics make lights pale and even hues out. Light comes back from the palette map, hue
+    from it where the element keeps its own and else from the underpainting; then a share of the
+    underpainting's finer lights and darks.
     """
-    now = filters.to_lab(image)
-    lost = filters.gaussian(filters.to_lab(start.mapped) - now, goal.light_sigma)
-    share = torch.cat((torch.ones_like(start.own), start.own.expand(2, -1, -1)))
-    lit = now + goal.light * share * start.mask * lost
-    weaker = filters.to_lab(start.image)[:1] - lit[:1]
-    contrast = goal.contrast * start.mask * filters.gaussian(weaker, CONTRAST)
-    return filters.from_lab(torch.cat((lit[:1] + contrast, lit[1:])))
+    now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
+    hue = torch.lerp(painted[1:], mapped[1:], start.own)
+    lost = filters.gaussian(torch.cat((mapped[:1], hue)) - now, goal.light_sigma)
+    lit = now + goal.light * start.mask * lost
+    weaker = filters.gaussian(painted[:1] - lit[:1], CONTRAST)
+    return filters.from_lab(torch.cat((lit[:1] + goal.contrast * start.mask * weaker, lit[1:])))
