@@ -121,10 +121,11 @@ def test_a_seed_makes_another_picture_and_the_same_one_again(network: VGG19) -> 
 # --- light that comes back ------------------------------------------------------------------------
 
 
-def start(mapped: Tensor, own: float = 1.0) -> Start:
+def start(mapped: Tensor, own: float = 1.0, image: Tensor | None = None) -> Start:
     mask = torch.zeros(1, *mapped.shape[1:])
     mask[:, 20:70, 30:90] = 1
-    return Start(mapped, mapped, mapped, mask, torch.full_like(mask, own))
+    image = mapped if image is None else image
+    return Start(mapped, mapped, image, mask, torch.full_like(mask, own))
 
 
 def test_what_equals_the_map_stays() -> None:
@@ -147,12 +148,12 @@ def test_light_that_was_lost_comes_back_inside_only() -> None:
     torch.testing.assert_close(bring_back_light(image, begun, asked), image, rtol=0, atol=2e-3)
 
 
-def test_hue_comes_back_where_the_element_keeps_its_own() -> None:
+def test_hue_comes_back_from_the_map_where_the_element_keeps_its_own() -> None:
     gray = torch.full((3, 96, 120), 0.5)
     red = gray + torch.tensor([0.2, -0.08, -0.08]).view(3, 1, 1)
     middle = (slice(1, None), slice(40, 50), slice(50, 70))
     back = [
-        float(filters.to_lab(bring_back_light(gray, start(red, own), goal()))[middle].norm())
+        float(filters.to_lab(bring_back_light(gray, start(red, own, gray), goal()))[middle].norm())
         for own in (0.0, 1.0)
     ]
     assert back[0] < 0.05 * back[1]
