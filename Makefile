@@ -51,7 +51,9 @@ slow: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz --hypothesis-seed=$(SEED)
 
+# Rules of accessibility are checked where npm can fetch axe-core.
 browser: $(READY)
+	test -d .venv/axe || ! command -v npm || npm install --silent --prefix .venv/axe axe-core@4
 	$(BIN)/python -m pytest -m browser
 
 cluster: $(READY)

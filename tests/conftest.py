@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import studio_client
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
@@ -146,3 +150,61 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cli.main([str(arg) for arg in ("run", *pictures, *place, *steps, *options)])
         assert not stopped.value.code
     return folder
+
+
+@pytest.fixture
+def serve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., studio_client.Client]]:
+    """Starts a studio, its folder under the test's, and opens its page."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ExitStack() as stack:
+
+        def start(*pictures: Path, enter: bool = True, **more: Any) -> studio_client.Client:
+            client = stack.enter_context(studio_client.running(*pictures, **more))
+            if enter:
+                client.open()
+            return client
+
+        yield start
+    assert not list(tmp_path.glob("harmonize-studio-*"))
+
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+AXE = Path(__file__).parent.parent / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium; for tests marked `browser`."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "no Chromium: install it, or set CHROMIUM to its path"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def violations() -> Callable[[Any], list[str]]:
+    """What axe-core finds on a page against the rules of WCAG, A and AA: a line each."""
+    source = Path(os.environ.get("AXE", AXE))
+    if not source.is_file():
+        pytest.skip("axe-core is not there: `make browser` installs it, where npm is")
+
+    def look(page: Any) -> list[str]:
+        page.evaluate(source.read_text(encoding="utf-8"))
+        tags = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']"
+        found = page.evaluate(f"axe.run({{runOnly: {{type: 'tag', values: {tags}}}}})")
+        return [
+            f"{rule['id']}: {node['html']} {node['failureSummary']}"
+            for rule in found["violations"]
+            for node in rule["nodes"]
+        ]
+
+    return look

@@ -43,9 +43,11 @@ HOMES = {
     "pyvips": {"images"},
     "ray": {"batch"},
     "safetensors": {"synthesis", "run"},
+    "starlette": {"studio"},
     "torchvision": {"synthesis"},
     "tqdm": {"cli"},
     "typer": {"cli"},
+    "uvicorn": {"studio"},
     "yaml": {"settings"},
 }
 

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from harmonize import __version__
-from harmonize.cli import batch, cutout, inspect, report, run
+from harmonize.cli import batch, cutout, inspect, report, run, studio
 from harmonize.cli.options import in_flags
 from harmonize.cli.progress import INTERRUPTED, deaf_to_hang_ups, forgiving_streams
 from harmonize.errors import HarmonizeError, JobsError
@@ -27,7 +27,7 @@ from harmonize.settings.messages import nearest
 USAGE: Any = typer.BadParameter.__base__
 
 # Commands whose result is a file: what they say may get lost.
-WORKING = ("run", "batch", "cutout", "studio", "frames", "report")
+WORKING = ("run", "batch", "cutout", "frames", "report")
 
 
 LEFT = 25  # columns of the help that names and values have
@@ -93,7 +93,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-MADE = (run.run, batch.batch, cutout.cutout)
+MADE = (run.run, batch.batch, cutout.cutout, studio.studio)
 for command in (*MADE, report.compare, report.report, report.frames, inspect.doctor):
     app.command(cls=Command)(command)
 app.add_typer(inspect.config, name="config")

@@ -4,11 +4,9 @@ The pictures are shown in sRGB and made smaller than `FULL` pixels; if there are
 runs, smaller still, so that the page stays of a size that a browser can hold.
 """
 
-import base64
-import hashlib
-import io
 import math
 import os
+import shlex
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from harmonize import __version__
 from harmonize.errors import ConfigError, InputError
@@ -25,17 +23,17 @@ from harmonize.images.atomic_file import check_output, write_file
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import read_srgb
 from harmonize.reports.chart import Chart, chart
+from harmonize.reports.pictures import Shown, Store, close_look
 from harmonize.run.record import differences, flat, read_record, read_tree
 from harmonize.scene.loose import derived
 from harmonize.scene.placement import Placement
-from harmonize.scene.scene import load_scene
+from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings, restore
 
 FULL = 1600  # pixels: long side of the largest picture
 MANY = 8  # runs shown at that size; more share the pixels of so many
 SMALL = 480  # pixels: no run's pictures get smaller than this
 THUMB = 320  # pixels: in the gallery
-QUALITY = 82  # of WebP
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -55,16 +53,6 @@ class Entry:
     status: str
     record: Path | None
     error: str | None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture on the page: what it is, its key in the page's store, its size in pixels."""
-
-    title: str
-    key: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -95,30 +83,12 @@ class View:
     changed: list[tuple[str, str, str]] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     link: str | None = None
+    command: str | None = None
     thumb: Shown | None = None
     before: Shown | None = None
     split: int = 50
     after: Shown | None = None
     pictures: list[Shown] = field(default_factory=list)
-
-
-class Store:
-    """Pictures as data URIs, each once however many runs show it."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.uris: dict[str, str] = {}
-
-    def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
-        """Take in a picture (RGB in sRGB, or L) made smaller to `limit` pixels."""
-        side = limit or self.limit
-        small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
-        data = io.BytesIO()
-        small.save(data, "WEBP", quality=QUALITY)
-        key = hashlib.sha256(data.getvalue()).hexdigest()[:16]
-        uri = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
-        self.uris.setdefault(key, uri)
-        return Shown(title, key, small.width, small.height)
 
 
 def write_report(path: Path, entries: Sequence[Entry], overwrite: bool = False) -> None:
@@ -165,8 +135,13 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         view.notes.append(f"record {entry.record}: not a whole run record ({error!r})")
         return view
-    _show_result(view, entry.record.parent / Path(str(tree.get("output"))).name, folder, store)
-    _show_inputs(view, entry.record, store)
+    picture = entry.record.parent / Path(str(tree.get("output"))).name
+    image = _show_result(view, picture, folder, store)
+    scene = _show_inputs(view, entry.record, folder, store)
+    if image is not None:
+        whole = scene is None or image.size != scene.tight.shape[::-1]
+        close = image if whole or scene is None else image.crop(close_look(scene.tight))
+        view.thumb = store.add("Result", close, THUMB)
     return view
 
 
@@ -216,26 +191,40 @@ def _file(item: dict[str, Any]) -> str:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _show_result(view: View, picture: Path, folder: Path, store: Store) -> None:
+def _show_result(view: View, picture: Path, folder: Path, store: Store) -> Image.Image | None:
+    """Show the picture, and return it as a viewer shows it; None if it is not there."""
     try:
         image = read_srgb("picture", picture)
     except InputError as error:
         view.notes.append(str(error))
-        return
-    view.thumb = store.add("Result", image, THUMB)
+        return None
     view.after = store.add("Result", image)
-    relative = os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))
-    view.link = urllib.parse.quote(os.fsencode(Path(relative).as_posix()))
+    view.link = urllib.parse.quote(os.fsencode(_seen_from(folder, picture)))
+    return image
 
 
-def _show_inputs(view: View, path: Path, store: Store) -> None:
+def _seen_from(folder: Path, path: Path) -> str:
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return Path(relative).as_posix()
+
+
+def _again(record: Path, folder: Path) -> str:
+    """The command that makes the picture of a record again, in the page's folder."""
+    output = f"{record.stem}-again.png"
+    words = ["harmonize", "run", "--record", _seen_from(folder, record), "--output", output]
+    return shlex.join(words)
+
+
+def _show_inputs(view: View, path: Path, folder: Path, store: Store) -> Scene | None:
+    """Show what went in, and return it; None if it is no longer there."""
     try:
         record = read_record(path)
         inputs: dict[str, Any] = dict(record.inputs)
         scene = load_scene(**inputs, placement=record.placement)
     except (InputError, TypeError, ValueError) as error:
         view.notes.append(f"The pictures that went in cannot be shown. {error}")
-        return
+        return None
+    view.command = _again(path, folder)
     painting, composite = (
         Image.fromarray(eight_bits(pixels)) for pixels in (scene.painting, scene.composite)
     )
@@ -251,6 +240,7 @@ def _show_inputs(view: View, path: Path, store: Store) -> None:
         sigma = restore(record.config, (), f"record {path}").loose_sigma
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
-        return
+        return scene
     loose = scene.loose if "loose_mask" in record.inputs else derived(scene.tight, sigma)
     view.pictures.append(store.add("Loose mask", Image.fromarray(loose)))
+    return scene

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,8 @@ from harmonize.reports.page import Entry, write_report
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 WIDTHS = [400, 1200]
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "no Chromium: install it, or set CHROMIUM to its path"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -294,3 +276,24 @@ def test_a_link_to_one_picture_opens_it_at_once(tab: Tab) -> None:
     assert tab.run("document.querySelector('#picture-2 .slider img').naturalWidth") == 96
     tab.page.go_back()
     assert tab.page.locator(".entry:visible").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@at("many.html")
+def test_no_rule_of_accessibility_is_broken(
+    tab: Tab, violations: Callable[[Any], list[str]], scheme: str
+) -> None:
+    tab.page.emulate_media(color_scheme=scheme)
+    assert violations(tab.page) == []
+    tab.page.locator(".cards a").first.click()
+    for details in tab.page.locator("summary:visible").all():
+        details.click()
+    assert violations(tab.page) == []
+
+
+@at("one.html", 1200)
+def test_the_command_can_be_copied(tab: Tab) -> None:
+    tab.page.get_by_role("button", name="Copy").click()
+    tab.page.get_by_role("button", name="Copied").or_(
+        tab.page.get_by_role("button", name="Selected")
+    ).wait_for()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import html.parser
 import io
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from harmonize.errors import OutputError
 from harmonize.reports import page as report
 from harmonize.reports.chart import chart
 from harmonize.reports.page import Entry, write_report
+from harmonize.reports.pictures import close_look
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings
@@ -362,3 +365,50 @@ def test_a_batchs_page_is_harmless_whatever_its_files_and_errors_say(
         check_harmless(page)
         assert f"weights {NAME}" in page.words or weights == "oxford"
         assert [a for a in page.all("li") if NAME in str(a.get("data-name"))]
+
+
+def test_the_gallery_shows_the_element_close(folder: Path) -> None:
+    page = page_of(folder, entry(folder, "a"), entry(folder, "b"))
+    scene = load_scene(
+        folder / "painting.png", folder / "cutout.png", placement=Placement.parse({"at": [20, 30]})
+    )
+    left, top, right, bottom = close_look(scene.tight)
+    rows, columns = np.nonzero(scene.tight)
+    assert left <= columns.min() and columns.max() < right
+    assert top <= rows.min() and rows.max() < bottom
+    for name in "ab":
+        shown = page.picture(f"Result of {name}.png")
+        whole = pixels(folder / f"{name}.png")[top:bottom, left:right]
+        assert shown.shape == whole.shape
+        assert abs(shown - whole).mean() < 12  # WebP with loss
+
+
+@pytest.mark.parametrize("size", [(1000, 800), (60, 40), (300, 2000)])
+@pytest.mark.parametrize("at", [(0.0, 0.0), (0.5, 0.5), (0.97, 0.9)])
+def test_a_close_look_holds_the_element_and_stays_inside(
+    size: tuple[int, int], at: tuple[float, float]
+) -> None:
+    tight = np.zeros(size[::-1], np.uint8)
+    x, y = (min(int(share * side), side - 3) for share, side in zip(at, size, strict=True))
+    tight[y : y + 3, x : x + 30] = 255
+    left, top, right, bottom = close_look(tight)
+    assert 0 <= left <= x and min(x + 30, size[0]) <= right <= size[0]
+    assert 0 <= top <= y and y + 3 <= bottom <= size[1]
+    assert (right - left) * (bottom - top) <= max(96 * 96 * 1.7, 66 * 66 * 1.7)
+
+
+def test_the_command_makes_the_picture_again(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = page_of(folder)
+    found = re.search(r">(harmonize run --record .*?)</code>", page.text)
+    assert found
+    monkeypatch.chdir(folder)
+    words = shlex.split(html.unescape(found[1]))
+    assert command(*words[1:]).code == 0
+    assert Path("a-again.png").read_bytes() == Path("a.png").read_bytes()
+
+
+def test_settings_come_before_curves(folder: Path) -> None:
+    words = page_of(folder).words
+    assert words.index("Settings") < words.index("Losses") < words.index("Time")

@@ -1,0 +1,311 @@
+"""What the page asks the server for, and the answers."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from harmonize import __version__
+from harmonize.errors import HarmonizeError, InputError
+from harmonize.settings.load import Settings, about, presets
+from harmonize.studio import cutting, painting, results, samples
+from harmonize.studio.files import File, Files, mask_of, part_of, safe_name
+from harmonize.studio.guard import Guard, Pass, chunks
+from harmonize.studio.tasks import Task, Tasks
+
+KINDS = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+BEAT = 0.1  # seconds between two looks at what changed
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(eq=False)
+class Page:
+    """The server's side of one session.
+
+    Attributes:
+        files: its pictures.
+        key: what lets the browser in.
+        hosts: the addresses that it is reached under, port included.
+        start: role → the file that the command line named.
+        id: tells this session from others in the browser's storage.
+        ending: whether the server is about to end.
+    """
+
+    files: Files
+    key: Pass
+    hosts: frozenset[str]
+    start: dict[str, File] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+    ending: bool = False
+
+    def __post_init__(self) -> None:
+        self.studio = painting.Studio(self.files)
+        self.tasks = Tasks(self.studio.paint)
+
+    @property
+    def app(self) -> Starlette:
+        """The application to serve."""
+        routes: list[tuple[str, str, Handler]] = [
+            ("GET", "/", self.page),
+            ("GET", "/assets/{name}", self.asset),
+            ("GET", "/api/session", self.session),
+            ("GET", "/api/events", self.events),
+            ("POST", "/api/files", self.upload),
+            ("POST", "/api/samples", self.sample),
+            ("GET", "/api/samples/{name}", self.sample_view),
+            ("GET", "/api/files/{id}/{kind}", self.picture),
+            ("POST", "/api/cutout", self.cut),
+            ("POST", "/api/palette", self.palette),
+            ("POST", "/api/tasks", self.ask),
+            ("POST", "/api/tasks/{id}/stop", self.stop),
+            ("GET", "/api/tasks/{id}/{kind}", self.result),
+        ]
+        return Starlette(
+            routes=[Route(path, handler, methods=[way]) for way, path, handler in routes],
+            middleware=[Middleware(Guard, hosts=self.hosts, key=self.key)],
+            exception_handlers={HarmonizeError: _mistake, HTTPException: _http, Exception: _crash},
+        )
+
+    # --- the page -----------------------------------------------------------------------------
+
+    async def page(self, request: Request) -> Response:
+        """Give the page."""
+        return _asset("index.html")
+
+    async def asset(self, request: Request) -> Response:
+        """Give one of the page's own files."""
+        return _asset(request.path_params["name"])
+
+    async def session(self, request: Request) -> Response:
+        """Give all that the page needs to begin, or to go on after a reload."""
+        version, tasks, _ = self.tasks.since(-1)
+        return JSONResponse(
+            {
+                "id": self.id,
+                "version": __version__,
+                "presets": [{"name": name, "about": about(name)} for name in presets()],
+                "samples": samples.listed(),
+                "files": self.files.listed(),
+                "defaults": {"keep_color": Settings.preset().keep_color},
+                "start": {role: file.facts for role, file in self.start.items()},
+                "limits": {"upload": self.files.limits.upload},
+                "tasks": [task.told for task in tasks],
+                "tasks_version": version,
+            }
+        )
+
+    async def events(self, request: Request) -> Response:
+        """Tell of tasks as they change, for as long as the page listens."""
+        return StreamingResponse(self._changes(), media_type="text/event-stream")
+
+    async def _changes(self) -> AsyncIterator[str]:
+        seen, quiet = -1, 0.0
+        while not self.ending:
+            if self.tasks.version != seen:
+                seen, changed, known = self.tasks.since(seen)
+                told = {"changed": [task.told for task in changed], "known": known}
+                yield f"data: {json.dumps(told)}\n\n"
+                quiet = 0.0
+            elif quiet >= 15:
+                yield ": still here\n\n"
+                quiet = 0.0
+            await asyncio.sleep(BEAT)
+            quiet += BEAT
+
+    # --- pictures -----------------------------------------------------------------------------
+
+    async def upload(self, request: Request) -> Response:
+        """Take in a picture: the request's body."""
+        role, name = (request.query_params.get(key, "") for key in ("role", "name"))
+        limits = self.files.limits
+        path = self.files.room(name)
+        try:
+            with open(path, "wb") as file:
+                async for chunk in chunks(request, limits.upload, limits.patience):
+                    await run_in_threadpool(file.write, chunk)
+            taken = await run_in_threadpool(self.files.add, role, path)
+        except BaseException:
+            self.files.discard(path)
+            raise
+        return JSONResponse(taken.facts)
+
+    async def sample(self, request: Request) -> Response:
+        """Take in one of the shipped pictures."""
+        path, role = samples.find((await self._json(request)).get("name"))
+        return JSONResponse((await run_in_threadpool(self.files.add, role, path)).facts)
+
+    async def sample_view(self, request: Request) -> Response:
+        """Show one of the shipped pictures, small."""
+        path, _ = samples.find(request.path_params["name"])
+        data = await run_in_threadpool(samples.thumbnail, path)
+        return Response(data, media_type="image/webp", headers=_KEEP)
+
+    async def picture(self, request: Request) -> Response:
+        """Show one of the session's pictures, or give its file."""
+        file = self.files.get(request.path_params["id"])
+        kind = request.path_params["kind"]
+        if kind == "file":
+            return _download(file.path, file.name)
+        if kind == "mask":
+            data = await run_in_threadpool(mask_of, file.path)
+            return Response(data, headers=_attachment(f"{file.path.stem}-mask.png"))
+        if kind == "pixels":
+            return await self._pixels(request, file.path)
+        views = {"view": file.view, "shown": file.shown or file.view}
+        return _image(views.get(kind))
+
+    async def cut(self, request: Request) -> Response:
+        """Cut an element out of a photograph: quickly, to look at, or whole, to paste."""
+        tree = await self._json(request)
+        asked = cutting.asked_of(tree, self.files)
+        if tree.get("whole"):
+            file = await run_in_threadpool(cutting.whole, asked, self.files)
+            return JSONResponse(file.facts)
+        data, facts = await run_in_threadpool(cutting.quick, asked)
+        return Response(data, media_type="image/png", headers={"X-Mask": json.dumps(facts)})
+
+    # --- pictures to be painted ---------------------------------------------------------------
+
+    async def palette(self, request: Request) -> Response:
+        """Show the pasted picture in the painting's palette."""
+        asked = results.asked_of(await self._json(request), self.files)
+        found = await run_in_threadpool(self.studio.palette, asked)
+        if found is None:  # there will be a later one
+            return Response(status_code=204)
+        data, window = found
+        return Response(data, media_type="image/png", headers={"X-Window": json.dumps(window)})
+
+    async def ask(self, request: Request) -> Response:
+        """Ask for a picture to be painted."""
+        tree = await self._json(request)
+        asked = results.asked_of(tree, self.files)
+        await run_in_threadpool(self.studio.session, asked)  # a wrong setting is told at once
+        facts = {"asked": {key: tree.get(key) for key in results.KEYS}}
+        return JSONResponse(self.tasks.add(asked, facts).told)
+
+    async def stop(self, request: Request) -> Response:
+        """Stop a run; it keeps the picture so far."""
+        task = self._task(request)
+        self.tasks.stop(task)
+        return JSONResponse(task.told)
+
+    async def result(self, request: Request) -> Response:
+        """Show a run's picture, or give one of the files that it leaves."""
+        task, kind = self._task(request), request.path_params["kind"]
+        if kind == "growing":
+            return _image(task.picture)
+        kept: results.Kept | None = task.kept
+        if kept is None:
+            raise InputError("this picture is not finished yet")
+        if kind == "view":
+            return _image(kept.view)
+        if kind == "pixels":
+            return await self._pixels(request, kept.picture)
+        if kind == "command":
+            return JSONResponse({"command": results.command_of(kept, self.files)})
+        if kind == "record":
+            data = results.record_of(kept, self.files)
+            return Response(data, headers=_attachment(f"{kept.picture.stem}.json"))
+        if kind == "zip":
+            path = await run_in_threadpool(results.bundle, kept, self.files)
+            return _download(path, path.name)
+        path_of = kept.formats.get(kind)
+        if path_of is None:
+            raise HTTPException(404)
+        return _download(path_of, path_of.name)
+
+    async def _pixels(self, request: Request, path: Path) -> Response:
+        """Show a part of a picture as it is."""
+        box = [
+            int(part) for part in request.query_params.get("box", "").split(",") if part.isdecimal()
+        ]
+        if len(box) != 4:
+            raise HTTPException(404)
+        return _image(await run_in_threadpool(part_of, path, tuple(box)))
+
+    def _task(self, request: Request) -> Task:
+        return self.tasks.get(request.path_params["id"])
+
+    async def _json(self, request: Request) -> dict[str, Any]:
+        """The request's body as a mapping."""
+        limits, parts = self.files.limits, []
+        async for chunk in chunks(request, limits.text, limits.patience):
+            parts.append(chunk)
+        try:
+            tree = json.loads(b"".join(parts))
+        except (ValueError, RecursionError):
+            tree = None
+        if not isinstance(tree, dict):
+            raise InputError("a request of the page could not be read")
+        return tree
+
+
+_KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # what an id shows never changes
+
+
+def _assets() -> dict[str, tuple[bytes, str]]:
+    folder = package_files("harmonize.studio") / "pages"
+    return {
+        item.name: (item.read_bytes(), KINDS[Path(item.name).suffix])
+        for item in folder.iterdir()
+        if Path(item.name).suffix in KINDS
+    }
+
+
+def _asset(name: str) -> Response:
+    found = _assets().get(name)
+    if found is None:
+        raise HTTPException(404)
+    return Response(found[0], media_type=found[1])
+
+
+def _image(data: bytes | None) -> Response:
+    if data is None:
+        raise HTTPException(404)
+    kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp"
+    return Response(data, media_type=kind, headers=_KEEP)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{_quoted(name)}"}
+
+
+def _quoted(name: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in safe_name(name).encode())
+
+
+def _download(path: Path, name: str) -> Response:
+    return FileResponse(path, headers=_attachment(name), media_type="application/octet-stream")
+
+
+async def _mistake(request: Request, error: Exception) -> Response:
+    lines = error.lines if isinstance(error, HarmonizeError) else [str(error)]
+    return JSONResponse({"error": " ".join(lines)}, 400)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)
+    return JSONResponse({"error": f"This should not have happened: {error!r}"}, 500)

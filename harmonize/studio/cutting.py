@@ -1,0 +1,233 @@
+"""An element cut out of a photograph as the page draws it: box, strokes, a mask, a softer edge.
+
+Strokes that keep or remove are known to be right; the edge is looked for in between. Then the edge
+is moved and softened.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from harmonize.errors import InputError
+from harmonize.images.read import open_picture
+from harmonize.studio.files import File, Files, encoded
+
+MOST_STROKES, MOST_POINTS = 2000, 200_000
+QUICK = 800  # pixels: long side of the copy that answers at once
+VEIL = 28  # gray laid over what is cut away
+LARGEST = 100.0  # pixels: the most that an edge is moved or softened by
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line of the brush: what it touches stays if `keep`, else it goes."""
+
+    keep: bool
+    radius: float
+    points: Sequence[tuple[float, float]]
+
+    def scaled(self, factor: float) -> "Stroke":
+        """The same on a picture `factor` times as large."""
+        points = [(x * factor, y * factor) for x, y in self.points]
+        return Stroke(self.keep, self.radius * factor, points)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is to be cut out; lengths in pixels of the photograph.
+
+    Attributes:
+        photo: the photograph.
+        box: left, top, width, height around the element, or None.
+        strokes: of the brush, in their order.
+        mask: white where the element is, or None.
+        edges: whether the edge is looked for; else box, strokes and mask are taken as they are.
+        grow: how far the edge moves out, or in where negative.
+        feather: sigma of the Gaussian that softens it.
+    """
+
+    photo: File
+    box: tuple[float, float, float, float] | None
+    strokes: tuple[Stroke, ...]
+    mask: File | None
+    edges: bool
+    grow: float
+    feather: float
+
+    def scaled(self, factor: float) -> "Cut":
+        """The same on a picture `factor` times as large."""
+        box = self.box
+        if box is not None:
+            box = box[0] * factor, box[1] * factor, box[2] * factor, box[3] * factor
+        return replace(
+            self,
+            box=box,
+            strokes=tuple(stroke.scaled(factor) for stroke in self.strokes),
+            grow=self.grow * factor,
+            feather=self.feather * factor,
+        )
+
+
+def asked_of(tree: Mapping[str, Any], files: Files) -> Cut:
+    """Read what the page asks for.
+
+    Raises:
+        InputError: it names no pictures of the session, or a value is none.
+    """
+    photo = files.get(tree.get("photo"))
+    mask = tree.get("mask")
+    try:
+        box = tree.get("box")
+        strokes = tuple(_stroke(item) for item in tree.get("strokes", ()))
+        cut = Cut(
+            photo=photo,
+            box=None if box is None else _box(box, photo.size),
+            strokes=strokes,
+            mask=None if mask is None else files.get(mask),
+            edges=bool(tree.get("edges", True)),
+            grow=_number(tree.get("grow", 0), -LARGEST, LARGEST),
+            feather=_number(tree.get("feather", 0), 0, LARGEST),
+        )
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise InputError("a request of the page could not be read") from error
+    if len(strokes) > MOST_STROKES or sum(len(one.points) for one in strokes) > MOST_POINTS:
+        raise InputError("too many strokes; start again, or load a mask")
+    if cut.box is None and not strokes and cut.mask is None:
+        raise InputError("nothing is marked yet; draw a box around the thing")
+    return cut
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"{value!r} is no number from {low} to {high}")
+    return float(value)
+
+
+def _stroke(tree: Mapping[str, Any]) -> Stroke:
+    far = 1e6
+    points = [(_number(x, -far, far), _number(y, -far, far)) for x, y in tree["points"]]
+    if tree["mode"] not in ("keep", "remove") or not points:
+        raise ValueError("no stroke")
+    return Stroke(tree["mode"] == "keep", _number(tree["radius"], 0, far), points)
+
+
+def _box(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    x, y, width, height = (_number(value, -1e6, 1e6) for value in values)
+    left, top = max(x, 0), max(y, 0)
+    width, height = min(x + width, size[0]) - left, min(y + height, size[1]) - top
+    if width < 1 or height < 1:
+        raise InputError("the box lies outside the photograph; draw it again")
+    return left, top, width, height
+
+
+# --- cutting --------------------------------------------------------------------------------------
+
+
+def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
+    """Return a veil over what is cut away, as PNG, and what is known; made on a small copy."""
+    photo = _read(cut.photo)
+    factor = min(1.0, QUICK / max(photo.size))
+    size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
+    alpha = _alpha(cut.scaled(factor), photo.resize(size, Image.Resampling.BILINEAR), quick=True)
+    veil = np.dstack([np.full_like(alpha, VEIL), (255 - alpha) // 8 * 7])
+    return encoded(Image.fromarray(veil)), {
+        "share": float(alpha.mean() / 255),
+        "notes": notes(alpha),
+    }
+
+
+def whole(cut: Cut, files: Files) -> File:
+    """Return the element as a file of the session, of the photograph's size.
+
+    Raises:
+        InputError: nothing is left, or the session is full.
+    """
+    rgba = _rgba(cut, _read(cut.photo))
+    path = files.room(f"{cut.photo.path.stem}-cutout.png")
+    Image.fromarray(rgba).save(path, compress_level=3)
+    try:
+        return files.add("element", path, cut.photo.id)
+    except InputError:
+        files.discard(path)
+        raise
+
+
+def notes(alpha: Mask) -> list[str]:
+    """Return what is odd about a mask [H, W], a sentence each."""
+    share = alpha.mean() / 255
+    if share < 1e-4:
+        return ["Nothing is left; mark something to keep."]
+    return ["Everything is kept; mark what goes."] if share > 0.999 else []
+
+
+def _read(photo: File) -> Image.Image:
+    return open_picture("photograph", photo.path).stored.shown
+
+
+def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
+    """Return a mask [H, W] of what the strokes of one kind touch, later strokes over earlier."""
+    image = Image.new("L", size)
+    draw = ImageDraw.Draw(image)
+    for stroke in strokes:
+        ink, radius = 255 if stroke.keep == keep else 0, max(stroke.radius, 0.5)
+        draw.line(list(stroke.points), ink, math.ceil(2 * radius), "curve")
+        for x, y in stroke.points:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), ink)
+    return np.array(image)
+
+
+def moved(alpha: Mask, grow: float, feather: float) -> Mask:
+    """Return a mask [H, W] with its edge moved out by `grow` pixels and softened by `feather`."""
+    image = Image.fromarray(alpha)
+    if grow:
+        # A straight edge blurred by sigma has the value 0.159 one sigma away from it.
+        blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(abs(grow))), np.float32) / 255
+        level = 0.1587 if grow > 0 else 0.8413
+        steep = max(abs(grow), 1.0) * 4.0  # an edge about a pixel wide
+        image = Image.fromarray(_bytes((blurred - level) * steep))
+    if feather:
+        image = image.filter(ImageFilter.GaussianBlur(feather))
+    return np.array(image)
+
+
+def _bytes(share: NDArray[Any]) -> Mask:
+    """An edge that goes from -0.5 to 0.5 as a mask."""
+    found: Mask = np.rint(np.clip(share + 0.5, 0, 1) * 255).astype(np.uint8)
+    return found
+
+
+def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
+    """The mask [H, W] of a cut on its photograph."""
+    keep = strokes_on(photo.size, cut.strokes, True)
+    remove = strokes_on(photo.size, cut.strokes, False)
+    alpha = np.maximum(_base(cut, photo.size), keep)
+    return moved(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
+
+
+def _base(cut: Cut, size: tuple[int, int]) -> Mask:
+    """What box or mask say, where no edge is looked for."""
+    if cut.mask is not None:
+        return _mask(cut.mask, size)
+    alpha = np.zeros(size[::-1], np.uint8)
+    if cut.box is not None:
+        left, top, width, height = (round(side) for side in cut.box)
+        alpha[top : top + height, left : left + width] = 255
+    return alpha
+
+
+def _mask(file: File, size: tuple[int, int]) -> Mask:
+    """A mask as loaded: its alpha where it has one, else its lightness."""
+    stored = open_picture("mask", file.path).stored
+    image = stored.shown.convert("L") if stored.alpha is None else Image.fromarray(stored.alpha)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+
+
+def _rgba(cut: Cut, photo: Image.Image) -> NDArray[np.uint8]:
+    return np.dstack([np.asarray(photo), _alpha(cut, photo, quick=False)])

@@ -1,0 +1,184 @@
+"""Who may ask the page's server, from where, and how large a request may be."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request, cookie_parser
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+READS = ("GET", "HEAD")
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a session takes in.
+
+    Attributes:
+        upload: bytes of a picture's file.
+        pixels: of a picture, told by its header before it is decoded.
+        total: bytes of all files together.
+        files: how many of them.
+        text: bytes of a request that is no picture.
+        patience: seconds that a client may take for its next bytes.
+    """
+
+    upload: int = 1 << 30
+    pixels: int = 178_956_970
+    total: int = 8 << 30
+    files: int = 1000
+    text: int = 1 << 20
+    patience: float = 30.0
+
+
+class Pass:
+    """What lets a browser in: a token for one opening of the page, then a cookie."""
+
+    def __init__(self) -> None:
+        self.token: str | None = secrets.token_urlsafe(32)
+        self.cookie = secrets.token_urlsafe(32)
+
+    def spend(self, token: str) -> bool:
+        """Whether the token is the one that was not used yet; from now on it is."""
+        if self.token is None or not _equal(token, self.token):
+            return False
+        self.token = None
+        return True
+
+    def knows(self, cookie: str | None) -> bool:
+        """Whether the cookie is the session's."""
+        return cookie is not None and _equal(cookie, self.cookie)
+
+
+def _equal(given: str, known: str) -> bool:
+    return secrets.compare_digest(given.encode("utf-8", "replace"), known.encode())
+
+
+class Guard:
+    """Middleware that refuses what does not come from the session's own page.
+
+    The Host must be one of `hosts`, port included. A write must have their Origin. Nothing from
+    another site or another port is answered, and nothing without the session's cookie, which the
+    first opening of the page with the token sets.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], key: Pass) -> None:
+        self.app = app
+        self.hosts = hosts
+        self.origins = frozenset(f"http://{host}" for host in hosts)
+        self.key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        reason = self._refused(scope, headers)
+        cookie = None if reason else self._cookie(scope, headers)
+        if reason is None and cookie is None:
+            reason = (
+                "This page belongs to another session, or its address was used already. "
+                "Start harmonize studio again and open the address that it prints."
+            )
+        answer: ASGIApp = PlainTextResponse(reason, 403) if reason else self.app
+        await answer(scope, receive, _with_headers(send, cookie or None))
+
+    def _refused(self, scope: Scope, headers: Headers) -> str | None:
+        """Why a request is refused whoever sends it; None where it is not."""
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0] not in self.hosts:
+            return "This address is not the studio's."
+        site = headers.get("sec-fetch-site")
+        if scope["method"] not in READS:
+            if headers.get("origin") not in self.origins or site not in (None, "same-origin"):
+                return "Only the studio's own page may change anything."
+        elif site not in (None, "same-origin", "none") and scope["path"] != "/":
+            return "Only the studio's own page may ask for this."
+        return None
+
+    def _cookie(self, scope: Scope, headers: Headers) -> str | None:
+        """The cookie to set: empty if the request has it, None if it may not have one."""
+        name = self.cookie_name(headers["host"])
+        if self.key.knows(cookie_parser(headers.get("cookie", "")).get(name)):
+            return ""
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["path"] == "/" and scope["method"] == "GET" and self.key.spend(token):
+            return f"{name}={self.key.cookie}; Path=/; HttpOnly; SameSite=Strict"
+        return None
+
+    @staticmethod
+    def cookie_name(host: str) -> str:
+        """Return the cookie's name; browsers share cookies among the ports of a host."""
+        return f"harmonize-{host.rpartition(':')[2]}"
+
+
+def _with_headers(send: Send, cookie: str | None) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            if cookie:
+                headers.append("Set-Cookie", cookie)
+        await send(message)
+
+    return wrapped
+
+
+async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[bytes]:
+    """Yield the request's body; stop reading where it gets larger than `most` bytes.
+
+    Raises:
+        HTTPException: it is larger (413), or the client is slower than `patience` seconds (408).
+    """
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > most:
+        raise _too_large(most)
+    stream, count = request.stream().__aiter__(), 0
+    while True:
+        try:
+            chunk = await asyncio.wait_for(stream.__anext__(), patience)
+        except StopAsyncIteration:
+            return
+        except asyncio.TimeoutError as error:  # noqa: UP041 - another class before Python 3.11
+            raise HTTPException(408, "The upload stood still.", _CLOSE) from error
+        count += len(chunk)
+        if count > most:
+            raise _too_large(most)
+        yield chunk
+
+
+_CLOSE = {"Connection": "close"}  # what is left of the body is never read
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"More than {show_bytes(most)}; make it smaller.", _CLOSE)
+
+
+def show_bytes(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    for unit, size in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"

@@ -1,0 +1,189 @@
+"""What the page asks for, painted: all of it, or the palette map alone to look at."""
+
+import contextlib
+import io
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from harmonize.scene.placement import Length, Placement
+from harmonize.studio.files import Files, encoded
+from harmonize.studio.results import Asked, Kept, keep
+from harmonize.studio.tasks import Task, Tasks
+
+if TYPE_CHECKING:
+    from harmonize.run.session import Progress, Session
+
+EVERY = 0.7  # seconds between two pictures of a run
+SMALL = 480  # pixels: long side of the copy that the palette map is made of
+AROUND = 12  # pixels around the element that its palette map shows
+GROWING = 1024  # pixels: long side of a picture so far
+
+
+class _Seen(Exception):  # noqa: N818 - no error
+    """Ends a run of which no more than its first picture is wanted."""
+
+
+@dataclass(eq=False)
+class Studio:
+    """Paints for a session; keeps the network and the last paintings between two runs."""
+
+    files: Files
+    _network: "Session | None" = None
+    _seconds: dict[str, float] = field(default_factory=dict)  # of a step of each stage
+    _working: threading.Lock = field(default_factory=threading.Lock)
+    _painting: bool = False
+    _latest: int = 0  # number of the palette map that was asked for last
+
+    def session(self, asked: Asked, **more: Any) -> "Session":
+        """Return a session with these settings; all share what they keep.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        from harmonize.run.session import Session
+
+        if self._network is None:
+            self._network = Session()
+        return self._network.using(asked.preset, **{**asked.options, **more})
+
+    def paint(self, task: Task, tasks: Tasks) -> Kept:
+        """Paint what a task asks for."""
+        asked: Asked = task.asked
+        self._painting = True
+        try:
+            with self._working:
+                session = self.session(asked)
+                tasks.tell(task, stage="reading")
+                plan = session.plan(
+                    asked.painting.path, asked.element.path, placement=asked.placement
+                )
+                tasks.check(task)
+                watch = Watch(task, tasks, dict(plan.steps), self._seconds)
+                result = session.run(plan, on_progress=watch)
+                watch.end()
+        finally:
+            self._painting = False
+        tasks.tell(task, stage="writing")
+        return keep(asked, result, self.files)
+
+    def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
+        """Return the pasted picture in the painting's palette around the element, and where.
+
+        It is made of small copies: PNG, and left, top, width, height on the painting. None where a
+        later one is asked for meanwhile, or something is being painted.
+
+        Raises:
+            InputError: nothing of the element lies on the painting.
+        """
+        self._latest = number = self._latest + 1
+        while not self._working.acquire(timeout=0.02):
+            if number != self._latest or self._painting:
+                return None
+        try:
+            return self._palette(asked) if number == self._latest else None
+        finally:
+            self._working.release()
+
+    def _palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
+        painting = _opened(asked.painting.view)
+        factor = min(1.0, SMALL / max(asked.painting.size))
+        width, height = (max(1, round(side * factor)) for side in asked.painting.size)
+        element = _opened(asked.element.shown or asked.element.view)
+        placement = _scaled(asked.placement, factor)
+        session = self.session(replace(asked, preset="preview"), size=SMALL)
+        small = painting.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        plan = session.plan(small, element, placement=placement)
+        found: list[Image.Image | None] = []
+
+        def first(progress: "Progress") -> None:
+            found.append(progress.preview())
+            raise _Seen
+
+        with contextlib.suppress(_Seen):
+            session.run(plan, on_progress=first)
+        if not found or found[0] is None:
+            return None
+        rows, columns = plan.scene.layout.rows, plan.scene.layout.columns
+        left, top = max(columns.start - AROUND, 0), max(rows.start - AROUND, 0)
+        right, down = min(columns.stop + AROUND, width), min(rows.stop + AROUND, height)
+        x, y = asked.painting.size[0] / width, asked.painting.size[1] / height
+        window = [left * x, top * y, (right - left) * x, (down - top) * y]
+        return encoded(found[0].crop((left, top, right, down))), window
+
+
+def _scaled(placement: Placement, factor: float) -> Placement:
+    """The same placement on a painting `factor` times as large."""
+
+    def length(value: Length) -> Length:
+        return value if isinstance(value, str) else value * factor  # a share stays
+
+    at, width, height = placement.at, placement.width, placement.height
+    return replace(
+        placement,
+        at=(length(at[0]), length(at[1])) if isinstance(at, tuple) else at,
+        width=None if width is None else length(width),
+        height=None if height is None else length(height),
+    )
+
+
+def _opened(view: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(view), formats=("PNG",)) as image:
+        image.load()
+        return image
+
+
+class Watch:
+    """Tells of a run's progress: how far, how long still, the picture so far."""
+
+    def __init__(
+        self, task: Task, tasks: Tasks, steps: dict[str, int], seconds: dict[str, float]
+    ) -> None:
+        self.task, self.tasks, self.steps, self.seconds = task, tasks, steps, seconds
+        self.began = self.last = time.monotonic()
+        self.shown = 0.0
+        self.stage = ""
+        self.stage_began, self.stage_steps = self.began, 0
+
+    def __call__(self, progress: "Progress") -> None:
+        """Take note of a step."""
+        self.tasks.check(self.task)
+        now = time.monotonic()
+        if progress.stage != self.stage:
+            self._end_stage(now)
+            self.stage, self.stage_began = progress.stage, now
+        self.stage_steps = progress.step
+        changes: dict[str, Any] = {"stage": progress.stage, "seconds": now - self.began}
+        changes |= self._share(progress, now)
+        if now - self.shown >= EVERY or not self.task.pictures:
+            picture = progress.preview()
+            if picture is not None:
+                changes["picture"] = encoded(picture, GROWING, quick=True)
+                changes["pictures"] = self.task.pictures + 1
+            self.shown = time.monotonic()
+        self.tasks.tell(self.task, **changes)
+
+    def end(self) -> None:
+        """Take note of the last stage."""
+        self._end_stage(time.monotonic())
+
+    def _end_stage(self, now: float) -> None:
+        if self.stage and self.stage_steps:
+            self.seconds[self.stage] = (now - self.stage_began) / self.stage_steps
+
+    def _share(self, progress: "Progress", now: float) -> dict[str, Any]:
+        """How much is done and what is left: by what steps took before, here or elsewhere."""
+        here = (now - self.stage_began) / max(progress.step, 1)
+        after, found = 0.0, False
+        for name, count in self.steps.items():
+            if found:
+                after += count * self.seconds.get(name, 2 * here)
+            found = found or name == progress.stage
+        if not found:  # before the first of the passes
+            after = sum(count * self.seconds.get(name, 0.3) for name, count in self.steps.items())
+        left = after + here * max(progress.total - progress.step, 0)
+        done = now - self.began
+        return {"left": left, "share": max(self.task.share, done / max(done + left, 0.1))}

@@ -1,0 +1,176 @@
+"""The server of the page: on this machine only, until it is told to end."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from harmonize.errors import InputError
+from harmonize.studio.app import Page
+from harmonize.studio.files import Files
+from harmonize.studio.guard import Limits, Pass
+
+HOME = "127.0.0.1"
+PREFIX = "harmonize-studio-"
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # else Python prints its warnings
+
+
+def serve(
+    painting: Path | None = None,
+    element: Path | None = None,
+    *,
+    host: str = HOME,
+    port: int = 0,
+    on_ready: Callable[[str, Callable[[], None]], None] = lambda address, end: None,
+    limits: Limits | None = None,
+) -> None:
+    """Serve the page until Ctrl-C; leave no file and no thread behind.
+
+    Args:
+        painting: to begin with.
+        element: to begin with: a photograph or a cut-out.
+        host: address of this machine to listen on.
+        port: to listen on; 0 takes a free one.
+        on_ready: is called with the address to open, token included, and with what ends the
+            server from another thread.
+        limits: what is taken in.
+
+    Raises:
+        InputError: a picture cannot be used, or the address cannot be listened on.
+    """
+    listener = _listen(host, port)
+    listener.listen(128)  # who comes early waits
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        port = listener.getsockname()[1]
+        page = Page(Files(folder, limits or Limits()), Pass(), hosts_of(host, port))
+        for role, path in (("painting", painting), ("element", element)):
+            if path is not None:
+                page.start[role] = page.files.add(role, path.absolute())
+        server = _Server(page)
+        page.tasks.start()
+        try:
+            on_ready(f"http://{_shown(host)}:{port}/?token={page.key.token}", server.end)
+            server.run([listener])
+        finally:
+            page.tasks.close()
+    finally:
+        listener.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def hosts_of(host: str, port: int) -> frozenset[str]:
+    """Return the values that the header Host may have."""
+    names = (
+        {_shown(host), "localhost"} if ipaddress.ip_address(host).is_loopback else {_shown(host)}
+    )
+    return frozenset(f"{name}:{port}" for name in names)
+
+
+def is_home(host: str) -> bool:
+    """Whether an address reaches no further than this machine."""
+    return _address(host).is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise InputError(
+            f"--host {host}: expected a numeric address of this machine, such as {HOME}"
+        ) from None
+    if address.is_unspecified:
+        raise InputError(f"--host {host}: name one address of this machine, not all of them")
+    return address
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if _address(host).version == 6 else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{host}, port {port}: cannot listen there ({reason})") from error
+    return listener
+
+
+class _Protocol(H11Protocol):
+    """HTTP that closes a connection which does not say what it wants."""
+
+    patience = 30.0  # seconds
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request, but not for ever."""
+        super().connection_made(transport)
+        self.loop.call_later(self.patience, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():  # no request so far
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that lets the page's open requests end when it is told to end."""
+
+    def __init__(self, page: Page) -> None:
+        patience = {"patience": page.files.limits.patience}
+        config = uvicorn.Config(
+            page.app,
+            http=type("Protocol", (_Protocol,), patience),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+            backlog=128,
+        )
+        super().__init__(config)
+        self.page = page
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on the signals of Ctrl-C, `kill` and a closed terminal; they are no errors."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; a second Ctrl-C waits for no open request."""
+        self.force_exit = self.should_exit
+        self.end()
+
+    def end(self) -> None:
+        """Begin to end: runs are given up, open requests answered."""
+        self.page.ending = self.page.tasks.closing = True
+        self.should_exit = True

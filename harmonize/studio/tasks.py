@@ -1,0 +1,174 @@
+"""Runs asked for by the page: one at a time in a thread, the rest wait."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harmonize.errors import HarmonizeError, InputError, StopRun
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+MOST_WAITING = 20
+
+
+class Abandoned(BaseException):
+    """Raised in a run that nobody waits for any more: the server ends."""
+
+
+@dataclass(eq=False)
+class Task:
+    """One run.
+
+    Attributes:
+        asked: what is to be painted.
+        facts: the same as the page knows it.
+        state: `waiting`, `running`, `done` or `failed`.
+        stage: which part of the work is being done.
+        share: how much of it is done, 0 to 1.
+        seconds: that it has taken.
+        left: seconds that it will take still, or None where that cannot be told yet.
+        picture: the picture so far as the page shows it, or None.
+        pictures: how many there were.
+        kept: the finished run, or None.
+        stopped: whether it was asked to stop.
+        error: why it failed, or None.
+        version: grows with every change of any task.
+    """
+
+    asked: Any
+    facts: dict[str, Any]
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    state: str = WAITING
+    stage: str = ""
+    share: float = 0.0
+    seconds: float = 0.0
+    left: float | None = None
+    picture: bytes | None = None
+    pictures: int = 0
+    kept: Any = None
+    stopped: bool = False
+    error: str | None = None
+    version: int = 0
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the page is told."""
+        names = ("id", "state", "stage", "share", "seconds", "left", "pictures", "stopped", "error")
+        result = {} if self.kept is None else self.kept.told
+        return {**{name: getattr(self, name) for name in names}, **self.facts, "result": result}
+
+
+class Tasks:
+    """The runs of a session in the order they were asked for; a thread works on them.
+
+    `work` does one: it calls `check` of this object at every step, so that it can be stopped.
+    """
+
+    def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
+        self.version = 0
+        self.closing = False
+        self._work = work
+        self._all: dict[str, Task] = {}
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="paint", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self, patience: float = 20.0) -> None:
+        """End the run that is going on, keep nothing of it, and wait for the thread."""
+        with self._change:
+            self.closing = True
+            self._change.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(patience)
+
+    def add(self, asked: Any, facts: dict[str, Any]) -> Task:
+        """Take in a run.
+
+        Raises:
+            InputError: too many are waiting.
+        """
+        task = Task(asked, facts)
+        with self._change:
+            if sum(other.state == WAITING for other in self._all.values()) >= MOST_WAITING:
+                raise InputError(f"{MOST_WAITING} pictures are waiting already; stop some first")
+            self._all[task.id] = task
+            self._changed(task)
+        return task
+
+    def get(self, key: str) -> Task:
+        """Return the task of an id.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self._all.get(key)
+        if found is None:
+            raise InputError("this session has no such run")
+        return found
+
+    def stop(self, task: Task) -> None:
+        """Ask a run to end with the picture so far; one that waits never begins."""
+        with self._change:
+            task.stopped = True
+            if task.state == WAITING:
+                del self._all[task.id]
+                task.state = "gone"
+            self._changed(task)
+
+    def since(self, version: int) -> tuple[int, list[Task], list[str]]:
+        """Return the version now, the tasks changed since `version`, and the ids of all."""
+        with self._change:
+            changed = [task for task in self._all.values() if task.version > version]
+            return self.version, changed, list(self._all)
+
+    def tell(self, task: Task, **changes: Any) -> None:
+        """Change what the page is told of a task."""
+        with self._change:
+            for name, value in changes.items():
+                setattr(task, name, value)
+            self._changed(task)
+
+    def check(self, task: Task) -> None:
+        """End the run from within, if it was asked to stop or the server ends."""
+        if self.closing:
+            raise Abandoned
+        if task.stopped:
+            raise StopRun
+
+    def _changed(self, task: Task) -> None:
+        self.version += 1
+        task.version = self.version
+        self._change.notify_all()
+
+    def _next(self) -> Task | None:
+        with self._change:
+            while not self.closing:
+                for task in self._all.values():
+                    if task.state == WAITING:
+                        task.state = RUNNING
+                        self._changed(task)
+                        return task
+                self._change.wait()
+        return None
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            began = time.monotonic()
+            try:
+                kept = self._work(task, self)
+            except Abandoned:
+                return
+            except HarmonizeError as error:
+                self.tell(task, state=FAILED, error=" ".join(error.lines))
+            except MemoryError:
+                self.tell(task, state=FAILED, error="Out of memory; choose a smaller size.")
+            except Exception as error:  # the page must learn of it, whatever it is
+                self.tell(task, state=FAILED, error=f"This should not have happened: {error!r}")
+            else:
+                seconds = time.monotonic() - began
+                self.tell(task, state=DONE, kept=kept, seconds=seconds, share=1.0, left=0.0)
