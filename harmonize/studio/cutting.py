@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from harmonize.errors import InputError
+from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
+from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_alpha
 from harmonize.studio.files import File, Files, encoded
 
 MOST_STROKES, MOST_POINTS = 2000, 200_000
 QUICK = 800  # pixels: long side of the copy that answers at once
 VEIL = 28  # gray laid over what is cut away
+NARROW = 0.006  # of the long side: radius from which a stroke tells what the thing looks like
+MOST_HINTS = 500
 LARGEST = 100.0  # pixels: the most that an edge is moved or softened by
 
 Mask = NDArray[np.uint8]
@@ -161,10 +165,7 @@ def whole(cut: Cut, files: Files) -> File:
 
 def notes(alpha: Mask) -> list[str]:
     """Return what is odd about a mask [H, W], a sentence each."""
-    share = alpha.mean() / 255
-    if share < 1e-4:
-        return ["Nothing is left; mark something to keep."]
-    return ["Everything is kept; mark what goes."] if share > 0.999 else []
+    return [f"{text[0].upper()}{text[1:]}." for text in doubts(alpha)]
 
 
 def _read(photo: File) -> Image.Image:
@@ -207,27 +208,58 @@ def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
     """The mask [H, W] of a cut on its photograph."""
     keep = strokes_on(photo.size, cut.strokes, True)
     remove = strokes_on(photo.size, cut.strokes, False)
-    alpha = np.maximum(_base(cut, photo.size), keep)
+    alpha = np.maximum(_base(cut, photo, quick), keep)
     return moved(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
 
 
-def _base(cut: Cut, size: tuple[int, int]) -> Mask:
-    """What box or mask say, where no edge is looked for."""
-    if cut.mask is not None:
-        return _mask(cut.mask, size)
-    alpha = np.zeros(size[::-1], np.uint8)
+def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
+    """What the element is before strokes have the last word: found, or as box or mask say."""
+    mask = None if cut.mask is None else _mask(cut.mask, photo.size)
+    if cut.edges:
+        hints: dict[str, Any] = {
+            "box": cut.box,
+            "foreground": hints_of(cut.strokes, True, photo.size),
+            "background": hints_of(cut.strokes, False, photo.size),
+            "rough": mask,
+        }
+        pixels = np.asarray(photo)
+        return quick_mask(pixels, **hints) if quick else cut_out(pixels, **hints)[..., 3]
+    if mask is not None:
+        return mask
+    alpha = np.zeros(photo.size[::-1], np.uint8)
     if cut.box is not None:
         left, top, width, height = (round(side) for side in cut.box)
         alpha[top : top + height, left : left + width] = 255
     return alpha
 
 
+def hints_of(
+    strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """Return points along the strokes of one kind; narrow strokes only mend, and give none."""
+    least, found = NARROW * max(size), list[tuple[float, float]]()
+    for stroke in strokes:
+        if stroke.keep != keep or stroke.radius < least:
+            continue
+        last: tuple[float, float] | None = None
+        for x, y in stroke.points:
+            inside = 0 <= x < size[0] and 0 <= y < size[1]
+            if inside and (last is None or math.dist(last, (x, y)) >= stroke.radius):
+                last = x, y
+                found.append(last)
+    return found[:MOST_HINTS]
+
+
 def _mask(file: File, size: tuple[int, int]) -> Mask:
     """A mask as loaded: its alpha where it has one, else its lightness."""
     stored = open_picture("mask", file.path).stored
-    image = stored.shown.convert("L") if stored.alpha is None else Image.fromarray(stored.alpha)
+    if stored.alpha is None:
+        image = stored.shown.convert("L")
+    else:
+        image = Image.fromarray(eight_bits(stored.alpha))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
 
 def _rgba(cut: Cut, photo: Image.Image) -> NDArray[np.uint8]:
-    return np.dstack([np.asarray(photo), _alpha(cut, photo, quick=False)])
+    pixels, alpha = np.asarray(photo), _alpha(cut, photo, quick=False)
+    return with_alpha(pixels, alpha) if cut.edges else np.dstack([pixels, alpha])

@@ -166,6 +166,27 @@ def test_a_cut_by_hand_is_what_was_drawn(serve: Serve, files: Path) -> None:
     assert element["name"] == "patch-cutout.png"
 
 
+def test_the_edge_is_found_from_a_box(serve: Serve, files: Path) -> None:
+    photo = np.full((120, 160, 3), (70, 120, 60), np.uint8)
+    photo += np.random.default_rng(0).integers(0, 20, photo.shape).astype(np.uint8)
+    inside = disc(160, 120) > 0
+    photo[inside] = strokes(160, 120, seed=2)[inside] // 3 + (140, 20, 30)
+    Image.fromarray(photo).save(files / "photo.png")
+    studio = serve()
+    key = studio.upload("element", files / "photo.png")["id"]
+    tree = {"photo": key, "box": [25, 15, 110, 90]}
+    element = studio.post("/api/cutout", {**tree, "whole": True})
+    found = pixels(studio.get(f"/api/files/{element['id']}/mask")) > 127
+    assert (found & inside).sum() > 0.9 * (found | inside).sum()
+    veil = pixels(studio.ask("POST", "/api/cutout", tree).read())[..., 1]
+    quick = veil < 100
+    assert (quick & inside).sum() > 0.85 * (quick | inside).sum()
+    x, y = 80, 60
+    line = {"mode": "remove", "radius": 6, "points": [[x, y]]}
+    veil = pixels(studio.ask("POST", "/api/cutout", {**tree, "strokes": [line]}).read())[..., 1]
+    assert veil[y, x] > 180 and veil[y, x - 30] < 60
+
+
 def test_the_veil_lies_over_what_is_cut_away(serve: Serve, files: Path) -> None:
     studio = serve()
     photo = studio.upload("element", files / "patch.png")["id"]
@@ -203,7 +224,7 @@ def test_nothing_to_keep_is_told(serve: Serve, files: Path) -> None:
     photo = studio.upload("element", files / "patch.png")["id"]
     lines = [{"mode": "remove", "radius": 500, "points": [[50, 50]]}]
     answer = studio.ask("POST", "/api/cutout", cut(photo, box=[1, 1, 50, 50], strokes=lines))
-    assert "Nothing is left" in json.loads(answer.headers["X-Mask"])["notes"][0]
+    assert "empty" in json.loads(answer.headers["X-Mask"])["notes"][0]
     told = studio.post(
         "/api/cutout", cut(photo, box=[1, 1, 50, 50], strokes=lines, whole=True), 400
     )
