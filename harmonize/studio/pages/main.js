@@ -55,9 +55,25 @@ function paste(context, { painting, element, placement }) {
 function pasted(context, size) {
   paste(context, state.doc);
   if (palette.image && palette.key === paletteKey()) {
-    const [x, y, w, h] = palette.window;
-    context.drawImage(palette.image, x, y, w, h);
+    colored(context);
   }
+}
+
+// The palette map is made of a small copy: it colors the element alone, the painting stays sharp.
+const layer = document.createElement("canvas");
+function colored(context) {
+  [layer.width, layer.height] = [context.canvas.width, context.canvas.height];
+  const over = layer.getContext("2d"), file = state.element(), image = view(file, "shown");
+  if (!image) return;
+  over.setTransform(context.getTransform());
+  place.drawElement(over, image, file, state.doc.placement);
+  over.globalCompositeOperation = "source-in";
+  over.imageSmoothingQuality = "high";
+  over.drawImage(palette.image, ...palette.window);
+  context.save();
+  context.resetTransform();
+  context.drawImage(layer, 0, 0);
+  context.restore();
 }
 
 // The painted picture, and the pasted one from the left as far as the slider says.

@@ -162,7 +162,7 @@ for (const [name, field] of Object.entries(fields)) {
     const { placement } = state.doc;
     if (name === "x") state.commit({ placement: { ...placement, at: [Math.round(value), placement.at[1]] } });
     if (name === "y") state.commit({ placement: { ...placement, at: [placement.at[0], Math.round(value)] } });
-    if (name === "w") commit({ width: wide(value) });
+    if (name === "w") state.commit({ placement: { ...placement, width: wide(value) } });
     if (name === "r") commit({ rotate: turned(value) });
   });
 }
