@@ -1,12 +1,17 @@
-"""Many pictures on one painting: a batch against separate runs, and what the Ray engine adds."""
+"""Many pictures on one painting: separate runs, a batch, workers here, workers on a cluster."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,10 +25,11 @@ JOBS = 8
 ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
 SIZE = 256  # the smaller the pictures, the more a start costs
 NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, as 8 runs,
-as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads.
-s a job: over all jobs; x: the runs' time over this one's; overhead s: what the engine adds to a
-job once its worker is there, from giving it to hearing of its end, without the job's own time; the
-median of all jobs but the first."""
+as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads; then
+with two workers of a thread each, as processes here and on a Ray cluster of two nodes on this
+machine that was there before. s a job: over all jobs; x: the runs' time over this one's; overhead s:
+what the engine adds to a job once its worker is there, from giving it to hearing of its end, without
+the job's own time; the median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:
@@ -56,6 +62,12 @@ def run(options: Options) -> bool:
     rows.append(batch("one batch", listing, separate))
     if importlib.util.find_spec("ray"):
         rows.append(batch("one batch on Ray", listing, separate, *ON_RAY))
+    pool = ("--workers=2", "--threads=2")
+    rows.append(batch("2 workers here", listing, separate, *pool))
+    if importlib.util.find_spec("ray"):
+        with two_nodes() as address:
+            far = ("--engine=ray", f"--address={address}", "--workers=2")
+            rows.append(batch("2 workers, a node each", listing, separate, *far))
     tables = {f"{JOBS} pictures on one painting": rows}
     report.publish(options.out, "batch", options.config("preview", size=SIZE), tables, NOTE)
     return True
@@ -83,6 +95,35 @@ def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
         "x": separate / seconds,
         "overhead s": added[len(added) // 2],
     }
+
+
+@contextmanager
+def two_nodes() -> Iterator[str]:
+    """A Ray cluster of two nodes of a CPU each on this machine; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
+    small = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
+    nodes = []
+    before = os.environ.get("RAY_AUTH_MODE")
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # whatever token another cluster left
+    with tempfile.TemporaryDirectory() as home:
+        head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}"]
+        try:
+            for words in (head, [f"--address={address}"]):
+                nodes.append(subprocess.Popen([*ray, *words, *small], stdout=-3, stderr=-3))
+                time.sleep(15)
+            yield address
+        finally:
+            for node in nodes:
+                node.terminate()
+            for node in nodes:
+                node.wait()
+            os.environ.pop("RAY_AUTH_MODE")
+            if before is not None:
+                os.environ["RAY_AUTH_MODE"] = before
 
 
 def harmonize(*words: str) -> None:

@@ -83,7 +83,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def wait_for(reached: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(reached: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end

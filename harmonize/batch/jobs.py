@@ -1,28 +1,31 @@
-"""Jobs: what the lists ask for, named, checked as a whole before the first one starts."""
+"""Jobs: what a list asks for, named and checked before the first one starts."""
 
 import json
 import os
-import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
+from harmonize.batch.job_names import filled, inside, with_format
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
-from harmonize.images.write import FORMATS, default_output
+from harmonize.images.protected import clashes
+from harmonize.images.read import Source, open_picture
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
-from harmonize.settings.yaml_reader import printable, show
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+KEPT = 1 << 29  # bytes of opened pictures that are kept for the jobs to come
+
+Named = tuple[str, Path]  # what messages call a file; where it is
 
 
 @dataclass(frozen=True)
 class Draft:
-    """One job as a list asks for it: globs and matrix expanded, nothing checked yet.
+    """One job as a list asks for it, nothing checked yet.
 
     Attributes:
         where: what messages call it.
@@ -46,18 +49,33 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Something a list asks for that cannot be done.
+
+    Attributes:
+        where: what messages call it.
+        reason: why, on one line.
+        files: those it names.
+    """
+
+    where: str
+    reason: str
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """One picture to be made.
 
     Attributes:
         name: the picture's path within the output folder.
         inputs: role → file.
-        hashes: role → SHA-256 of the file when the list was checked.
+        hashes: role → SHA-256 of the file when it was checked.
         placement: where the element goes.
         config: its settings.
         output: the picture's file.
         absolute_paths: whether the record names files in the home in full.
-        max_memory: bytes that it may take, as for `pipeline.harmonize`.
+        max_memory: bytes that it may take.
     """
 
     name: str
@@ -75,39 +93,57 @@ class Job:
         return self.hashes["painting"]
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A list that was looked through: what can be done, what cannot, and what must stay.
+
+    Attributes:
+        jobs: those that can be done.
+        refused: the others.
+        inputs: every file that the list names, with what messages call it.
+    """
+
+    jobs: list[Job]
+    refused: list[Refused]
+    inputs: list[Named]
+
+
 def check(
-    drafts: Sequence[Draft],
+    items: Sequence[Draft | Refused],
     folder: Path,
     config: str | None = None,
     overrides: Sequence[str] = (),
-    problems: Sequence[str] = (),
-) -> list[Job]:
-    """Return the jobs whose results go to `folder`, after looking at every one of them.
+    listed: Path | None = None,
+) -> Checked:
+    """Look at every job whose result is to go to `folder`.
 
     `config` takes the place of every job's own preset or file, `overrides` have the last word.
-    `problems` are those already found.
-
-    Raises:
-        JobsError: all that is wrong with them, and `problems`.
+    `listed` is the list's own file.
     """
-    found: dict[str, list[str]] = {}  # message → which jobs it is about
-    for problem in problems:
-        found.setdefault(problem, [])
-    scenes: dict[str, dict[str, str] | InputError] = {}
-    jobs = []
-    for index, draft in enumerate(drafts, 1):
-        asked = replace(
-            draft, config=config or draft.config, overrides=(*draft.overrides, *overrides)
-        )
+    seen = _Seen([item for item in items if isinstance(item, Draft)])
+    jobs: list[tuple[str, Job]] = []
+    refused: list[Refused] = []
+    for index, item in enumerate(items, 1):
+        if isinstance(item, Refused):
+            refused.append(item)
+            continue
+        draft = replace(item, config=config or item.config, overrides=(*item.overrides, *overrides))
+        number = f"{index:0{len(str(len(items)))}}"
         try:
-            jobs.append(_job(asked, folder, f"{index:0{len(str(len(drafts)))}}", scenes))
+            jobs.append((draft.where, _job(draft, folder, number, seen)))
         except HarmonizeError as error:
-            for problem in error.lines:
-                found.setdefault(problem, []).append(draft.where)
-    clashes = list(_clashes(jobs))
-    if found or clashes:
-        raise JobsError(*(_line(text, where) for text, where in found.items()), *clashes)
-    return jobs
+            refused.append(Refused(draft.where, "; ".join(error.lines)))
+    inputs = [] if listed is None else [("the list", listed)]
+    for item in items:
+        if isinstance(item, Refused):
+            inputs += [("a file of the list", path) for path in item.files]
+        else:
+            inputs += [
+                (f"the {role.replace('_', ' ')}", path) for role, path in item.inputs.items()
+            ]
+            inputs.append(("the settings", Path(config or item.config)))
+    inputs += [("the weights", Path(job.config.weights)) for _, job in jobs]
+    return Checked(_apart(jobs, refused, inputs), refused, inputs)
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:
@@ -118,21 +154,50 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: first[job.painting])
 
 
-def _line(problem: str, where: Sequence[str]) -> str:
-    if not where:
-        return problem
+def lines(refused: Iterable[Refused]) -> list[str]:
+    """Return what was refused, a line for each reason."""
+    found: dict[str, list[str]] = {}
+    for item in refused:
+        found.setdefault(item.reason, []).append(item.where)
+    return [_line(reason, where) for reason, where in found.items()]
+
+
+def override(key: str, value: Any) -> str:
+    """Return a setting, or a tree of them, as `settings.load` takes it."""
+    return f"{key}={json.dumps(value, default=str)}"
+
+
+def _line(reason: str, where: Sequence[str]) -> str:
     more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
-    return f"{where[0]}{more}: {problem}"
+    return f"{where[0]}{more}: {reason}"
 
 
-def _job(
-    draft: Draft, folder: Path, index: str, scenes: dict[str, dict[str, str] | InputError]
-) -> Job:
+def _apart(
+    jobs: Sequence[tuple[str, Job]], refused: list[Refused], inputs: Sequence[Named]
+) -> list[Job]:
+    """The jobs that write no input, and nothing that an earlier one writes; others are refused."""
+    # A record has one name for all extensions: two jobs' pictures clash in it.
+    names = {
+        f"job {number} ({job.name})": (where, job) for number, (where, job) in enumerate(jobs, 1)
+    }
+    outputs = [
+        (name, path)
+        for name, (_, job) in names.items()
+        for path in (record_path(job.output), job.output)
+    ]
+    wrong: dict[str, str] = {}
+    for name, problem in clashes(inputs, outputs):
+        wrong.setdefault(name, f"output {problem}, such as {{painting}}-{{patch}}-{{index}}")
+    refused += [Refused(names[name][0], text) for name, text in wrong.items()]
+    return [job for name, (_, job) in names.items() if name not in wrong]
+
+
+def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
     """Check settings and pictures; what is wrong with both is raised together."""
     problems: list[str] = []
     hashes: dict[str, str] = {}
     try:
-        hashes = _look(draft, scenes)
+        hashes = seen.hashes(draft)
     except InputError as error:
         problems += error.lines
     try:
@@ -144,7 +209,7 @@ def _job(
         ) from None
     try:
         name = _name(draft, config, index)
-        output = _inside(folder, name)
+        output = inside(folder, name)
     except InputError as error:
         problems += error.lines
     if problems:
@@ -152,103 +217,76 @@ def _job(
     return Job(name, draft.inputs, hashes, draft.placement, config, output)
 
 
-def _look(draft: Draft, scenes: dict[str, dict[str, str] | InputError]) -> dict[str, str]:
-    """Return the inputs' hashes; pictures that many jobs share are looked at once."""
-    key = repr((sorted(draft.inputs.items()), draft.placement))
-    if key not in scenes:
-        try:
-            asked: dict[str, Any] = dict(draft.inputs)
-            scenes[key] = load_scene(**asked, placement=draft.placement).hashes
-        except InputError as error:
-            scenes[key] = error
-    found = scenes[key]
-    if isinstance(found, InputError):
-        raise found
-    return found
+class _Seen:
+    """What pictures were found to be: each is opened once, and kept for the jobs that share it."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self._uses = Counter(path for draft in drafts for path in draft.inputs.values())
+        self._kept: OrderedDict[Path, Source] = OrderedDict()
+        self._found: dict[str, dict[str, str] | InputError] = {}
+
+    def hashes(self, draft: Draft) -> dict[str, str]:
+        """Return the hashes of a draft's pictures, which together make up a scene.
+
+        Raises:
+            InputError: they do not.
+        """
+        key = repr((sorted(draft.inputs.items()), draft.placement))
+        if key not in self._found:
+            try:
+                asked: dict[str, Any] = {
+                    role: self._open(role, path) for role, path in draft.inputs.items()
+                }
+                self._found[key] = load_scene(**asked, placement=draft.placement).hashes
+            except InputError as error:
+                self._found[key] = error
+        for path in draft.inputs.values():
+            self._uses[path] -= 1
+            if not self._uses[path]:
+                self._kept.pop(path, None)
+        found = self._found[key]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _open(self, role: str, path: Path) -> Source:
+        if path not in self._kept:
+            _check_kind(role, path)
+            self._kept[path] = open_picture(role, path)
+            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(path)
+        return self._kept[path]
 
 
-# --- names ----------------------------------------------------------------------------------------
+def _size(source: Source) -> int:
+    stored = source.stored
+    return stored.pixels.nbytes + (0 if stored.alpha is None else stored.alpha.nbytes)
+
+
+def _check_kind(role: str, path: Path) -> None:
+    """A pipe gives its bytes once, and a batch looks at a picture twice."""
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError):  # said when it is read
+        return
+    if not stat.S_ISREG(kind):
+        raise InputError(
+            f"{role.replace('_', ' ')} {path}: is no ordinary file, which a batch needs; give a "
+            "picture's file"
+        )
 
 
 def _name(draft: Draft, config: Settings, index: str) -> str:
-    """Fill the template in, and keep the painting's format family unless an extension is given."""
-    own = default_output(draft.inputs["painting"]).suffix
+    painting = draft.inputs["painting"]
     if draft.name is not None:
-        return draft.name + own
+        return with_format(draft.name, painting)
     varied = "".join(f"-{{{key}}}" for key in draft.varied)
+    values: dict[str, Any] = {
+        **{key.rpartition(".")[2]: value for key, value in draft.varied.items()},
+        **{role: path.stem for role, path in draft.inputs.items()},
+        "patch": draft.inputs["element"].stem,
+        "index": index,
+    }
     template = draft.output or f"{{painting}}-{{patch}}{varied}"
-    values = {"index": index, **{role: path.stem for role, path in draft.inputs.items()}}
-    values["patch"] = values["element"]
-    tree = config.model_dump(mode="json")
-    short = {key.rpartition(".")[2]: value for key, value in draft.varied.items()}
-
-    def fill(match: re.Match[str]) -> str:
-        key = match[1]
-        value = values.get(key, short.get(key, setting(tree, key)))
-        if value is None or isinstance(value, (dict, list)):
-            raise InputError(
-                f"output {template}: {match[0]} is no setting with one value here; use "
-                "{painting}, {patch}, {index} or a setting such as {strength}"
-            )
-        return _shown(value)
-
-    name = PLACEHOLDER.sub(fill, template)
-    if re.fullmatch(r"\.[A-Za-z]\w*", PurePath(template).suffix):
-        if PurePath(name).suffix.lower() not in FORMATS:
-            raise InputError(f"output {template}: unknown format; use one of {', '.join(FORMATS)}")
-        return name
-    return name + own
-
-
-def setting(tree: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a key such as `passes.refine.steps`; None where there is none."""
-    found: Any = tree
-    for key in dotted.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
-def _shown(value: Any) -> str:
-    """A value as part of a file's name."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return re.sub(r"[/\\\0]", "_", text)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    path = folder / name
-    root = os.path.realpath(folder)
-    try:
-        for written in (path, record_path(path)):
-            if os.path.commonpath([root, os.path.realpath(written)]) != root:
-                raise InputError(
-                    f"output {printable(name)}: lies outside the output folder {folder}"
-                )
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            raise InputError(f"output {path}: is a folder")
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is not a name that a file can have"
-        raise InputError(f"output {show(name)}: {reason}") from error
-    return path
-
-
-def _clashes(jobs: Sequence[Job]) -> Iterator[str]:
-    """Results of one name (records share it whatever the extension), and those that are inputs."""
-    inputs = {os.path.realpath(path) for job in jobs for path in job.inputs.values()}
-    taken: dict[str, Job] = {}
-    for job in jobs:
-        for path in (job.output, record_path(job.output)):
-            if os.path.realpath(path) in inputs:
-                yield f"output {path}: is one of the inputs, which are never replaced"
-        other = taken.setdefault(os.path.realpath(record_path(job.output)).casefold(), job)
-        if other is not job:
-            yield (
-                f"output {job.name}: two jobs have it (or {other.name}); give them different names "
-                "with `output`, such as {painting}-{patch}-{index}"
-            )
-
-
-def override(key: str, value: Any) -> str:
-    """Return a setting, or a tree of them, as `config.load` takes it."""
-    return f"{key}={json.dumps(value, default=str)}"
+    return filled(template, painting, values, config.model_dump(mode="json"))

@@ -1,67 +1,30 @@
-"""The Ray engine: jobs to the workers of a cluster. Queue, retries and scheduling are Ray's."""
+"""The Ray engine: jobs to the workers of a cluster, which may come and go."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from harmonize.batch.jobs import Job, in_order
+from harmonize.batch.ray_workers import Hand, Need, Parcel, Pool, nodes, ray, ready, room, short
 from harmonize.batch.runner import Engine, Event, Tell
-from harmonize.batch.worker import paint
+from harmonize.batch.workers import next_job
 from harmonize.errors import ClusterError, HarmonizeError
 from harmonize.images.atomic_file import write_file
 from harmonize.run.record import hide
 from harmonize.run.result import record_path, write_record
-from harmonize.run.session import Session
 
-try:
-    import ray
-    from ray.util import ActorPool
-except ImportError as error:
-    raise ClusterError(
-        "--engine ray: Ray is not installed; `pip install 'painterly-harmonize[ray]'` brings it"
-    ) from error
-
-RETRIES = 3  # times that a job is tried again when its worker dies
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A job's end, with its files' bytes where they travel with it."""
-
-    event: Event
-    picture: bytes | None = None
-    record: bytes | None = None
-
-
-class Worker:
-    """A worker on the cluster: it holds the network, and what it knows of paintings."""
-
-    def __init__(self, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._session = Session()
-
-    def paint(self, job: Job) -> Parcel:
-        """Make a job whose files are on a shared path."""
-        return Parcel(paint(job, self._session))
-
-    def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
-        """Make a job from the bytes of its files."""
-        with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
-            here = _unpacked(job, Path(folder), inputs)
-            event = paint(here, self._session)
-            if event.kind == "failed":
-                return Parcel(event)
-            return Parcel(event, here.output.read_bytes(), record_path(here.output).read_bytes())
+MOST_DEATHS = 3  # of workers at one job
+MOST_STARTS = 3  # of workers that fail in a row while none is at work
+QUIET = 30.0  # seconds between notes on what is waited for
+LONGEST_WAIT = 600.0  # seconds without a node that could hold a worker
+TICK = 0.5  # seconds
 
 
 def on_ray(
@@ -74,24 +37,23 @@ def on_ray(
 ) -> Engine:
     """Return an engine on the Ray cluster at `address` (None: RAY_ADDRESS, or one started here).
 
-    `workers` of `num_cpus` and `num_gpus` each; None: as many as the cluster has room for. Files
-    are read and written where they are, on a path that all nodes share, or with `transfer` go
-    through Ray's object store.
+    There are as many workers of `num_cpus` and `num_gpus` as the cluster has room for at the time,
+    `workers` at most. Files are read and written where they are, on a path that all nodes share,
+    or with `transfer` go through Ray's object store.
 
     Raises:
         ClusterError: no cluster can be reached, or it has no room for a worker.
     """
+    need = Need(num_cpus, num_gpus)
 
     def engine(jobs: Sequence[Job], tell: Tell) -> None:
         _connect(address)
         try:
-            room = _room(num_cpus, num_gpus)
-            count = min(workers or room, len(jobs))
-            actor = ray.remote(
-                num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=-1, max_task_retries=RETRIES
-            )(Worker)
-            actors = [actor.remote(max(1, int(num_cpus))) for _ in range(count)]
-            _run(actors, jobs, tell, transfer)
+            if not room(need):
+                raise ClusterError(
+                    f"--engine ray: no node has {need} for a worker; see --num-cpus and --num-gpus"
+                )
+            _Batch(jobs, Pool(need, workers), _Sender(transfer), tell).run()
         finally:
             ray.shutdown()
 
@@ -99,92 +61,191 @@ def on_ray(
 
 
 def _connect(address: str | None) -> None:
-    where = address or os.environ.get("RAY_ADDRESS") or ""
+    where = address or os.environ.get("RAY_ADDRESS") or "this machine"
     _, _, place = where.rpartition("//")
+    answers = False
     try:
         if ":" in place:  # Ray itself would try for minutes
             host, _, port = place.rpartition(":")
             socket.create_connection((host, int(port)), timeout=10).close()
+            answers = True
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:  # Ray has no class of its own for it
+    except Exception as error:  # Ray has few classes of its own for it
         reason = " ".join(str(error).split())
         raise ClusterError(
-            f"--engine ray: no cluster at {where or 'this machine'}: {reason}"
+            f"--engine ray: no cluster at {where}: {reason}{_cure(error, answers)}"
         ) from error
 
 
-def _room(num_cpus: float, num_gpus: float) -> int:
-    """How many workers the cluster's nodes hold together."""
-    fits = [
-        min(
-            node["Resources"].get(kind, 0) // need
-            for kind, need in (("CPU", num_cpus), ("GPU", num_gpus))
-            if need
-        )
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-    if not sum(fits):
-        raise ClusterError(
-            f"--engine ray: no node has {num_cpus:g} CPUs and {num_gpus:g} GPUs for a worker; see "
-            "--num-cpus and --num-gpus"
-        )
-    return int(sum(fits))
+def _cure(error: Exception, answers: bool) -> str:
+    """What to do where the cluster answers, and yet does not take us."""
+    if not (answers or isinstance(error, ray.exceptions.AuthenticationError)):
+        return ""
+    mode = os.environ.get("RAY_AUTH_MODE") or "not set"
+    return (
+        f". It may ask for a token, as `ray start` arranges where it finds one (RAY_AUTH_MODE is "
+        f"{mode} here): run this command with RAY_AUTH_MODE=token and the cluster's token in "
+        "~/.ray/auth_token or RAY_AUTH_TOKEN, or start all nodes with RAY_AUTH_MODE=disabled. It "
+        "may also run another version of Ray or Python"
+    )
 
 
-def _run(actors: Sequence[Any], jobs: Sequence[Job], tell: Tell, transfer: bool) -> None:
-    pool = ActorPool(actors)
-    left = {job.name: job for job in jobs}
-    lost = "its worker died"
-    send = _Sender(tell, transfer)
-    for job in in_order(jobs):
-        pool.submit(send, job)
-    while pool.has_next():
-        tell(Event("waiting"))
+# --- the batch ------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Batch:
+    """Gives jobs to workers until all have ended; those of lost workers go to the others."""
+
+    jobs: Sequence[Job]
+    pool: Pool
+    send: _Sender
+    tell: Tell
+    places: dict[str, list[str | None]] = field(default_factory=dict)  # job → where workers died
+
+    def run(self) -> None:
+        """Run all jobs.
+
+        Raises:
+            Stopped: by `tell`.
+        """
+        waiting = in_order(self.jobs)
+        patience = _Patience(self.pool, self.tell)
+        while waiting or self.pool.busy:
+            self.pool.fit(len(waiting) + len(self.pool.busy))
+            self.pool.greet()
+            for hand in self.pool.idle:
+                if waiting:
+                    known = [other.painting for other in self.pool.hands]
+                    self._give(hand, waiting.pop(next_job(waiting, hand.painting, known)))
+            waiting += self._hear()
+            gone = patience.over(len(waiting))
+            if gone:
+                for job in waiting:
+                    self.tell(Event("failed", job, error=gone))
+                waiting.clear()
+            self.tell(Event("waiting"))
+
+    def _give(self, hand: Hand, job: Job) -> None:
+        self.tell(Event("started", job))
         try:
-            parcel: Parcel = pool.get_next_unordered(timeout=1)
-        except TimeoutError:
-            continue
-        except ray.exceptions.RayError as error:  # Ray does not say at which job
-            lost = f"its worker died {RETRIES + 1} times ({type(error).__name__})"
-            continue
-        assert parcel.event.job is not None  # a job's end
-        job = left.pop(parcel.event.job.name)
-        tell(_received(job, parcel))
-        while pool.pop_idle() is not None:
-            pass  # what an idle worker holds is needed by one that Ray has to start again
-    for job in left.values():
-        tell(Event("failed", job, error=lost))
+            answer = self.send(hand.actor, job)
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror or 'cannot be read'}"
+            self.tell(Event("failed", job, error=reason))
+            return
+        hand.job, hand.painting, hand.answer = job, job.painting, answer
+        hand.asked = None
+
+    def _hear(self) -> Iterator[Job]:
+        """Wait a moment for workers to answer; yield the jobs that are to be given again."""
+        answers = [hand.answer for hand in self.pool.busy]
+        ended = ready(answers or [hand.began for hand in self.pool.hands if not hand.node], TICK)
+        for hand in self.pool.busy:
+            if hand.answer in ended:
+                yield from self._end(hand)
+            else:
+                self._ask(hand)
+
+    def _end(self, hand: Hand) -> Iterator[Job]:
+        job, answer = hand.job, hand.answer
+        assert job is not None
+        hand.job = hand.answer = None
+        try:
+            parcel: Parcel = ray.get(answer)
+        except ray.exceptions.RayTaskError as error:  # the worker lives
+            self.tell(Event("failed", job, error=short(error)))
+        except ray.exceptions.RayError as error:
+            yield from self._lost(hand, job, short(error))
+        else:
+            self.tell(_received(job, parcel))
+
+    def _lost(self, hand: Hand, job: Job, reason: str) -> Iterator[Job]:
+        """Yield the job once more, unless it is to blame; a node that went is nobody's fault."""
+        self.pool.drop(hand)
+        places = self.places.setdefault(job.name, [])
+        places.append(hand.node)
+        # A node that went is not known as gone at once: its worker counts until it is.
+        count = sum(place in nodes() for place in places)
+        if count >= MOST_DEATHS:
+            error = f"its worker died {count} times at it ({reason}); it may need more memory"
+            self.tell(Event("failed", job, error=error))
+            return
+        self.tell(Event("note", job, note=f"its worker was lost ({reason}); another one takes it"))
+        yield job
+
+    def _ask(self, hand: Hand) -> None:
+        """Ask how far a worker is, and pass on what it said last."""
+        if hand.asked is not None and ready([hand.asked], 0):
+            try:
+                step = ray.get(hand.asked)
+            except ray.exceptions.RayError:  # its job's end will say so
+                step = None
+            if step is not None:
+                self.tell(Event("step", hand.job, step=step))
+            hand.asked = None
+        if hand.asked is None:
+            hand.asked = hand.actor.step.remote()
+
+
+class _Patience:
+    """Says what a batch waits for that has no worker, and when there is no more use in it."""
+
+    def __init__(self, pool: Pool, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pool, self._tell, self._clock = pool, tell, clock
+        self._worked = self._had_room = self._said = clock()
+
+    def over(self, jobs: int) -> str | None:
+        """Return why the jobs that are left have failed; None as long as there is hope."""
+        now, pool = self._clock(), self._pool
+        if not jobs or pool.busy or pool.idle:
+            self._worked = self._had_room = self._said = now
+            return None
+        if pool.failures >= MOST_STARTS:
+            return f"no worker can be started on the cluster ({pool.reason})"
+        places = room(pool.need)
+        self._had_room = now if places else self._had_room
+        if now - self._had_room > LONGEST_WAIT:
+            return (
+                f"no node with {pool.need} for a worker came within {LONGEST_WAIT / 60:.0f} minutes"
+            )
+        if now - self._said >= QUIET:
+            self._said = now
+            what = (
+                "a worker to start; the cluster may be busy with other work"
+                if places
+                else f"a node with {pool.need}; none is left"
+            )
+            self._tell(
+                Event(
+                    "note",
+                    note=f"{jobs} jobs wait for {what} ({now - self._worked:.0f} s so far)",
+                )
+            )
+        return None
+
+
+# --- files ----------------------------------------------------------------------------------------
 
 
 class _Sender:
     """Gives a job to an actor; files that several jobs share are put into the store once."""
 
-    def __init__(self, tell: Tell, transfer: bool) -> None:
-        self._tell = tell
+    def __init__(self, transfer: bool) -> None:
         self._transfer = transfer
         self._put = lru_cache(maxsize=8)(lambda path: ray.put(path.read_bytes()))
 
     def __call__(self, actor: Any, job: Job) -> Any:
-        self._tell(Event("started", job))
-        if not self._transfer:
-            inputs = {role: path.absolute() for role, path in job.inputs.items()}
-            return actor.paint.remote(replace(job, inputs=inputs, output=job.output.absolute()))
-        try:
+        """Return the answer to come.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        if self._transfer:
             sent = {role: self._put(path) for role, path in job.inputs.items()}
-        except OSError as error:
-            reason = f"{error.filename}: {error.strerror or 'cannot be read'}"
-            return ray.put(Parcel(Event("failed", job, error=reason)))
-        return actor.paint_sent.remote(job, **sent)
-
-
-def _unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
-    """Write a sent job's inputs into a folder, under their own names; its results go there too."""
-    paths = {role: folder / role / job.inputs[role].name for role in inputs}
-    for role, path in paths.items():
-        path.parent.mkdir()
-        path.write_bytes(inputs[role])
-    return replace(job, inputs=paths, output=folder / "output" / job.output.name)
+            return actor.paint_sent.remote(job, **sent)
+        inputs = {role: path.absolute() for role, path in job.inputs.items()}
+        return actor.paint.remote(replace(job, inputs=inputs, output=job.output.absolute()))
 
 
 def _received(job: Job, parcel: Parcel) -> Event:

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from harmonize.batch.jobs import Job
 from harmonize.errors import StopRun
 from harmonize.run.record import is_result
 
-if TYPE_CHECKING:
-    from harmonize.run.session import Progress
-
 Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """A step of a job: number `step` of `total` in its stage; `share` of the job, 0 to 1."""
+
+    stage: str
+    step: int
+    total: int
+    share: float
 
 
 @dataclass(frozen=True)
@@ -19,20 +26,23 @@ class Event:
     """Something that happens in a batch.
 
     Attributes:
-        kind: `started` and `step` of a job; how it ended; `waiting`: nothing yet, a moment to stop.
-        job: which one; None for `waiting`.
+        kind: `started` and `step` of a job; how it ended; `note`: something to know of the batch;
+            `waiting`: nothing yet, a moment to stop.
+        job: which one; None for `waiting`, and for a note on no job.
         seconds: what a job took that ended.
         error: why it failed.
         warnings: what the user should know of a picture that was made.
         step: the step done.
+        note: what there is to know.
     """
 
-    kind: Literal["started", "step", "waiting"] | Status
+    kind: Literal["started", "step", "note", "waiting"] | Status
     job: Job | None = None
     seconds: float = 0.0
     error: str | None = None
     warnings: tuple[str, ...] = ()
-    step: "Progress | None" = None
+    step: JobStep | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)

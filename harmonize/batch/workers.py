@@ -1,43 +1,128 @@
-"""Engines on this machine: in this process, or in several of their own."""
+"""Workers on this machine: one job read, painted and written; in this process, or in several."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
 import torch
 
-from harmonize.batch.jobs import Job, in_order
-from harmonize.batch.runner import Engine, Event, Stopped, Tell
-from harmonize.batch.worker import paint
+from harmonize.batch.jobs import Checked, Job, Refused, in_order
+from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell
+from harmonize.errors import DeviceError, HarmonizeError
+from harmonize.images.read import Source, open_picture
+from harmonize.images.write import losses
+from harmonize.run.result import write_result
 from harmonize.run.session import Progress, Session
+from harmonize.synthesis.network import device
 
 PATIENCE = 60  # seconds that a worker has to end after its step when the batch is stopped
 
 
-def local(workers: int = 1) -> Engine:
-    """Return an engine with this many workers; each has the network and its paintings' studies.
+class Kept:
+    """What a worker keeps from one job to the next: the network, and what it knows of paintings."""
 
-    One worker is this process. More are processes of their own, which share this one's threads;
-    one that dies costs the job it was at.
+    def __init__(self) -> None:
+        self.session = Session()
+        self._last: Source | None = None
+
+    def painting(self, job: Job) -> Source:
+        """Return a job's painting, opened once for all jobs in a row that share it.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path, last = job.inputs["painting"], self._last
+        if last is None or (last.path, last.sha256) != (os.path.abspath(path), job.painting):
+            self._last = last = open_picture("painting", path)
+        return last
+
+
+def paint(job: Job, kept: Kept, on_step: Callable[[JobStep], None]) -> Event:
+    """Make a job's picture and record; whatever goes wrong with it is in the event.
+
+    Raises:
+        Stopped: by `on_step`; nothing is written then.
     """
-    return _alone if workers == 1 else lambda jobs, tell: _together(jobs, tell, workers)
+    began = time.monotonic()
+    try:
+        session = kept.session.using(job.config)
+        asked: dict[str, Any] = {**job.inputs, "painting": kept.painting(job)}
+        plan = session.plan(**asked, placement=job.placement, max_memory=job.max_memory)
+        notes = losses(job.output, plan.scene.original)  # refuses what cannot be written
+        steps = sum(number for _, number in plan.steps)
+
+        def on_progress(so_far: Progress) -> None:
+            share = min(so_far.done / max(steps, 1), 1.0)
+            on_step(JobStep(so_far.stage, so_far.step, so_far.total, share))
+
+        result = session.run(plan, on_progress=on_progress, absolute_paths=job.absolute_paths)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        write_result(job.output, result.picture, result.record, overwrite=True)
+    except Stopped:
+        raise
+    except HarmonizeError as known:
+        return _failed(job, began, " ".join(known.lines))
+    except Exception as unknown:  # one job's failure never ends the batch
+        return _failed(job, began, " ".join(f"{type(unknown).__name__}: {unknown}".split()))
+    warnings = (*result.record["warnings"], *notes)
+    return Event("done", job, seconds=time.monotonic() - began, warnings=warnings)
 
 
-def _alone(jobs: Sequence[Job], tell: Tell) -> None:
-    session = Session()
+def _failed(job: Job, began: float, error: str) -> Event:
+    return Event("failed", job, seconds=time.monotonic() - began, error=error)
+
+
+def with_devices(found: Checked) -> Checked:
+    """Refuse the jobs whose device this machine does not have."""
+    problems: dict[str, str] = {}
+    for name in {job.config.device for job in found.jobs}:
+        try:
+            device.resolve(name)
+        except DeviceError as error:
+            problems[name] = str(error)
+    refused = [
+        Refused(job.name, problems[job.config.device])
+        for job in found.jobs
+        if job.config.device in problems
+    ]
+    jobs = [job for job in found.jobs if job.config.device not in problems]
+    return replace(found, jobs=jobs, refused=[*found.refused, *refused])
+
+
+# --- engines --------------------------------------------------------------------------------------
+
+
+def local(workers: int = 1, threads: int | None = None) -> Engine:
+    """Return an engine with this many workers; each has the network and what it knows of paintings.
+
+    One worker is this process. More are processes of their own, which share the `threads` (None:
+    as many as torch takes); one that dies costs the job it was at.
+    """
+    if workers == 1:
+        return partial(_alone, threads=threads)
+    return partial(_together, count=workers, threads=threads)
+
+
+def _alone(jobs: Sequence[Job], tell: Tell, threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    kept = Kept()
     for job in in_order(jobs):
         tell(Event("started", job))
-        tell(paint(job, session, partial(_tell_step, job, tell)))
+        tell(paint(job, kept, partial(_tell_step, job, tell)))
 
 
-def _tell_step(job: Job, tell: Tell, step: Progress) -> None:
+def _tell_step(job: Job, tell: Tell, step: JobStep) -> None:
     tell(Event("step", job, step=step))
 
 
@@ -51,15 +136,15 @@ class _Worker:
     painting: str | None = None
 
 
-def _together(jobs: Sequence[Job], tell: Tell, count: int) -> None:
+def _together(jobs: Sequence[Job], tell: Tell, count: int, threads: int | None) -> None:
     context = multiprocessing.get_context("spawn")
-    threads = max(1, torch.get_num_threads() // count)
+    share = max(1, (threads or torch.get_num_threads()) // count)
     waiting = in_order(jobs)
     workers: list[_Worker] = []
     try:
         while waiting or any(worker.job for worker in workers):
             while len(workers) < min(count, len(waiting) + len(workers)):
-                workers.append(_start(context, threads))
+                workers.append(_start(context, share))
             for worker in workers:
                 if worker.job is None and waiting:
                     _give(worker, waiting, [other.painting for other in workers], tell)
@@ -93,9 +178,9 @@ def _no_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection, threads: int) -> None:
     """A worker's life: jobs in, steps and outcomes out, until the pipe is closed."""
     torch.set_num_threads(threads)
-    session = Session()
+    kept = Kept()
 
-    def on_progress(step: Progress) -> None:
+    def on_step(step: JobStep) -> None:
         try:
             pipe.send(step)
         except OSError:
@@ -103,7 +188,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 
     with suppress(EOFError, OSError, Stopped):
         while True:
-            pipe.send(paint(pipe.recv(), session, on_progress))
+            pipe.send(paint(pipe.recv(), kept, on_step))
 
 
 def next_job(waiting: Sequence[Job], own: str | None, known: Sequence[str | None]) -> int:
@@ -144,7 +229,7 @@ def _hear(worker: _Worker, tell: Tell) -> bool:
             tell(Event("failed", worker.job, error=error))
         return False
     job = worker.job
-    if isinstance(said, Progress):
+    if isinstance(said, JobStep):
         tell(Event("step", job, step=said))
     else:
         worker.job = None

@@ -1,27 +1,28 @@
 """`harmonize batch`: many pictures."""
 
-import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
 
-from harmonize.batch.job_folder import read_folder
-from harmonize.batch.job_list import read_listing
-from harmonize.batch.jobs import Draft, Job, check
+from harmonize.batch.jobs import Checked, Job, Refused, check, lines
+from harmonize.batch.lists.input_files import own_files
+from harmonize.batch.lists.job_folder import read_folder
+from harmonize.batch.lists.job_list import read_list
+from harmonize.batch.log import EventLog, check_log
+from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run
 from harmonize.cli.options import option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
-from harmonize.errors import InputError, OutputError
+from harmonize.errors import InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_output
-from harmonize.run.record import record_beside
+from harmonize.images.protected import protect
 from harmonize.run.result import record_path
 
 JOBS, SETTINGS, RUNNING, CLUSTER, RESULTS = "Jobs", "Settings", "Running", "Cluster", "Results"
@@ -38,8 +39,9 @@ def batch(
     jobs: Annotated[
         Path,
         typer.Argument(
-            metavar="JOBS.yaml|FOLDER",
-            help="A list of jobs, or a folder of x.painting.*, x.patch.*, x.mask.*, x.loose.*.",
+            metavar="JOBS|FOLDER",
+            help="A list of jobs (YAML, JSON, CSV, TSV), or a folder of x.painting.*, x.patch.*, "
+            "x.mask.*, x.loose.*.",
         ),
     ],
     output_dir: Annotated[
@@ -74,6 +76,15 @@ def batch(
             min=1,
         ),
     ] = None,
+    threads: Annotated[
+        int | None,
+        option(
+            RUNNING,
+            "Threads of all processes here together; if left out, as many as there are cores.",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
     max_memory: Annotated[
         str | None,
         option(
@@ -90,6 +101,10 @@ def batch(
     ] = False,
     fail_fast: Annotated[
         bool, option(RUNNING, "Stop at the first job that fails.", "--fail-fast")
+    ] = False,
+    strict: Annotated[
+        bool,
+        option(RUNNING, "Paint nothing if anything is wrong with any job.", "--strict"),
     ] = False,
     dry_run: Annotated[
         bool, option(RUNNING, "Check the whole list and say what would be done.", "--dry-run")
@@ -131,37 +146,51 @@ def batch(
 ) -> None:
     """Make many pictures; those that are done are skipped.
 
-    The whole list is checked before the first job starts. A job that fails stops no other. The
-    exit code is 0 if all are done or skipped, 1 if any failed.
+    The whole list is checked before the first job starts. A job that is wrong or fails stops no
+    other. The exit code is 0 if all are done or skipped, 1 if any failed, 2 if none can be begun.
     """
-    cluster = {"num_cpus": num_cpus, "num_gpus": num_gpus}
-    if engine is EngineName.local and (address or transfer or any(cluster.values())):
-        raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
+    asked = SimpleNamespace(**locals())
+    _check_words(asked)
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
-    found = _jobs(jobs, folder, config, set_ or [])
-    limit = _bytes(max_memory)
-    found = [replace(job, absolute_paths=absolute_paths, max_memory=limit) for job in found]
+    found = _checked(asked, folder)
     if dry_run:
-        _preview(found, restart)
-        return
-    chosen = _engine(engine, found, workers, address, cluster, transfer)
-    _check_log(log_json)
-    _check_folder(folder)
-    began = time.monotonic()
-    with _log(log_json) as write:
-        write("batch started", jobs=len(found), folder=str(folder))
-        ended, interrupted = _run(found, chosen, write, restart, fail_fast)
-        counts = Counter(outcome.status for outcome in ended)
-        left = len(found) - len(ended)
-        seconds = time.monotonic() - began
-        numbers = {status: counts[status] for status in ("done", "skipped", "failed")}
-        write("batch done", **numbers, left=left, seconds=round(seconds, 3))
-    _summary(ended, left, seconds)
-    if report:
-        _write_report(folder, ended)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(1 if counts["failed"] else 0)
+        raise typer.Exit(_preview(found, restart))
+    chosen = _engine(asked, found.jobs)
+    _check_outputs(asked, found, folder)
+    raise typer.Exit(_paint(asked, found, folder, chosen))
+
+
+# --- before ---------------------------------------------------------------------------------------
+
+
+def _check_words(asked: Any) -> None:
+    cluster = (asked.address, asked.transfer, asked.num_cpus, asked.num_gpus)
+    if asked.engine is EngineName.local and any(cluster):
+        raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
+    if asked.engine is EngineName.ray and asked.threads:
+        raise InputError("--threads goes with --engine local; on a cluster it is --num-cpus")
+
+
+def _checked(asked: Any, folder: Path) -> Checked:
+    """The list, looked through; what is wrong in it is said."""
+    if not asked.jobs.exists():
+        raise InputError(f"{asked.jobs}: no such file or folder; expected a list or a folder")
+    limit = _bytes(asked.max_memory)
+    read = read_folder if asked.jobs.is_dir() else read_list
+    listed = None if asked.jobs.is_dir() else asked.jobs
+    items = read(asked.jobs, own_files(folder))
+    found = check(items, folder, asked.config, asked.set_ or [], listed)
+    own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
+    found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
+    if asked.engine is EngineName.local and not asked.dry_run:
+        from harmonize.batch.workers import with_devices
+
+        found = with_devices(found)
+    if found.refused and (asked.strict or asked.fail_fast or not found.jobs):
+        raise JobsError(*lines(found.refused))
+    for line in JobsError(*lines(found.refused)).lines:
+        typer.echo(f"harmonize: not done: {line}", err=True)
+    return found
 
 
 def _bytes(text: str | None) -> int | None:
@@ -172,21 +201,12 @@ def _bytes(text: str | None) -> int | None:
     return parse(text)
 
 
-def _jobs(path: Path, folder: Path, config: str | None, overrides: Sequence[str]) -> list[Job]:
-    def skip(file: Path) -> bool:
-        """Whether a file is a result, of this batch or of another run."""
-        inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
-        return inside or bool(record_beside(file))
-
-    read = read_folder if path.is_dir() else read_listing
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; expected JOBS.yaml or a folder")
-    drafts: list[Draft]
-    drafts, problems = read(path, skip)
-    return check(drafts, folder, config, overrides, problems)
-
-
-def _check_folder(folder: Path) -> None:
+def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
+    """Find out whether all can be written, and that no input is, before anything is made."""
+    written = [("--log-json", asked.log_json)] if asked.log_json else []
+    written += [("--report", folder / "report.html")] if asked.report else []
+    protect(found.inputs, written)
+    check_log(asked.log_json)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -196,137 +216,101 @@ def _check_folder(folder: Path) -> None:
     check_output(folder / ".harmonize", overwrite=True)
 
 
-def _engine(
-    name: EngineName,
-    jobs: Sequence[Job],
-    workers: int | None,
-    address: str | None,
-    cluster: dict[str, float | None],
-    transfer: bool,
-) -> Engine:
-    if name is EngineName.ray:
+def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
+    if asked.engine is EngineName.ray:
         from harmonize.batch.ray_cluster import on_ray
 
         gpu = any(job.config.device.startswith("cuda") for job in jobs)
-        sizes = {"num_cpus": 1.0, "num_gpus": float(gpu)}
-        sizes |= {key: value for key, value in cluster.items() if value is not None}
-        return on_ray(address, workers, transfer=transfer, **sizes)
+        cpus = 1.0 if asked.num_cpus is None else asked.num_cpus
+        gpus = float(gpu) if asked.num_gpus is None else asked.num_gpus
+        return on_ray(
+            asked.address, asked.workers, transfer=asked.transfer, num_cpus=cpus, num_gpus=gpus
+        )
     from harmonize.batch.workers import local
-    from harmonize.synthesis.network import device
 
-    for wanted in {job.config.device for job in jobs}:
-        device.resolve(wanted)
-    return local(workers or 1)
+    return local(asked.workers or 1, asked.threads)
+
+
+# --- the jobs -------------------------------------------------------------------------------------
+
+
+def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
+    """Do what can be done and say what became of it; the exit code."""
+    began = time.monotonic()
+    pace = Pace(len(found.jobs))
+    total = len(found.jobs) + len(found.refused)
+    with EventLog(asked.log_json, pace) as log:
+        log.write("batch started", jobs=total, folder=str(folder))
+        for item in found.refused:
+            log.write("job failed", job=item.where, seconds=0.0, error=item.reason)
+        ended, interrupted = _run(asked, found.jobs, engine, pace, log)
+        counts = Counter(outcome.status for outcome in ended)
+        failed = counts["failed"] + len(found.refused)
+        left = len(found.jobs) - len(ended)
+        seconds = time.monotonic() - began
+        numbers = {"done": counts["done"], "skipped": counts["skipped"], "failed": failed}
+        log.write("batch done", **numbers, left=left, seconds=round(seconds, 3))
+    _table([*map(_refused_row, found.refused), *map(_row, ended)])
+    parts = [f"{number} {status}" for status, number in numbers.items()]
+    parts += [f"{left} left; the same command goes on with them"] if left else []
+    typer.echo(f"{_count(total)} in {seconds:.0f} s: {', '.join(parts)}")
+    if asked.report:
+        _write_report(folder, found.refused, ended)
+    return INTERRUPTED if interrupted else 1 if failed else 0
 
 
 def _run(
-    jobs: Sequence[Job], engine: Engine, write: Any, restart: bool, fail_fast: bool
+    asked: Any, jobs: Sequence[Job], engine: Engine, pace: Pace, log: EventLog
 ) -> tuple[list[Outcome], bool]:
     """The outcomes so far, and whether Ctrl-C ended the batch."""
-    with Interrupt(lambda: "what was done is kept") as interrupt, BatchBars(len(jobs)) as bars:
+    bars = BatchBars(len(jobs), pace)
+    with Interrupt(lambda: "what was done is kept") as interrupt, bars:
 
         def on_event(event: Event) -> None:
+            pace.see(event)
             bars.show(event)
-            if event.job is not None and event.step is None:
-                write(f"job {event.kind}", **_about(event))
+            log.tell(event)
             interrupt.check()
 
-        ended = run(jobs, engine, on_event, restart=restart, fail_fast=fail_fast)
+        options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
+        ended = run(jobs, engine, on_event, **options)
     return ended, interrupt.asked
 
 
-def _about(event: Event) -> dict[str, Any]:
-    assert event.job is not None  # only events of jobs are logged
-    about: dict[str, Any] = {"job": event.job.name}
-    if event.kind == "started":
-        return {**about, "inputs": {role: str(path) for role, path in event.job.inputs.items()}}
-    about["seconds"] = round(event.seconds, 3)
-    if event.error:
-        return {**about, "error": event.error}
-    if event.warnings:
-        about["warnings"] = event.warnings
-    return {**about, "picture": str(event.job.output), "record": str(record_path(event.job.output))}
+# --- after ----------------------------------------------------------------------------------------
 
 
-def _check_log(path: Path | None) -> None:
-    """Find out whether the log can be written, before anything is made; leave nothing there."""
-    if path is None:
-        return
-    there = os.path.exists(path)
-    with _log(path):
-        pass
-    if not there:
-        os.unlink(os.path.realpath(path))
-
-
-@contextmanager
-def _log(path: Path | None) -> Iterator[Any]:
-    """A function that writes an event: a line of JSON at the file's end, or nothing."""
-    if path is None:
-        yield lambda *_, **__: None
-        return
-    try:
-        file = path.open("a", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"--log-json {path}: cannot be written ({error.strerror})") from error
-
-    def write(event: str, **about: Any) -> None:
-        line = {"time": round(time.time(), 3), "event": event, **about}
-        try:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-        except OSError as error:
-            raise OutputError(f"--log-json {path}: cannot be written ({error.strerror})") from error
-
-    try:
-        yield write
-    finally:
-        with suppress(OSError):  # what could not be written has been said
-            file.close()
-
-
-def _write_report(folder: Path, ended: Sequence[Outcome]) -> None:
+def _write_report(folder: Path, refused: Sequence[Refused], ended: Sequence[Outcome]) -> None:
     from harmonize.reports.page import Entry, write_report
 
-    entries = [
-        Entry(
-            outcome.job.name,
-            outcome.status,
-            record_path(outcome.job.output) if outcome.status != "failed" else None,
-            outcome.error,
-        )
-        for outcome in ended
-    ]
+    entries = [Entry(item.where, "failed", None, item.reason) for item in refused]
+    for outcome in ended:
+        record = record_path(outcome.job.output) if outcome.status != "failed" else None
+        entries.append(Entry(outcome.job.name, outcome.status, record, outcome.error))
     write_report(folder / "report.html", entries, overwrite=True)
 
 
-def _preview(jobs: Sequence[Job], restart: bool) -> None:
-    done = [not restart and is_done(job) for job in jobs]
-    _table(
-        [
-            ("skip" if skip else "run", "", job.name, "")
-            for job, skip in zip(jobs, done, strict=True)
-        ]
-    )
-    typer.echo(f"{_count(len(jobs))}: {len(jobs) - sum(done)} to do, {sum(done)} done already")
+def _preview(found: Checked, restart: bool) -> int:
+    """Say what would be done; the exit code."""
+    done = [not restart and is_done(job) for job in found.jobs]
+    rows = [
+        ("skip" if skip else "run", "", job.name, "")
+        for job, skip in zip(found.jobs, done, strict=True)
+    ]
+    _table([*map(_refused_row, found.refused), *rows])
+    failed = f", {len(found.refused)} failed" if found.refused else ""
+    total = len(found.jobs) + len(found.refused)
+    typer.echo(f"{_count(total)}: {len(done) - sum(done)} to do, {sum(done)} done already{failed}")
+    return 1 if found.refused else 0
 
 
-def _summary(ended: Sequence[Outcome], left: int, seconds: float) -> None:
-    _table(
-        [
-            (
-                outcome.status,
-                f"{outcome.seconds:.0f} s" if outcome.status == "done" else "",
-                outcome.job.name,
-                outcome.error or "",
-            )
-            for outcome in ended
-        ]
-    )
-    counts = Counter(outcome.status for outcome in ended)
-    parts = [f"{counts[status]} {status}" for status in ("done", "skipped", "failed")]
-    parts += [f"{left} left; the same command goes on with them"] if left else []
-    typer.echo(f"{_count(len(ended) + left)} in {seconds:.0f} s: {', '.join(parts)}")
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    took = f"{outcome.seconds:.0f} s" if outcome.status == "done" else ""
+    return outcome.status, took, outcome.job.name, outcome.error or ""
+
+
+def _refused_row(item: Refused) -> tuple[str, ...]:
+    return "failed", "", item.where, item.reason
 
 
 def _count(jobs: int) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,11 +18,13 @@ from harmonize.cli.options import in_flags
 from harmonize.errors import StopRun
 
 if TYPE_CHECKING:
-    from harmonize.batch.runner import Event
+    from harmonize.batch.pace import Pace
+    from harmonize.batch.runner import Event, JobStep
     from harmonize.run.prepare import Plan
     from harmonize.run.session import Progress
 
 INTERRUPTED = 130  # exit code
+QUIET = 60.0  # seconds between lines on a batch's running job, where there is no terminal
 
 
 class Forgiving(io.FileIO):
@@ -140,14 +143,22 @@ class Bars:
 
 
 class BatchBars:
-    """A bar for the batch and one for the running job; without a terminal, a line per job."""
+    """A bar for the batch and one for the running job; without a terminal, lines."""
 
-    def __init__(self, total: int) -> None:
-        self._terminal = sys.stderr.isatty()
+    def __init__(self, jobs: int, pace: "Pace") -> None:
+        self._pace = pace
+        self._jobs = jobs
         self._ended = 0
-        self._total = total
-        self._batch = tqdm(total=total, desc="batch", unit="job", disable=not self._terminal)
-        self._job = tqdm(position=1, leave=False, disable=not self._terminal)
+        self._said = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._batch = self._bar(jobs, "batch", 0, "{desc} {n_fmt}/{total_fmt} |{bar}|{postfix}")
+        self._job = self._bar(1, "", 1, "{desc} {percentage:3.0f}% |{bar}|")
+
+    def _bar(self, total: int, name: str, place: int, shape: str) -> "tqdm[Any]":
+        off = not self._terminal
+        return tqdm(
+            total=total, desc=name, position=place, bar_format=shape, leave=False, disable=off
+        )
 
     def __enter__(self) -> "BatchBars":
         return self
@@ -157,23 +168,45 @@ class BatchBars:
         self._batch.close()
 
     def show(self, event: "Event") -> None:
-        """Show how far the batch is after this event."""
-        if event.job is None or event.kind == "started":
-            return
-        if event.step is not None:
-            self._job.total = event.step.total
-            self._job.n = event.step.step
-            self._job.set_description(f"{event.job.name} {event.step.stage}", refresh=True)
-            return
+        """Show what happened."""
+        name = event.job.name if event.job else ""
+        if event.note is not None:
+            self._say(f"harmonize: note: {name}{': ' if name else ''}{event.note}")
+        elif event.step is not None:
+            self._step(f"{name} {event.step.stage}", event.step)
+        elif event.kind in ("done", "skipped", "failed"):
+            self._end(name, event)
+
+    def _step(self, where: str, step: "JobStep") -> None:
+        self._job.n = step.share
+        self._job.set_description(where, refresh=True)
+        self._batch.set_postfix_str(self._left(" "), refresh=True)
+        if not self._terminal and time.monotonic() - self._said >= QUIET:
+            place = f"[{self._ended}/{self._jobs}]"
+            share = f"{step.step}/{step.total} ({step.share:.0%})"
+            self._say(f"{place} {where} {share}{self._left(', ')}")
+
+    def _end(self, name: str, event: "Event") -> None:
         self._ended += 1
+        self._batch.set_postfix_str(self._left(" "), refresh=False)
         self._batch.update(1)
-        reason = f": {event.error}" if event.error else ""
-        line = f"[{self._ended}/{self._total}] {event.job.name} {event.kind}{reason}"
-        seconds = f" ({event.seconds:.0f} s)" if event.kind == "done" else ""
         if not self._terminal or event.error:
-            tqdm.write(line + seconds, file=sys.stderr)
+            reason = f": {event.error}" if event.error else ""
+            took = f" ({event.seconds:.0f} s)" if event.kind == "done" else ""
+            place = f"[{self._ended}/{self._jobs}]"
+            self._say(f"{place} {name} {event.kind}{reason}{took}{self._left(', ')}")
         for note in event.warnings:
-            tqdm.write(_warning(f"{event.job.name}: {note}"), file=sys.stderr)
+            self._say(_warning(f"{name}: {note}"))
+
+    def _left(self, before: str) -> str:
+        from harmonize.batch.pace import spoken
+
+        seconds = self._pace.seconds_left
+        return f"{before}about {spoken(seconds)} left" if seconds else ""
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        tqdm.write(line, file=sys.stderr)
 
 
 class Interrupt:

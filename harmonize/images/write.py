@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from PIL import Image
@@ -39,6 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
 GAP = 12  # pixels between the pictures of a sheet
+MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pictures so far
 
 
 def default_output(painting: str | os.PathLike[str]) -> Path:
@@ -118,10 +120,39 @@ def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
     return tuple(found)
 
 
-def write_picture(path: Path, picture: StoredImage, overwrite: bool = False) -> str:
+def marked(kind: str, data: bytes) -> bytes:
+    """Return a picture file's bytes with the mark of those that are no results.
+
+    As a comment in PNG and JPEG; after the end in other formats, where readers pass it by.
+    """
+    if kind == "PNG":
+        chunk = b"tEXtSoftware\0" + MARK
+        length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
+        return data[:33] + length + chunk + check + data[33:]
+    if kind == "JPEG":
+        return data[:2] + b"\xff\xfe" + (len(MARK) + 2).to_bytes(2, "big") + MARK + data[2:]
+    return data + MARK
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file has that mark; false where it cannot be read."""
+    near = 8 * len(MARK)
+    try:
+        with path.open("rb") as file:
+            start = file.read(near)
+            file.seek(-min(near, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            return MARK in start or MARK in file.read()
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return False
+
+
+def write_picture(
+    path: Path, picture: StoredImage, overwrite: bool = False, *, mark: bool = False
+) -> str:
     """Write a picture in its own depth, mode and profile, as far as the format holds them.
 
-    Returns the SHA-256 of the file. The extension of `path` says the format.
+    Returns the SHA-256 of the file. The extension of `path` says the format. With `mark` no batch
+    takes it for a painting.
 
     Raises:
         OutputError: the file exists, or cannot be written.
@@ -139,6 +170,7 @@ def write_picture(path: Path, picture: StoredImage, overwrite: bool = False) -> 
             f"{path}: a picture of {width} x {height} pixels cannot be written as {kind} "
             f"({error}); use another format"
         ) from error
+    data = marked(kind, data) if mark else data
     write_file(path, data, overwrite)
     return hashlib.sha256(data).hexdigest()
 
@@ -179,4 +211,4 @@ def write_sheet(path: Path, pictures: Sequence[Image.Image], overwrite: bool = F
     Raises:
         OutputError: the file exists, or cannot be written.
     """
-    write_picture(path, StoredImage(np.asarray(sheet(pictures))), overwrite)
+    write_picture(path, StoredImage(np.asarray(sheet(pictures))), overwrite, mark=True)

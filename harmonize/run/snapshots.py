@@ -13,7 +13,7 @@ from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.read import read_srgb
-from harmonize.images.write import write_picture
+from harmonize.images.write import marked, write_picture
 
 if TYPE_CHECKING:
     from harmonize.run.session import Progress
@@ -72,7 +72,7 @@ class Keeper:
         if self._output is not None:
             if self.count == 0 and self._overwrite:
                 _remove([self._record])
-            write_picture(self._output, picture, self.replaces)
+            write_picture(self._output, picture, self.replaces, mark=True)
         self.keep_frame(picture)
         self.count += 1
 
@@ -84,7 +84,7 @@ class Keeper:
             _make(self._folder)
             _remove(frames_in(self._folder) if self._overwrite else [])
         name = f"frame-{self.count + 1:04}.png"
-        write_picture(self._folder / name, picture, self._overwrite)
+        write_picture(self._folder / name, picture, self._overwrite, mark=True)
 
 
 def frames_in(folder: Path) -> list[Path]:
@@ -159,7 +159,7 @@ def animate(
         duration=[pause] * (len(paths) - 1) + [max(2000, pause)],
         loop=0,
     )
-    write_file(target, data.getvalue(), overwrite)
+    write_file(target, marked(kind, data.getvalue()), overwrite)
     return len(paths)
 
 

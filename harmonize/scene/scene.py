@@ -54,11 +54,11 @@ class Scene:
 
 
 def load_scene(
-    painting: Picture,
-    element: Picture,
-    mask: Picture | None = None,
+    painting: Picture | Source,
+    element: Picture | Source,
+    mask: Picture | Source | None = None,
     *,
-    loose_mask: Picture | None = None,
+    loose_mask: Picture | Source | None = None,
     placement: Placement | None = None,
     loose_sigma: float = LOOSE_SIGMA,
 ) -> Scene:
@@ -117,8 +117,12 @@ def load_scene(
 # --- pictures -----------------------------------------------------------------------------------
 
 
-def _open_all(**pictures: Picture | None) -> dict[str, Source]:
-    return {role: open_picture(role, item) for role, item in pictures.items() if item is not None}
+def _open_all(**pictures: Picture | Source | None) -> dict[str, Source]:
+    return {role: _opened(role, item) for role, item in pictures.items() if item is not None}
+
+
+def _opened(role: str, item: Picture | Source) -> Source:
+    return replace(item, role=role) if isinstance(item, Source) else open_picture(role, item)
 
 
 def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:

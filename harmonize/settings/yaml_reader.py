@@ -70,6 +70,13 @@ def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
     return replace(layer, tree={}, problems=(((), 1, wrong),))
 
 
+def read_value(text: str, longest: int = LONGEST) -> tuple[Any, tuple[Problem, ...]]:
+    """Read YAML text that may hold anything; return it, and what is wrong with it."""
+    reader = _Reader(longest)
+    value = reader.read(text)
+    return (None if value is _UNREAD else value), tuple(reader.problems)
+
+
 def read_setting(key: str, text: str, source: str) -> Layer:
     """Read one setting, such as `passes.refine.steps` and `9`; its value is YAML text."""
     reader = _Reader()

@@ -18,14 +18,13 @@ from conftest import Outcome, descendants, strokes, wait_for
 from PIL import Image
 
 import harmonize
-from harmonize.batch import worker
-from harmonize.batch import workers as engines
+from harmonize.batch import workers
 from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, is_done, run
+from harmonize.batch.workers import Kept
 from harmonize.errors import StopRun
 from harmonize.run import memory_limit
 from harmonize.run.result import write_record
-from harmonize.run.session import Session
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import load
 
@@ -63,7 +62,14 @@ def logged(event: str) -> int:
 
 
 def job(name: str = "a", painting: str = "p") -> Job:
-    return Job(name, {}, {"painting": painting}, Placement(), load(), Path("out") / f"{name}.png")
+    return Job(
+        name,
+        {"painting": Path("p.png")},
+        {"painting": painting},
+        Placement(),
+        load(),
+        Path("out") / f"{name}.png",
+    )
 
 
 # --- the real thing -------------------------------------------------------------------------------
@@ -214,8 +220,8 @@ def test_a_worker_that_is_killed_costs_one_job(
 ) -> None:
     batch = start("batch", "jobs.yaml", "--workers=2", "--log-json=log")
     wait_for(lambda: logged("job started") == 2)
-    workers = [pid for pid, line in descendants(batch.pid).items() if b"spawn_main" in line]
-    os.kill(workers[0], signal.SIGKILL)
+    children = [pid for pid, line in descendants(batch.pid).items() if b"spawn_main" in line]
+    os.kill(children[0], signal.SIGKILL)
     out, err = batch.communicate()
     assert batch.returncode == 1, err
     assert out.splitlines()[-1].endswith(": 2 done, 0 skipped, 1 failed")
@@ -245,13 +251,13 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Jobs that are painted, by name; 2.png fails as nobody foresaw."""
     names: list[str] = []
 
-    def paint(job: Job, kept: Session, on_progress: Any) -> Event:
+    def paint(job: Job, kept: Kept, on_step: Any) -> Event:
         names.append(job.name)
         if job.name == "2.png":
             return Event("failed", job, error="ZeroDivisionError: division by zero")
         return Event("done", job, seconds=1.0)
 
-    monkeypatch.setattr(engines, "paint", paint)
+    monkeypatch.setattr(workers, "paint", paint)
     return names
 
 
@@ -279,15 +285,15 @@ def test_fail_fast_stops_at_the_first(listed: Path, command: Command, painted: l
 def test_ctrl_c_keeps_nothing_half(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch, presses: int
 ) -> None:
-    real = worker.paint
+    real = workers.paint
 
-    def pressing(job: Job, kept: Session, on_progress: Any) -> Event:
+    def pressing(job: Job, kept: Kept, on_step: Any) -> Event:
         if job.name == "3.png":
             for _ in range(presses):
                 os.kill(os.getpid(), signal.SIGINT)
-        return real(job, kept, on_progress)
+        return real(job, kept, on_step)
 
-    monkeypatch.setattr(engines, "paint", pressing)
+    monkeypatch.setattr(workers, "paint", pressing)
     done = command("batch", "jobs.yaml")
     assert done.code == 130
     assert set(digests(listed, "*")) == {"1.png", "1.json"}
@@ -295,7 +301,7 @@ def test_ctrl_c_keeps_nothing_half(
         assert done.out.splitlines()[-1].endswith(
             ": 1 done, 0 skipped, 0 failed, 2 left; the same command goes on with them"
         )
-    monkeypatch.setattr(engines, "paint", real)
+    monkeypatch.setattr(workers, "paint", real)
     assert ": 2 done, 1 skipped" in command("batch", "jobs.yaml").out
 
 
@@ -310,8 +316,8 @@ def test_whatever_goes_wrong_with_a_job_is_its_reason(
         def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(Session, "plan", fail)
-        event = worker.paint(job(), Session())
+        monkeypatch.setattr(workers, "open_picture", fail)
+        event = workers.paint(job(), Kept(), lambda step: None)
         assert (event.kind, event.error) == ("failed", said)
 
 
@@ -335,10 +341,10 @@ def test_an_engine_is_stopped_by_what_it_tells(files: Path) -> None:
 
 def test_a_worker_stays_with_its_painting() -> None:
     waiting = [job(painting=name) for name in "aabbcc"]
-    assert engines.next_job(waiting, "b", ["b", "a"]) == 2
-    assert engines.next_job(waiting, None, [None]) == 0
-    assert engines.next_job(waiting, None, ["a", None]) == 2
-    assert engines.next_job(waiting, "z", ["a", "b", "c", "z"]) == 5
+    assert workers.next_job(waiting, "b", ["b", "a"]) == 2
+    assert workers.next_job(waiting, None, [None]) == 0
+    assert workers.next_job(waiting, None, ["a", None]) == 2
+    assert workers.next_job(waiting, "z", ["a", "b", "c", "z"]) == 5
 
 
 def test_the_report_is_written_of_all_that_ended(
@@ -367,3 +373,17 @@ def test_the_page_of_a_batch_shows_its_jobs(listed: Path, command: Command) -> N
     for name in ("1.png", "2.png", "3.png"):
         assert name in page
     assert page.count("data:image/webp") >= 3
+
+
+def test_what_a_run_has_made_beside_its_result_is_no_painting(
+    files: Path, command: Command
+) -> None:
+    Path("g").mkdir()
+    Image.fromarray(strokes(96, 80)).save("g/p.png")
+    words = [f"--set={setting}" for setting in TINY]
+    made = ["--output", "g/r.png", "--sheet", "g/sheet.png", "--frames", "g/frames"]
+    run = command("run", "--style", "g/p.png", "--patch", "cutout.png", "--at=20,30", *words, *made)
+    assert run.code == 0, run.err
+    write_jobs({"style": "g/**/*", "at": "5,5"})
+    found = command("batch", "jobs.yaml", "--dry-run")
+    assert found.out.splitlines()[-1] == "1 job: 1 to do, 0 done already"

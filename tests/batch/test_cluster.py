@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,35 +43,59 @@ def jobs(files: Path) -> Path:
     return files
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
-    """The address of a cluster of two nodes with a CPU each, and the nodes' process ids."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    home = tmp_path_factory.mktemp("r")  # Ray's sockets need a short path
-    # What another cluster of this user left, such as a token, is none of this one's business.
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_AUTH_MODE", "disabled")
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}"]
-    nodes: list[subprocess.Popen[bytes]] = []
-    try:
-        for words in (head, [f"--address={address}"]):
-            nodes.append(
-                subprocess.Popen(
-                    [*RAY, "start", *words, *SMALL], env=environment, stdout=-3, stderr=-3
-                )
-            )
-            wait_for(lambda: any(b"raylet" in name for name in descendants(nodes[-1].pid).values()))
-        yield address, [node.pid for node in nodes]
-    finally:
-        for node in nodes:
-            node.terminate()
-        for node in nodes:
-            node.wait()
-        patch.undo()
+class Cluster:
+    """Nodes of a CPU each on this machine; the first one is the head."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        self.nodes: list[subprocess.Popen[bytes]] = []
+        self.environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+        self.environment |= environment
+        self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}")
+
+    def join(self) -> None:
+        """Start one more node."""
+        self._start(f"--address={self.address}")
+
+    def _start(self, *words: str) -> None:
+        node = subprocess.Popen(
+            [*RAY, "start", *words, *SMALL], env=self.environment, stdout=-3, stderr=-3
+        )
+        self.nodes.append(node)
+        wait_for(lambda: any(b"raylet" in line for line in descendants(node.pid).values()))
+
+    def kill(self, index: int) -> None:
+        """Pull a node's plug: no process of it gets to say a word."""
+        node = self.nodes[index]
+        for pid in [*descendants(node.pid), node.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        node.wait()
+
+    def workers(self) -> dict[int, bytes]:
+        """Process id → title of the workers of a batch."""
+        found = {pid: line for node in self.nodes for pid, line in descendants(node.pid).items()}
+        return {pid: line for pid, line in found.items() if line.startswith(b"ray::Worker")}
+
+    def close(self) -> None:
+        for index in range(len(self.nodes)):
+            self.kill(index)
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two nodes, without a token whatever this user has from elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        nodes = Cluster(tmp_path_factory.mktemp("r"))  # Ray's sockets need a short path
+        try:
+            nodes.join()
+            yield nodes
+        finally:
+            nodes.close()
 
 
 def digests(folder: str, pattern: str = "*.png") -> dict[str, str]:
@@ -78,33 +103,29 @@ def digests(folder: str, pattern: str = "*.png") -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def done() -> int:
+def logged(event: str) -> list[str]:
+    """The jobs of which the log tells this."""
     if not Path("log").exists():
-        return 0
+        return []
     lines = map(json.loads, Path("log").read_text().splitlines())
-    return sum(line["event"] == "job done" for line in lines)
+    return [line["job"] for line in lines if line["event"] == event]
 
 
 @pytest.mark.cluster
-def test_a_worker_is_killed_and_every_job_is_done_as_here(
-    jobs: Path, cluster: tuple[str, list[int]], command: Command, start: Start
+def test_a_node_is_killed_another_joins_and_every_job_is_done_as_here(
+    jobs: Path, cluster: Cluster, command: Command, start: Start
 ) -> None:
-    address, nodes = cluster
-    far = (*ON_RAY, f"--address={address}", "--output-dir=far")
-    batch = start(*far, "--log-json=log")
-
-    def painting() -> list[int]:
-        """The workers that are at a job."""
-        assert batch.poll() is None
-        found = {pid: line for node in nodes for pid, line in descendants(node).items()}
-        return [pid for pid, line in found.items() if line.startswith(b"ray::Painter.paint")]
-
-    wait_for(lambda: done() >= 1 and bool(painting()))
-    victim = painting()[0]
-    os.kill(victim, signal.SIGKILL)
+    batch = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log")
+    wait_for(lambda: batch.poll() is not None or len(logged("job started")) >= 3)
+    assert len(cluster.workers()) == 2
+    cluster.kill(1)
+    cluster.join()
     out, err = batch.communicate()
     assert batch.returncode == 0, err
     assert out.splitlines()[-1].endswith(": 6 done, 0 skipped, 0 failed")
+    assert sorted(logged("job done")) == [f"{index}.png" for index in range(1, 7)]
+    assert "its worker was lost" in err
+    assert {path.suffix for path in Path("far").iterdir()} == {".png", ".json"}
     assert command("batch", "jobs.yaml", "--output-dir", "local").code == 0
     assert digests("far") == digests("local")
     assert len(digests("far")) == 6
@@ -113,10 +134,52 @@ def test_a_worker_is_killed_and_every_job_is_done_as_here(
 
 
 @pytest.mark.cluster
-def test_files_sent_through_the_store_give_the_same(
-    jobs: Path, cluster: tuple[str, list[int]], command: Command, start: Start
+def test_the_pool_grows_with_the_cluster(
+    jobs: Path, cluster: Cluster, start: Start, command: Command
 ) -> None:
-    sent = start(*ON_RAY, f"--address={cluster[0]}", "--output-dir=far", "--transfer")
+    cluster.kill(1)
+    batch = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log")
+    wait_for(lambda: batch.poll() is not None or bool(logged("job done")))
+    cluster.join()
+    wait_for(lambda: batch.poll() is not None or len(cluster.workers()) == 2)
+    assert batch.poll() is None
+    _, err = batch.communicate()
+    assert batch.returncode == 0, err
+
+
+# Not in the package: Ray carries the class there as a whole.
+DYING = """
+import os
+from harmonize.batch import ray_workers
+from harmonize.cli import app
+
+class Worker(ray_workers.Worker):
+    def paint(self, job):
+        if job.name == "2.png":
+            os._exit(1)
+        return super().paint(job)
+
+ray_workers.Worker = Worker
+app.main()
+"""
+
+
+@pytest.mark.cluster
+def test_a_job_that_takes_its_workers_down_has_failed(jobs: Path, cluster: Cluster) -> None:
+    words = [*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log"]
+    batch = subprocess.run([sys.executable, "-c", DYING, *words], capture_output=True, text=True)
+    assert batch.returncode == 1, batch.stderr
+    assert batch.stdout.splitlines()[-1].endswith(": 5 done, 0 skipped, 1 failed")
+    assert "2.png" in batch.stdout
+    assert "its worker died 3 times at it" in batch.stdout
+    assert sorted(logged("job done")) == ["1.png", "3.png", "4.png", "5.png", "6.png"]
+
+
+@pytest.mark.cluster
+def test_files_sent_through_the_store_give_the_same(
+    jobs: Path, cluster: Cluster, command: Command, start: Start
+) -> None:
+    sent = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--transfer")
     _, err = sent.communicate()
     assert sent.returncode == 0, err
     command("batch", "jobs.yaml", "--output-dir", "local")
@@ -125,25 +188,36 @@ def test_files_sent_through_the_store_give_the_same(
     for key in ("inputs", "output", "output_sha256", "config", "placement"):
         assert records[0][key] == records[1][key]
     assert {path.suffix for path in Path("far").iterdir()} == {".png", ".json"}
+    for words, said in (
+        (["--num-gpus=3"], "no node has 1 CPUs and 3 GPUs"),
+        (["--num-cpus=9"], "no node has 9 CPUs"),
+    ):
+        failed = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=other", *words)
+        _, err = failed.communicate()
+        assert failed.returncode == 2
+        assert err.splitlines()[-1].startswith("harmonize: error: --engine ray: ")
+        assert said in err
+        assert "Traceback" not in err
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--num-gpus=3"], "no node has 1 CPUs and 3 GPUs"),
-        (["--num-cpus=9"], "no node has 9 CPUs"),
-    ],
-)
-def test_a_cluster_without_room(
-    jobs: Path, cluster: tuple[str, list[int]], words: list[str], said: str, start: Start
+def test_a_cluster_that_asks_for_a_token(
+    jobs: Path, tmp_path_factory: pytest.TempPathFactory, start: Start
 ) -> None:
-    failed = start(*ON_RAY, f"--address={cluster[0]}", *words)
-    _, err = failed.communicate()
-    assert failed.returncode == 2
-    assert err.splitlines()[-1].startswith("harmonize: error: --engine ray: ")
-    assert said in err
-    assert "Traceback" not in err
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5ec2e7" * 8}
+    nodes = Cluster(tmp_path_factory.mktemp("r"), **token)
+    words = (*ON_RAY, f"--address={nodes.address}", "--output-dir=far")
+    environment = {key: value for key, value in nodes.environment.items() if key not in token}
+    try:
+        refused = start(*words, env=environment)
+        _, err = refused.communicate()
+        assert refused.returncode == 2
+        assert "RAY_AUTH_MODE is not set here" in err.splitlines()[-1]
+        taken = start(*words, env={**environment, **token})
+        _, err = taken.communicate()
+        assert taken.returncode == 0, err
+    finally:
+        nodes.close()
 
 
 @pytest.mark.cluster
@@ -159,7 +233,8 @@ def test_without_ray_the_extra_is_named(
     jobs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "harmonize.batch.ray_cluster", raising=False)
+    for name in ("ray_cluster", "ray_workers"):
+        monkeypatch.delitem(sys.modules, f"harmonize.batch.{name}", raising=False)
     missing = command("batch", "jobs.yaml", "--engine", "ray")
     assert missing.code == 2
     assert missing.err == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Outcome, disc, strokes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from harmonize.batch.job_folder import read_folder
-from harmonize.batch.job_list import read_listing
-from harmonize.batch.jobs import Job, check, in_order
-from harmonize.cli import batch
+from harmonize.batch.jobs import Checked, Draft, Job, check, in_order, lines
+from harmonize.batch.lists.job_list import read_list
+from harmonize.batch.log import EventLog
+from harmonize.batch.pace import Pace
 from harmonize.errors import JobsError
+from harmonize.images.read import Source, open_picture
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import load
 
@@ -28,8 +32,15 @@ PLACED = {"style": "painting.png", "patch": "cutout.png", "at": "5,5"}
 
 def jobs(tree: object, folder: str = "out", **more: object) -> list[Job]:
     Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-    drafts, problems = read_listing(Path("jobs.yaml"), lambda path: False)
-    return check(drafts, Path(folder), problems=problems, **more)  # type: ignore[arg-type]
+    found = looked_at("jobs.yaml", folder, **more)
+    if found.refused:
+        raise JobsError(*lines(found.refused))
+    return found.jobs
+
+
+def looked_at(path: str, folder: str = "out", **more: object) -> Checked:
+    items = read_list(Path(path), lambda file: False)
+    return check(items, Path(folder), listed=Path(path), **more)  # type: ignore[arg-type]
 
 
 def problems(tree: object) -> list[str]:
@@ -94,8 +105,7 @@ def test_paths_are_relative_to_the_file(files: Path) -> None:
     (files / "deep" / "jobs.yaml").write_text(
         yaml.safe_dump({"jobs": [{**PLACED, "config": "mine.yaml"}]})
     )
-    drafts, _ = read_listing(Path("deep/jobs.yaml"), lambda path: False)
-    [job] = check(drafts, Path("out"))
+    [job] = looked_at("deep/jobs.yaml").jobs
     assert job.inputs["painting"] == Path("deep/painting.png")
     assert job.config.keep == 5
 
@@ -134,8 +144,9 @@ def test_a_glob_gives_a_job_for_each_file(files: Path) -> None:
     shutil.copy("mask.png", "a.cut.mask.png")
     found = jobs({"jobs": [{**PLACED, "patch": "[abc].cut.png"}]})
     assert names(found) == [f"painting-{name}.cut.png" for name in "abc"]
-    skipping, _ = read_listing(Path("jobs.yaml"), lambda path: path.name == "b.cut.png")
-    assert [draft.inputs["element"].name for draft in skipping] == ["a.cut.png", "c.cut.png"]
+    skipping = read_list(Path("jobs.yaml"), lambda path: path.name == "b.cut.png")
+    left = [item.inputs["element"].name for item in skipping if isinstance(item, Draft)]
+    assert left == ["a.cut.png", "c.cut.png"]
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name(files: Path) -> None:
@@ -248,18 +259,17 @@ def test_repeated_stars_find_a_file_once(files: Path) -> None:
 
 def test_clashes_are_found(files: Path) -> None:
     [same] = problems({"jobs": [PLACED, PLACED]})
-    assert "two jobs have it" in same
+    assert "is the file of job 1 (painting-cutout.png) too" in same
     [record] = problems({"jobs": [{**PLACED, "output": name} for name in ("a.png", "A.jpg")]})
-    assert "two jobs have it" in record
+    assert "is the file of job 1 (a.png) too" in record
 
 
 def test_an_input_is_never_an_output(files: Path) -> None:
     Path("jobs.yaml").write_text(
         yaml.safe_dump({"jobs": [{**PLACED, "output": "cutout"}]}, sort_keys=False)
     )
-    drafts, _ = read_listing(Path("jobs.yaml"), lambda path: False)
-    with pytest.raises(JobsError, match="one of the inputs"):
-        check(drafts, files)
+    [refused] = looked_at("jobs.yaml", str(files)).refused
+    assert "is the element (cutout.png), which is never replaced" in refused.reason
 
 
 def test_all_problems_are_said_at_once(files: Path) -> None:
@@ -297,7 +307,7 @@ def test_all_problems_are_said_at_once(files: Path) -> None:
         (12, "expected options"),
     ]:
         assert any(f"job {number}: " in line and words in line for line in found), (number, found)
-    assert len(found) == 12
+    assert len(found) == 11  # all that is wrong with one job stands on one line
 
 
 def test_a_problem_that_many_jobs_share_is_said_once(files: Path) -> None:
@@ -338,75 +348,125 @@ def test_jobs_on_one_painting_are_brought_together(files: Path) -> None:
     assert names(in_order(jobs(tree))) == ["1.png", "3.png", "2.png", "5.png", "4.png"]
 
 
-# --- a folder -------------------------------------------------------------------------------------
-
-
-def folder_jobs(folder: Path) -> list[Job]:
-    drafts, problems = read_folder(folder, lambda path: path.name == "skipped")
-    return check(drafts, Path("out"), problems=problems)
-
-
 def put(path: str, seed: int | None = 0) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     pixels = disc(96, 80) if seed is None else strokes(96, 80, seed)
     Image.fromarray(pixels).save(path)
 
 
-def test_files_pair_by_stem_and_subfolders_are_kept(files: Path) -> None:
-    for stem in ("in/lake", "in/deep/er/v1.5 final"):
-        put(f"{stem}.painting.jpg")
-        put(f"{stem}.patch.png", 1)
-        put(f"{stem}.mask.png", None)
-    put("in/lake.loose.png", None)
-    put("in/notes.png")
-    put("in/skipped/x.patch.png")
-    found = {job.name: job for job in folder_jobs(Path("in"))}
-    assert set(found) == {"lake.jpg", "deep/er/v1.5 final.jpg"}
-    assert found["lake.jpg"].inputs == {
-        "painting": Path("in/lake.painting.jpg"),
-        "element": Path("in/lake.patch.png"),
-        "mask": Path("in/lake.mask.png"),
-        "loose_mask": Path("in/lake.loose.png"),
+STYLES = ("painting.png", "other.png")
+
+# --- one wrong job stops no other -----------------------------------------------------------------
+
+WRONG = [
+    {"style": "no.png"},
+    {"patch": "no-*.png"},
+    {"patch": "pipe.png"},
+    {"patch": "broken.png"},
+    {"keep": -1},
+    {"widht": 3},
+    {"at": "here"},
+    {"at": "9999,0"},
+    {"output": "{nothing}"},
+    {"output": "../x"},
+    {"set": [3]},
+    "painting.png",
+]
+
+
+@given(st.lists(st.sampled_from([None, *WRONG]), min_size=1, max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_the_right_ones_among_wrong_ones_are_what_they_are_alone(
+    files: Path, asked: list[object]
+) -> None:
+    if not Path("pipe.png").exists():
+        os.mkfifo("pipe.png")
+        Path("broken.png").write_text("no picture")
+    small = {**PLACED, "output": "{index}"}
+    entries = [
+        small if wrong is None else wrong if isinstance(wrong, str) else {**small, **wrong}
+        for wrong in asked
+    ]
+    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": entries}, sort_keys=False))
+    found = looked_at("jobs.yaml")
+    right = [index for index, wrong in enumerate(asked, 1) if wrong is None]
+    assert names(found.jobs) == [f"{index}.png" for index in right]
+    whole = jobs({"jobs": [small] * len(asked)})
+    assert found.jobs == [job for job in whole if job.name in names(found.jobs)]
+    assert [item.where for item in found.refused] == [
+        f"jobs.yaml: job {index}" for index, wrong in enumerate(asked, 1) if wrong is not None
+    ]
+    assert all(item.reason.isprintable() for item in found.refused)
+
+
+def test_a_resume_with_a_missing_input_does_the_others(files: Path, command: Command) -> None:
+    tiny = ["size=64", "passes.coarse.steps=1", "passes.refine.steps=1"]
+    shutil.copy("cutout.png", "other.png")
+    tree = {
+        "defaults": {**PLACED, "set": tiny},
+        "jobs": [{"output": "a"}, {"patch": "other.png", "output": "b"}, {"output": "c"}],
     }
-    assert found["deep/er/v1.5 final.jpg"].output == Path("out/deep/er/v1.5 final.jpg")
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    assert command("batch", "jobs.yaml").code == 0
+    Path("other.png").unlink()
+    Path("jobs-harmonized/c.png").unlink()
+    again = command("batch", "jobs.yaml")
+    assert again.code == 1
+    assert again.out.splitlines()[-1].endswith(": 1 done, 1 skipped, 1 failed")
+    assert "other.png" in again.out
+    assert Path("jobs-harmonized/b.png").exists()
 
 
-def test_one_painting_takes_all_patches_of_its_folder(files: Path) -> None:
-    put("in/painting.png")
-    for stem in ("duck", "owl"):
-        put(f"in/{stem}.patch.png", 1)
-        put(f"in/{stem}.mask.png", None)
-    assert names(folder_jobs(Path("in"))) == ["duck.png", "owl.png"]
+def test_each_picture_is_looked_at_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def counting(role: str, path: Path) -> Source:
+        opened.append(path.name)
+        return open_picture(role, path)
+
+    monkeypatch.setattr("harmonize.batch.jobs.open_picture", counting)
+    monkeypatch.setattr("harmonize.scene.scene.open_picture", counting)
+    shutil.copy("painting.png", "other.png")
+    patches = [{**PLACED, "style": style, "at": [x, 5]} for x in (1, 2) for style in STYLES]
+    jobs({"defaults": {"output": "{index}"}, "jobs": patches})
+    assert sorted(opened) == ["cutout.png", "other.png", "painting.png"]
 
 
-def test_files_without_a_place_are_said_at_once(files: Path) -> None:
-    put("in/a.painting.png")
-    put("in/b.painting.png")
-    put("in/c.patch.png")
-    put("in/d.mask.png", None)
-    put("in/a.patch.png")
-    put("in/a.patch.jpg")
-    with pytest.raises(JobsError) as caught:
-        folder_jobs(Path("in"))
-    text = "\n".join(caught.value.lines)
-    for words in (
-        "c.patch.png: has no painting",
-        "d.mask.png: a mask without a patch",
-        "b.painting.png: a painting without a patch",
-        "a.patch.png: stands for the same as a.patch.jpg",
-    ):
-        assert words in text
-    put("empty/x.png")
-    with pytest.raises(JobsError, match=r"no x\.patch\.png"):
-        folder_jobs(Path("empty"))
+def test_what_a_wrong_job_names_is_not_written_either(files: Path, command: Command) -> None:
+    before = Path("patch.png").read_bytes()
+    tree = {"jobs": [PLACED, {**PLACED, "patch": "p*ch.png", "widht": 3}]}
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree))
+    refused = command("batch", "jobs.yaml", "--log-json", "patch.png")
+    assert refused.code == 2
+    assert "patch.png is a file of the list" in refused.err
+    assert Path("patch.png").read_bytes() == before
 
 
-def test_names_of_several_lines_and_of_dots_only(files: Path) -> None:
-    put("in/a\nb.painting.png")
-    put("in/a\nb.patch.png", 1)
-    put("in/a\nb.mask.png", None)
-    put("in/..patch.png")
-    assert names(folder_jobs(Path("in"))) == ["a\nb.png"]
+def test_a_home_is_found_in_lists(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(files))
+    Path("mine.yaml").write_text("keep: 5\n")
+    (files / "deep").mkdir()
+    tree = {
+        "jobs": [
+            {
+                "style": "~/painting.png",
+                "patch": "~/[p]atch.png",
+                "mask": "~/mask.png",
+                "config": "~/mine.yaml",
+            }
+        ]
+    }
+    Path("deep/jobs.yaml").write_text(yaml.safe_dump(tree))
+    [job] = looked_at("deep/jobs.yaml").jobs
+    assert job.config.keep == 5
+    assert job.inputs["mask"] == files / "mask.png"
+
+
+def test_unquoted_braces_that_yaml_takes_for_a_mapping_are_explained(files: Path) -> None:
+    job = "{style: painting.png, patch: cutout.png, output: {patch}}"
+    Path("jobs.yaml").write_text(f"jobs:\n  - {job}\n")
+    [refused] = looked_at("jobs.yaml").refused
+    assert 'put it in quotes: "{patch}"' in refused.reason
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -426,15 +486,32 @@ def test_a_dry_run_says_what_would_be_done(files: Path, command: Command) -> Non
     assert not Path("jobs-harmonized").exists()
 
 
-def test_every_problem_is_a_line_and_nothing_is_made(files: Path, command: Command) -> None:
+def test_strict_makes_nothing_if_anything_is_wrong(files: Path, command: Command) -> None:
     tree = {"jobs": [{**PLACED, "style": "no.png"}, {**PLACED, "keep": -1}, PLACED]}
     Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-    done = command("batch", "jobs.yaml")
-    assert done.code == 2
-    lines = done.err.splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("harmonize: error: jobs.yaml: job ") for line in lines)
-    assert not Path("jobs-harmonized").exists()
+    for flag in ("--strict", "--fail-fast"):
+        done = command("batch", "jobs.yaml", flag)
+        assert done.code == 2
+        lines = done.err.splitlines()
+        assert len(lines) == 2
+        assert all(line.startswith("harmonize: error: jobs.yaml: job ") for line in lines)
+        assert not Path("jobs-harmonized").exists()
+
+
+def test_what_is_wrong_is_listed_and_counted(files: Path, command: Command) -> None:
+    tree = {"jobs": [{**PLACED, "style": "no.png"}, PLACED, {**PLACED, "keep": -1}]}
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    done = command("batch", "jobs.yaml", "--dry-run")
+    assert done.code == 1
+    assert [line.split(maxsplit=1)[0] for line in done.out.splitlines()[:-1]] == [
+        "failed",
+        "failed",
+        "run",
+    ]
+    assert done.out.splitlines()[-1] == "3 jobs: 1 to do, 0 done already, 2 failed"
+    assert [line.startswith("harmonize: not done: ") for line in done.err.splitlines()] == [
+        True
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -462,8 +539,8 @@ def test_what_the_command_is_asked_wrongly(
 
 
 def test_a_log_takes_names_that_are_no_text(tmp_path: Path) -> None:
-    with batch._log(tmp_path / "log") as write:
-        write("batch started", folder="\udcff")
+    with EventLog(tmp_path / "log", Pace(0)) as log:
+        log.write("batch started", folder="\udcff")
     assert json.loads((tmp_path / "log").read_bytes())["folder"] == "\udcff"
 
 

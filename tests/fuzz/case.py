@@ -19,7 +19,7 @@ from harmonize.cli import app as cli
 PATIENCE = 120  # seconds, then a case counts as hanging
 ROOM = 6 * 2**30  # bytes of address space that a case may take
 SAID = re.compile(
-    r"harmonize: (error|warning): \S.*"
+    r"harmonize: (error|warning|note|not done): \S.*"
     r"|device .*, size \d+.*"  # the opening line
     r"|[\w-]+: +\d+%\|.*"  # a progress bar
     r"|\[\d+/\d+\] .*"  # a job's end

@@ -1,65 +1,75 @@
-"""JOBS.yaml → drafts of jobs: defaults, globs and matrices, with the run command's option names."""
+"""Entries of a list → drafts of jobs: defaults, globs, matrices, in the run command's words."""
 
 import glob
 import itertools
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harmonize.batch.jobs import PLACEHOLDER, Draft, override, setting
+from harmonize.batch.job_names import PLACEHOLDER, setting
+from harmonize.batch.jobs import Draft, Refused, override
+from harmonize.batch.lists.input_files import Skip, actual, matching
+from harmonize.batch.lists.list_file import Entry, read_entries
 from harmonize.errors import ConfigError, InputError, JobsError
-from harmonize.run.record import nameable
+from harmonize.run.record import find, nameable
 from harmonize.scene.placement import Placement
-from harmonize.settings.load import load, presets, read_yaml
+from harmonize.settings.load import load, presets
 from harmonize.settings.messages import nearest
 from harmonize.settings.yaml_reader import dotted, show
 
 Tree = dict[str, Any]
-Skip = Callable[[Path], bool]
 
 MOST_JOBS = 10_000  # of a list: a few words can ask for any number
 
 INPUTS = {"style": "painting", "patch": "element", "mask": "mask", "loose_mask": "loose_mask"}
-PLACEMENT = ("at", "width", "height", "scale", "rotate", "flip")
+SIZES = ("width", "height", "scale")
+PLACEMENT = ("at", *SIZES, "rotate", "flip")
 SHORT = ("size", "strength", "keep", "weights", "device", "seed")  # options that are settings
 OPTIONS = (*INPUTS, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
 
 
-def read_listing(path: Path, skip: Skip) -> tuple[list[Draft], list[str]]:
-    """Return the drafts in a YAML file, and what is wrong with it.
+def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
+    """Return the drafts of a list (see `list_file`), and in their places what is wrong with it.
 
     A glob in `style` or `patch` gives a draft for each file that `skip` does not leave out, a list
     of values for a setting a draft for each value. Relative paths are relative to the file.
 
     Raises:
-        ConfigError: the file cannot be read, or is not YAML.
-        JobsError: it is no list of jobs.
+        ConfigError: the file cannot be read, or is no YAML.
+        JobsError: it is no list of jobs, its defaults are wrong, or it makes too many jobs.
     """
-    tree = read_yaml(path)
-    unknown = sorted(map(str, set(tree) - {"defaults", "jobs"}))
-    if unknown:
-        raise JobsError(f"{path}: {dotted((unknown[0],))}: unknown key; valid: defaults, jobs")
-    defaults, jobs = tree.get("defaults") or {}, tree.get("jobs")
-    if not isinstance(jobs, list) or not jobs:
-        raise JobsError(f"{path}: jobs: expected a list such as `- {{style: a.jpg, patch: b.png}}`")
-    drafts: list[Draft] = []
-    problems: list[str] = []
-    for number, job in enumerate([defaults, *jobs]):
-        where = f"{path}: job {number}" if number else f"{path}: defaults"
-        try:
-            _check_keys(job)
-            if number:
-                found = _expand(where, _over(defaults, job), path.parent, skip)
-                drafts += itertools.islice(found, MOST_JOBS + 1 - len(drafts))
-        except (InputError, ConfigError) as error:
-            problems += [f"{where}: {problem}" for problem in error.lines]
-            if not number:
-                break  # every job would say the same
-        if len(drafts) > MOST_JOBS:
-            raise JobsError(f"{where}: makes more than {MOST_JOBS:,} jobs; use several lists")
-    return drafts, problems
+    defaults, entries = read_entries(path)
+    try:
+        _check_keys(defaults)
+    except InputError as error:
+        raise JobsError(f"{path}: defaults: {error}") from error
+    found: list[Draft | Refused] = []
+    for entry in entries:
+        found += itertools.islice(
+            _drafts(entry, defaults, path.parent, skip), MOST_JOBS + 1 - len(found)
+        )
+        if len(found) > MOST_JOBS:
+            raise JobsError(f"{entry.where}: makes more than {MOST_JOBS:,} jobs; use several lists")
+    return found
+
+
+def _drafts(entry: Entry, defaults: Tree, base: Path, skip: Skip) -> Iterator[Draft | Refused]:
+    try:
+        _check_keys(entry.options)
+        yield from _expand(entry.where, _over(defaults, entry.options), base, skip)
+    except (InputError, ConfigError) as error:
+        files = tuple(_named(defaults, base)) + tuple(_named(entry.options, base))
+        yield Refused(entry.where, "; ".join(error.lines), files)
+
+
+def _named(options: Any, base: Path) -> Iterator[Path]:
+    """The files that an entry names, whatever else is wrong with it."""
+    for key in (*INPUTS, "config", "weights"):
+        name = options.get(key) if isinstance(options, dict) else None
+        if isinstance(name, str) and nameable(name):
+            yield base / find(name)
+            yield from matching(name, base) if glob.has_magic(name) else ()
 
 
 def _check_keys(job: Any) -> None:
@@ -75,9 +85,8 @@ def _check_keys(job: Any) -> None:
 def _over(defaults: Tree, job: Tree) -> Tree:
     """Put a job over the defaults: settings merged key by key, `set` one after the other."""
     kept = dict(defaults)
-    sizes = {"width", "height", "scale"}
-    if sizes & set(job):  # one takes the place of the other
-        kept = {key: value for key, value in kept.items() if key not in sizes}
+    if set(SIZES) & set(job):  # one takes the place of the others
+        kept = {key: value for key, value in kept.items() if key not in SIZES}
     merged = {**kept, **job}
     merged["settings"] = _merge(defaults.get("settings") or {}, job.get("settings") or {})
     merged["set"] = [*_words(defaults.get("set")), *_words(job.get("set"))]
@@ -86,13 +95,11 @@ def _over(defaults: Tree, job: Tree) -> Tree:
 
 def _merge(under: Tree, over: Tree) -> Tree:
     both = {
-        key: _merge(under[key], value) for key, value in over.items() if _trees(under, key, value)
+        key: _merge(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, dict) and isinstance(under.get(key), dict)
     }
     return {**under, **over, **both}
-
-
-def _trees(under: Tree, key: str, value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(under.get(key), dict)
 
 
 def _words(value: Any) -> list[str]:
@@ -104,7 +111,7 @@ def _words(value: Any) -> list[str]:
     return words
 
 
-# --- one entry of the file → drafts ---------------------------------------------------------------
+# --- one entry → drafts ---------------------------------------------------------------------------
 
 
 def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft]:
@@ -114,10 +121,11 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
     tree = {**options["settings"], **{key: options[key] for key in explicit}}
     output = _text(options, "output")
     choices = dict(_lists(tree, _native(config)))
-    for painting, patch in itertools.product(
+    for painting, element in itertools.product(
         _files(options, "style", base, skip), _files(options, "patch", base, skip)
     ):
-        inputs = {"painting": painting, "element": patch, **_masks(options, base, painting, patch)}
+        masks = _masks(options, base, painting, element)
+        inputs = {"painting": painting, "element": element, **masks}
         for values in itertools.product(*choices.values()):
             varied = dict(zip(choices, values, strict=True))
             settings = _with_weights(_filled(tree, varied), base)
@@ -136,11 +144,14 @@ def _placement(options: Tree) -> Placement:
 
 def _config(options: Tree, base: Path) -> str:
     name = _text(options, "config") or "default"
-    return name if name in presets() else str(base / name)
+    return name if name in presets() else str(actual(base / find(name)))
 
 
 def _text(options: Tree, key: str) -> str | None:
     value = options.get(key)
+    if isinstance(value, dict) and len(value) == 1 and None in value.values():
+        name = f"{{{next(iter(value))}}}"
+        raise InputError(f'{key}: YAML takes {name} for its own; put it in quotes: "{name}"')
     if value is not None and (not isinstance(value, str) or not value):
         raise InputError(f"{key}: expected a name; got {show(value)}")
     if value is not None and not nameable(value):
@@ -148,27 +159,26 @@ def _text(options: Tree, key: str) -> str | None:
     return value
 
 
-def _files(options: Tree, key: str, base: Path, skip: Skip) -> list[Path]:
-    pattern = _text(options, key)
-    if pattern is None:
+def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
+    named = _text(options, key)
+    if named is None:
         raise InputError(f"no {key} given; add `{key}: FILE`")
-    literal = base / pattern
-    if os.path.exists(literal) or not glob.has_magic(pattern):
+    pattern = str(find(named))
+    literal = actual(base / pattern)
+    if os.path.lexists(literal) or not glob.has_magic(pattern):
         return [literal]
-    once = re.sub(r"(\*\*/)+", "**/", pattern)  # each further one would find all again
-    found = sorted(glob.glob(once, root_dir=base, recursive=True))
-    files = [base / name for name in found if (base / name).is_file() and not skip(base / name)]
+    files = [path for path in matching(pattern, base) if not skip(path)]
     if not files:
         raise InputError(f"{key}: no file matches {literal}")
     return files
 
 
-def _masks(options: Tree, base: Path, painting: Path, patch: Path) -> dict[str, Path]:
+def _masks(options: Tree, base: Path, painting: Path, element: Path) -> dict[str, Path]:
     """The masks; `{painting}` and `{patch}` in their names stand for those files' stems."""
-    stems = {"{painting}": painting.stem, "{patch}": patch.stem, "{element}": patch.stem}
+    stems = {"painting": painting.stem, "patch": element.stem, "element": element.stem}
     named = {role: _text(options, role) for role in ("mask", "loose_mask")}
     return {
-        role: base / PLACEHOLDER.sub(lambda match: stems.get(match[0], match[0]), name)
+        role: actual(base / find(PLACEHOLDER.sub(lambda m: stems.get(m[1], m[0]), name)))
         for role, name in named.items()
         if name is not None
     }
@@ -212,6 +222,8 @@ def _filled(tree: Tree, varied: Mapping[str, Any], path: str = "") -> Tree:
 def _with_weights(tree: Tree, base: Path) -> Tree:
     """A weights file beside the list goes before a name."""
     weights = tree.get("weights")
-    if isinstance(weights, str) and os.path.isfile(base / weights):
-        return {**tree, "weights": str(base / weights)}
+    if isinstance(weights, str) and nameable(weights):
+        path = actual(base / find(weights))
+        if os.path.isfile(path):
+            return {**tree, "weights": str(path)}
     return tree

@@ -1,0 +1,86 @@
+"""The names of results: templates filled in, nothing outside the output folder."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from harmonize.errors import InputError
+from harmonize.images.write import FORMATS, default_output
+from harmonize.run.result import record_path
+from harmonize.settings.yaml_reader import printable, show
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def filled(
+    template: str, painting: Path, values: Mapping[str, Any], settings: Mapping[str, Any]
+) -> str:
+    """Return a template's name; without an extension it gets the painting's, or .png.
+
+    `{key}` stands for one of `values`, or for the setting of that dotted name.
+
+    Raises:
+        InputError: a key that stands for nothing, or a format that is not written here.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        value = values.get(match[1], setting(settings, match[1]))
+        if value is None or isinstance(value, (dict, list)):
+            raise InputError(
+                f"output {template}: {match[0]} is no setting with one value here; use "
+                "{painting}, {patch}, {index} or a setting such as {strength}"
+            )
+        return _shown(value)
+
+    name = PLACEHOLDER.sub(fill, template)
+    if not re.fullmatch(r"\.[A-Za-z]\w*", PurePath(template).suffix):
+        return with_format(name, painting)
+    if PurePath(name).suffix.lower() not in FORMATS:
+        raise InputError(f"output {template}: unknown format; use one of {', '.join(FORMATS)}")
+    return name
+
+
+def with_format(name: str, painting: Path) -> str:
+    """Return a name with the painting's extension, or .png where that format is not written."""
+    return name + default_output(painting).suffix
+
+
+def setting(tree: Mapping[str, Any], dotted: str) -> Any:
+    """Return the value at a key such as `passes.refine.steps`; None where there is none."""
+    found: Any = tree
+    for key in dotted.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return where a result of that name goes.
+
+    Raises:
+        InputError: that is outside the folder, a folder itself, or no name that a file can have.
+    """
+    path = folder / name
+    root = os.path.realpath(folder)
+    try:
+        for written in (path, record_path(path)):
+            if os.path.commonpath([root, os.path.realpath(written)]) != root:
+                raise InputError(
+                    f"output {printable(name)}: lies outside the output folder {folder}"
+                )
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise InputError(f"output {path}: is a folder")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not a name that a file can have"
+        raise InputError(f"output {show(name)}: {reason}") from error
+    return path
+
+
+def _shown(value: Any) -> str:
+    """A value as part of a file's name."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[/\\\0]", "_", text)

@@ -1,0 +1,1 @@
+"""Lists of jobs as people have them: files of several kinds, and folders."""

@@ -1,0 +1,128 @@
+"""The files that names and patterns mean: in any case and Unicode form, no results."""
+
+import fnmatch
+import glob
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harmonize.images.write import is_marked
+from harmonize.run.record import record_beside
+
+# What lies beside pictures: records, sidecars, lists, reports, logs.
+BESIDE = {".json", ".xmp", ".txt", ".md", ".yaml", ".yml", ".csv", ".tsv", ".html", ".log"}
+
+Skip = Callable[[Path], bool]
+Part = str | re.Pattern[str]  # of a path: a name, or what a name must match
+
+
+def folded(name: str) -> str:
+    """Return a name without what some disks do not tell apart: case and Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def actual(path: Path) -> Path:
+    """Return the file that a path means.
+
+    That is the path itself if it exists; otherwise the only one that differs from it in case or
+    Unicode form; otherwise the path as it came.
+    """
+    if os.path.lexists(path):
+        return path
+    found = list(_found(Path(path.anchor or "."), path.relative_to(path.anchor).parts))
+    return found[0] if len(found) == 1 else path
+
+
+def matching(pattern: str, base: Path) -> list[Path]:
+    """Return the files that match a glob under `base`, sorted.
+
+    Case and Unicode form do not count, `**` stands for any folders, and hidden files match only
+    where the pattern has the dot. Pipes, devices and what lies beside pictures are left out.
+    """
+    asked = Path(pattern)
+    parts: list[Part] = []
+    names = asked.relative_to(asked.anchor).parts
+    for name in (*names, "*") if names[-1:] == ("**",) else names:
+        if name == "**" and parts and parts[-1] == "**":
+            continue
+        magic = name != "**" and glob.has_magic(name)
+        parts.append(re.compile(fnmatch.translate(folded(name))) if magic else name)
+    found = set(_found(Path(asked.anchor) if asked.anchor else base, parts))
+    return sorted(path for path in found if os.path.isfile(path) and not is_beside(path))
+
+
+def is_beside(path: Path) -> bool:
+    """Whether a file's extension says that it is no picture but lies beside one."""
+    return path.suffix.lower() in BESIDE
+
+
+def _found(folder: Path, parts: Sequence[Part]) -> Iterator[Path]:
+    """What the parts of a path lead to, from `folder` on."""
+    if not parts:
+        yield folder
+        return
+    first, rest = parts[0], parts[1:]
+    if first == "**":
+        for inner in _folders(folder, set()):
+            yield from _found(inner, rest)
+    elif isinstance(first, str):
+        exact = folder / first
+        if first == ".." or os.path.lexists(exact):
+            yield from _found(exact, rest)
+        else:
+            for name in _names(folder):
+                if folded(name) == folded(first):
+                    yield from _found(folder / name, rest)
+    else:
+        hidden = first.pattern.startswith(("(?s:\\.", "\\."))
+        for name in _names(folder):
+            if first.match(folded(name)) and (hidden or not name.startswith(".")):
+                yield from _found(folder / name, rest)
+
+
+def _folders(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """A folder and all visible ones in it, each once whatever links lead to it."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    yield folder
+    for name in _names(folder):
+        if not name.startswith(".") and os.path.isdir(folder / name):
+            yield from _folders(folder / name, seen)
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(os.listdir(folder))
+    return []
+
+
+def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield a folder and every folder in it, each with its files.
+
+    Hidden ones, pipes, devices and what `skip` tells of are left out.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not skip(Path(place, name))
+        )
+        files = [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+        yield Path(place), [path for path in files if os.path.isfile(path) and not skip(path)]
+
+
+def own_files(output: Path) -> Skip:
+    """Return a function that tells which files are this program's own.
+
+    Those are all in `output`, and whatever a run has written anywhere.
+    """
+    root = os.path.realpath(output)
+
+    def skip(path: Path) -> bool:
+        inside = Path(os.path.realpath(path)).is_relative_to(root)
+        return inside or bool(record_beside(path)) or (os.path.isfile(path) and is_marked(path))
+
+    return skip

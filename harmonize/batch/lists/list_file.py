@@ -1,0 +1,221 @@
+"""A list's file → its entries: YAML, JSON, or a table as spreadsheets export it."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmonize.errors import ConfigError, JobsError
+from harmonize.settings.messages import describe
+from harmonize.settings.yaml_reader import (
+    DEEPEST,
+    LONGEST_LIST,
+    Layer,
+    printable,
+    read_value,
+    show,
+)
+
+Tree = dict[str, Any]
+
+LARGEST = 20_000_000  # bytes of a table or of JSON
+TABLES = {".csv": "", ".tsv": "\t", ".tab": "\t"}  # extension → what separates its columns
+TEXTS = {"style", "patch", "mask", "loose_mask", "config", "output", "weights", "device", "at"}
+COLUMNS = {"painting": "style", "element": "patch", "loose": "loose_mask"}  # other names of options
+BRACES = re.compile(r"(?:^|[\s:\-])(\{\w[\w.]*\}[^\s,}]*)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job as a list has it: where that is, and its options by name."""
+
+    where: str
+    options: Any
+
+
+def read_entries(path: Path) -> tuple[Tree, list[Entry]]:
+    """Return the defaults of a list's file, and its entries.
+
+    Raises:
+        ConfigError: it cannot be read, or is no YAML.
+        JobsError: it is no list of jobs.
+    """
+    kind = path.suffix.lower()
+    text = _text(path, kind in TABLES)
+    if kind in TABLES:
+        return {}, list(_rows(path, text, TABLES[kind]))
+    tree = _json(path, text) if kind == ".json" else _yaml(path, text)
+    if isinstance(tree, list):
+        tree = {"jobs": tree}
+    if not isinstance(tree, dict):
+        raise JobsError(f"{path}: expected a list of jobs, got {show(tree)}")
+    unknown = sorted(map(str, set(tree) - {"defaults", "jobs"}))
+    if unknown:
+        name = printable(unknown[0])
+        raise JobsError(f"{path}: {show(name)}: unknown key; valid: defaults, jobs")
+    jobs = tree.get("jobs")
+    if not isinstance(jobs, list) or not jobs:
+        raise JobsError(f"{path}: jobs: expected a list such as `- {{style: a.jpg, patch: b.png}}`")
+    entries = [Entry(f"{path}: job {number}", job) for number, job in enumerate(jobs, 1)]
+    return tree.get("defaults") or {}, entries
+
+
+def _text(path: Path, table: bool) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or "cannot be read"
+        raise JobsError(f"{path}: {reason}; expected a list of jobs, or a folder") from error
+    if len(data) > LARGEST:
+        raise JobsError(f"{path}: more than {LARGEST // 10**6} MB; use several lists")
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if table and not wide:  # as spreadsheets on Windows save it
+            return data.decode("cp1252", "replace")
+        raise JobsError(f"{path}: not a text file in UTF-8") from error
+
+
+# --- YAML and JSON --------------------------------------------------------------------------------
+
+
+def _yaml(path: Path, text: str) -> Any:
+    value, problems = read_value(text, LONGEST_LIST)
+    if problems:
+        lines = text.split("\n")
+        said = describe([Layer(printable(path), {}, problems=problems)])
+        numbers = sorted(line for _, line, _ in problems)
+        pairs = zip(said, numbers, strict=True)
+        raise ConfigError("\n".join(line + _quoting(lines, number) for line, number in pairs))
+    return value
+
+
+def _quoting(lines: Sequence[str], number: int) -> str:
+    """What to say of a name in braces on a line, or just above it: YAML takes them for its own."""
+    for line in lines[max(number - 2, 0) : number]:
+        found = BRACES.search(line.partition("#")[0])
+        if found:
+            return f'; put a name that has braces in quotes: "{found[1]}"'
+    return ""
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        tree = json.loads(text, object_pairs_hook=_once)
+        _check_depth(tree, DEEPEST)
+    except json.JSONDecodeError as error:
+        raise JobsError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        reason = "too deep" if isinstance(error, RecursionError) else error
+        raise JobsError(f"{path}: {reason}") from error
+    return tree
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> Tree:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        names = [key for key, _ in pairs]
+        repeated = next(key for key in names if names.count(key) > 1)
+        raise ValueError(f"key {show(repeated)} is repeated")
+    return tree
+
+
+def _check_depth(tree: Any, left: int) -> None:
+    if not left:
+        raise RecursionError
+    if isinstance(tree, (dict, list)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            _check_depth(item, left - 1)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _rows(path: Path, text: str, separator: str) -> Iterator[Entry]:
+    """The rows under the header, blank ones left out; cells that are empty say nothing."""
+    first, _, rest = text.partition("\n")
+    told = re.fullmatch(r'"?sep=(.)"?\s*', first)  # Excel's own word for it
+    if told:
+        text = rest
+    separator = (told and told[1]) or separator or _separator(text)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    header: list[str] | None = None
+    try:
+        for number, row in enumerate(table, 2 if told else 1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if header is None:
+                header = [_column(cell) for cell in cells]
+                _check_header(path, header)
+            else:
+                yield Entry(f"{path}: row {number}", _options(header, cells, separator))
+    except csv.Error as error:
+        raise JobsError(f"{path}: line {table.line_num}: {error}") from error
+    if header is None:
+        raise JobsError(f"{path}: empty; the first row names the columns, such as style and patch")
+
+
+def _separator(text: str) -> str:
+    """Of comma, semicolon and tab, the one that the first row has most of outside quotes."""
+    row = next((line for line in text.splitlines() if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", row)
+    return max(",;\t", key=bare.count)
+
+
+def _column(cell: str) -> str:
+    name = re.sub(r"[\s\-]+", "_", cell.strip().lower().removeprefix("--"))
+    return COLUMNS.get(name, name)
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    if not {"style", "patch"} & set(header):
+        raise JobsError(
+            f"{path}: the first row names the columns, such as style, patch, at, width, output; "
+            f"got {show(', '.join(header))}"
+        )
+    named = [name for name in header if name]
+    repeated = next((name for name in named if named.count(name) > 1), None)
+    if repeated:
+        raise JobsError(f"{path}: two columns are called {printable(repeated)}")
+
+
+def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tree | str:
+    """A row's options; columns whose name begins with # are the user's own."""
+    options: Tree = {}
+    names = [*header, *[""] * (len(cells) - len(header))]
+    for name, cell in zip(names, cells, strict=False):
+        if not cell or name.startswith("#"):
+            continue
+        if not name:
+            return cell  # refused where options are checked
+        value: Any = cell if name in TEXTS else _value(cell, separator)
+        if name == "set":
+            value = cell.split("\n")
+        parts = name.removeprefix("settings.").split(".")
+        if len(parts) == 1 and not name.startswith("settings."):
+            options[name] = value
+            continue
+        tree = options.setdefault("settings", {})
+        for part in parts[:-1]:
+            tree[part] = tree = dict(inner) if isinstance(inner := tree.get(part), dict) else {}
+        tree[parts[-1]] = value
+    return options
+
+
+def _value(cell: str, separator: str) -> Any:
+    """A cell as a number or a truth value where it is one; a decimal comma where none separates."""
+    plain = cell
+    if separator != "," and re.fullmatch(r"[-+]?\d+,\d+", cell):
+        plain = cell.replace(",", ".")
+    if re.fullmatch(r"[-+]?\d{1,18}", plain):
+        return int(plain)
+    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?", plain):
+        return float(plain)
+    return {"true": True, "false": False}.get(cell.lower(), cell)

@@ -1,0 +1,105 @@
+"""The log of a batch: a line of JSON for each event, at a file's end."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harmonize.batch.pace import Pace
+from harmonize.batch.runner import Event
+from harmonize.errors import OutputError
+from harmonize.run.result import record_path
+
+EVERY = 10.0  # seconds between lines on how far a job is
+
+
+class EventLog:
+    """Writes events to a file; without a path, nothing.
+
+    Raises:
+        OutputError: the file cannot be written, at any time.
+    """
+
+    def __init__(
+        self, path: Path | None, pace: Pace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path, self._pace, self._clock = path, pace, clock
+        self._said = clock()
+        try:
+            self._file = path and path.open("a", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._file:
+            with suppress(OSError):  # what could not be written has been said
+                self._file.close()
+
+    def write(self, event: str, **about: Any) -> None:
+        """Write one line: the time, what happened, and whatever there is to say about it."""
+        if not self._file:
+            return
+        line = {"time": round(time.time(), 3), "event": event, **about}
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def tell(self, event: Event) -> None:
+        """Write what happened to a job, of its steps one now and then."""
+        if event.kind == "note":
+            about = {} if event.job is None else {"job": event.job.name}
+            self.write("note", **about, note=event.note)
+        elif event.job is None:
+            return
+        elif event.step is None:
+            self.write(f"job {event.kind}", **_about(event), **self._left(event))
+        elif self._clock() - self._said >= EVERY:
+            self._said = self._clock()
+            step = event.step
+            facts = {"stage": step.stage, "step": step.step, "total": step.total}
+            share = round(step.share, 3)
+            self.write("job step", job=event.job.name, **facts, share=share, **self._left(event))
+
+    def _left(self, event: Event) -> dict[str, int]:
+        left = self._pace.seconds_left
+        return {} if left is None or event.kind == "started" else {"seconds_left": round(left)}
+
+    def _cannot(self, error: OSError) -> OutputError:
+        return OutputError(f"`log_json` {self._path}: cannot be written ({error.strerror})")
+
+
+def check_log(path: Path | None) -> None:
+    """Find out whether a log can be written, before anything is made; leave nothing there.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path is None:
+        return
+    there = os.path.exists(path)
+    with EventLog(path, Pace(0)):
+        pass
+    if not there:
+        os.unlink(os.path.realpath(path))
+
+
+def _about(event: Event) -> dict[str, Any]:
+    assert event.job is not None  # only events of jobs are told so
+    about: dict[str, Any] = {"job": event.job.name}
+    if event.kind == "started":
+        return {**about, "inputs": {role: str(path) for role, path in event.job.inputs.items()}}
+    about["seconds"] = round(event.seconds, 3)
+    if event.error:
+        return {**about, "error": event.error}
+    if event.warnings:
+        about["warnings"] = event.warnings
+    return {**about, "picture": str(event.job.output), "record": str(record_path(event.job.output))}

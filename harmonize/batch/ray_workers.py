@@ -1,0 +1,201 @@
+"""Workers on a Ray cluster: as many as there is room and work for, wherever that is by then."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harmonize.batch.jobs import Job
+from harmonize.batch.runner import Event, JobStep
+from harmonize.batch.workers import Kept, paint
+from harmonize.errors import ClusterError
+from harmonize.run.result import record_path
+
+try:
+    import ray as ray  # where it is missing, this says so for all
+except ImportError as error:
+    raise ClusterError(
+        "--engine ray: Ray is not installed; `pip install 'painterly-harmonize[ray]'` brings it"
+    ) from error
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a worker takes of a node."""
+
+    num_cpus: float = 1
+    num_gpus: float = 0
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.num_cpus:g} CPUs and {self.num_gpus:g} GPUs"
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A job's end, with its files' bytes where they travel with it."""
+
+    event: Event
+    picture: bytes | None = None
+    record: bytes | None = None
+
+
+class Worker:
+    """A worker on the cluster: it holds the network, and what it knows of paintings."""
+
+    def __init__(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._kept = Kept()
+        self._step: JobStep | None = None
+
+    def node(self) -> str:
+        """Return the id of the node it is on."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def step(self) -> JobStep | None:
+        """Return how far its job is."""
+        return self._step
+
+    def paint(self, job: Job) -> Parcel:
+        """Make a job whose files are on a shared path."""
+        self._step = None
+        return Parcel(paint(job, self._kept, self._note))
+
+    def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
+        """Make a job from the bytes of its files."""
+        with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
+            parcel = self.paint(_unpacked(job, Path(folder), inputs))
+            if parcel.event.kind == "failed" or parcel.event.job is None:
+                return parcel
+            output = parcel.event.job.output
+            return replace(
+                parcel, picture=output.read_bytes(), record=record_path(output).read_bytes()
+            )
+
+    def _note(self, step: JobStep) -> None:
+        self._step = step
+
+
+def room(need: Need) -> int:
+    """Return how many workers the cluster's nodes hold together, used or not."""
+    wanted = [(kind, n) for kind, n in (("CPU", need.num_cpus), ("GPU", need.num_gpus)) if n]
+    if not wanted:
+        return len(nodes())
+    return sum(
+        int(min(resources.get(kind, 0) // number for kind, number in wanted))
+        for resources in nodes().values()
+    )
+
+
+def nodes() -> dict[str, dict[str, float]]:
+    """Return id → resources of every node that is alive."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+@dataclass(eq=False)
+class Hand:
+    """A worker as seen from here: where it is, what it is at, the painting it knows."""
+
+    actor: Any
+    began: Any  # the answer that says it is there
+    node: str | None = None
+    job: Job | None = None
+    answer: Any = None  # the job's end
+    asked: Any = None  # how far it is
+    painting: str | None = None
+
+
+class Pool:
+    """As many workers as there is room and work for; none is given a job before it is there."""
+
+    def __init__(self, need: Need, limit: int | None) -> None:
+        self._limit = limit
+        self._threads = max(1, int(need.num_cpus))
+        # A worker that dies is replaced here, wherever there is room by then.
+        self._make = ray.remote(
+            num_cpus=need.num_cpus,
+            num_gpus=need.num_gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=2,  # one thread paints, the other one answers
+        )(Worker)
+        self.need = need
+        self.hands: list[Hand] = []
+        self.failures = 0  # starts that failed, one after the other
+        self.reason = ""
+        self._next = 0.0
+
+    def fit(self, jobs: int) -> None:
+        """Have as many workers as there is room, for `jobs` at most; forget those of lost nodes."""
+        wanted = min(jobs, room(self.need), self._limit or jobs)
+        there = nodes()
+        for hand in self.idle:
+            if hand.node not in there:
+                self.drop(hand)
+        for hand in [hand for hand in self.hands if hand.node is None]:
+            if len(self.hands) > wanted:
+                self.drop(hand)
+        while len(self.hands) < wanted and time.monotonic() >= self._next:
+            actor = self._make.remote(self._threads)
+            self.hands.append(Hand(actor, actor.node.remote()))
+
+    def greet(self) -> None:
+        """Take note of workers that have come to be there, or failed to."""
+        for hand in [hand for hand in self.hands if hand.node is None]:
+            if not ready([hand.began], 0):
+                continue
+            try:
+                hand.node = ray.get(hand.began)
+                self.failures = 0
+            except ray.exceptions.RayError as error:
+                self.drop(hand)
+                self.failures += 1
+                self.reason = short(error)
+                self._next = time.monotonic() + 2.0 * self.failures
+
+    def drop(self, hand: Hand) -> None:
+        """Forget a worker, and end it if it still lives."""
+        self.hands.remove(hand)
+        ray.kill(hand.actor)
+
+    @property
+    def idle(self) -> list[Hand]:
+        """Workers that are there and have nothing to do."""
+        return [hand for hand in self.hands if hand.node is not None and hand.job is None]
+
+    @property
+    def busy(self) -> list[Hand]:
+        """Workers that are at a job."""
+        return [hand for hand in self.hands if hand.job is not None]
+
+
+def ready(answers: Sequence[Any], seconds: float) -> list[Any]:
+    """Return which answers have come, after so many seconds or at the first one."""
+    if not answers:
+        time.sleep(seconds)
+        return []
+    return list(ray.wait(list(answers), num_returns=1, timeout=seconds)[0])
+
+
+def short(error: Exception) -> str:
+    """Return the first words of one of Ray's errors, which go on for a page."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    wordy = ("class_name:", "actor_id:", "namespace:", "pid:", "ip:", "name:")
+    kept = [line for line in lines if not line.startswith(wordy)][:2]
+    text = " ".join(" ".join(kept).split())
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
+    """Write a sent job's inputs into a folder, under their own names; its results go there too."""
+    paths = {role: folder / role / job.inputs[role].name for role in inputs}
+    for role, path in paths.items():
+        path.parent.mkdir()
+        path.write_bytes(inputs[role])
+    return replace(job, inputs=paths, output=folder / "output" / job.output.name)
