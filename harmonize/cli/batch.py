@@ -18,7 +18,7 @@ from harmonize.batch.lists.job_list import read_list
 from harmonize.batch.log import EventLog, check_log
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run
-from harmonize.cli.options import option
+from harmonize.cli.options import COMPLETE, option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.errors import InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_output
@@ -40,108 +40,90 @@ def batch(
         Path,
         typer.Argument(
             metavar="JOBS|FOLDER",
-            help="A list of jobs (YAML, JSON, CSV, TSV), or a folder of x.painting.*, x.patch.*, "
-            "x.mask.*, x.loose.*.",
+            help="A list (YAML, JSON, CSV, TSV), or a folder of x.painting.*, x.patch.*, x.mask.*.",
         ),
     ],
     output_dir: Annotated[
         Path | None,
-        option(
-            RESULTS, "Where the pictures and records go; if left out, NAME-harmonized beside NAME."
-        ),
+        option(RESULTS, "Where all goes [NAME-harmonized, beside NAME].", metavar="DIR"),
     ] = None,
     config: Annotated[
         str | None,
-        option(SETTINGS, "A preset or a YAML file in place of every job's.", metavar="NAME|FILE"),
+        option(
+            SETTINGS,
+            "A preset or a file in place of every job's.",
+            metavar="NAME|FILE",
+            complete=COMPLETE["config"],
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
         option(
             SETTINGS,
-            "One setting for all jobs, over their own; may be repeated.",
+            "A setting for all jobs, over their own; again for more.",
             "--set",
             metavar="KEY=VALUE",
+            complete=COMPLETE["set"],
         ),
     ] = None,
-    engine: Annotated[
-        EngineName, option(RUNNING, "This machine, or a Ray cluster.")
-    ] = EngineName.local,
     workers: Annotated[
         int | None,
-        option(
-            RUNNING,
-            "How many jobs at a time: processes here (1 if left out), or workers of the cluster "
-            "(as many as it has room for).",
-            metavar="N",
-            min=1,
-        ),
+        option(RUNNING, "Jobs at a time [1; on a cluster, what fits].", metavar="N", min=1),
     ] = None,
     threads: Annotated[
         int | None,
-        option(
-            RUNNING,
-            "Threads of all processes here together; if left out, as many as there are cores.",
-            metavar="N",
-            min=1,
-        ),
+        option(RUNNING, "Threads of all workers here together.", metavar="N", min=1),
     ] = None,
     max_memory: Annotated[
         str | None,
-        option(
-            RUNNING,
-            "A worker takes no more memory: smaller tiles, or else a smaller working size.",
-            metavar="2GB",
-        ),
+        option(RUNNING, "A worker takes no more: smaller tiles, then size.", metavar="2GB"),
     ] = None,
     restart: Annotated[
         bool,
-        option(
-            RUNNING, "Skip the jobs that are done, or do all of them again.", "--restart/--resume"
-        ),
-    ] = False,
-    fail_fast: Annotated[
-        bool, option(RUNNING, "Stop at the first job that fails.", "--fail-fast")
+        option(RUNNING, "Do again what is done, or skip it.", "--restart/--resume", metavar=None),
     ] = False,
     strict: Annotated[
         bool,
-        option(RUNNING, "Paint nothing if anything is wrong with any job.", "--strict"),
+        option(RUNNING, "Paint nothing if any job is wrong.", "--strict", metavar=None),
+    ] = False,
+    fail_fast: Annotated[
+        bool,
+        option(RUNNING, "The same, and stop at the first failure.", "--fail-fast", metavar=None),
     ] = False,
     dry_run: Annotated[
-        bool, option(RUNNING, "Check the whole list and say what would be done.", "--dry-run")
+        bool, option(RUNNING, "Check all, say what would be done.", "--dry-run", metavar=None)
     ] = False,
+    engine: Annotated[
+        EngineName,
+        option(CLUSTER, "This machine, or a Ray cluster [local].", metavar="local|ray"),
+    ] = EngineName.local,
     address: Annotated[
         str | None,
-        option(
-            CLUSTER,
-            "Of the cluster's head; if left out, RAY_ADDRESS, or a cluster started here.",
-            metavar="HOST:PORT",
-        ),
+        option(CLUSTER, "The cluster's [RAY_ADDRESS, or one made here].", metavar="HOST:PORT"),
     ] = None,
     num_cpus: Annotated[
-        float | None, option(CLUSTER, "CPUs of a worker; 1 if left out.", metavar="N", min=0)
+        float | None, option(CLUSTER, "CPUs of a worker [1].", metavar="N", min=0)
     ] = None,
     num_gpus: Annotated[
         float | None,
-        option(
-            CLUSTER, "GPUs of a worker; 1 if left out and a job asks for cuda.", metavar="N", min=0
-        ),
+        option(CLUSTER, "GPUs of a worker [1 if a job asks for cuda].", metavar="N", min=0),
     ] = None,
     transfer: Annotated[
         bool,
         option(
-            CLUSTER, "Send files through Ray; else all nodes must share their paths.", "--transfer"
+            CLUSTER, "Send files through Ray; else all share paths.", "--transfer", metavar=None
         ),
     ] = False,
     report: Annotated[
         bool,
-        option(RESULTS, "Also write report.html, a page to look through.", "--report"),
+        option(RESULTS, "Also write report.html, to look through.", "--report", metavar=None),
     ] = False,
     absolute_paths: Annotated[
         bool,
-        option(RESULTS, "Name files in your home in full in the records.", "--absolute-paths"),
+        option(RESULTS, "Records name your home in full, not ~.", "--absolute-paths", metavar=None),
     ] = False,
     log_json: Annotated[
-        Path | None, option(RESULTS, "Add every event to this file, one line of JSON each.")
+        Path | None, option(RESULTS, "Add every event to this file, a line of JSON each.")
     ] = None,
 ) -> None:
     """Make many pictures; those that are done are skipped.
