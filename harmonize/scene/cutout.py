@@ -20,14 +20,14 @@ Photo = NDArray[np.uint8]
 Box = Sequence[Length]  # left, top, width, height
 Point = Sequence[Length]
 
-PIXELS, QUICK_PIXELS = 300_000, 60_000  # of the copy that GrabCut works on
+PIXELS, ROUNDS = 300_000, 5  # of the copy that GrabCut works on; how often it goes round
+QUICK_PIXELS, QUICK_ROUNDS = 50_000, 3
 AROUND = 0.35  # of the box's sides: background that is looked at around it
 BORDER = 0.02  # of the sides: taken for background where no box is given
 BRUSH = 0.012  # of the copy's long side: radius of a point
 DOUBT = 0.05  # of the root of a rough mask's area: how far off its contour may be
 SPECK = 0.01  # of the largest piece: smaller ones go, and holes …
 PINHOLE = 0.001  # … smaller than this are filled
-ROUNDS = 5
 EDGE = 1.5  # pixels of the copy: half the width of the soft edge
 PIECES = 6  # more than these are told
 
@@ -59,7 +59,7 @@ def cut_out(
         InputError: a box or point outside the photo, a rough mask of another size, a photo of less
             than 8 pixels a side.
     """
-    inside, scale = _outline(photo, box, foreground, background, rough, PIXELS)
+    inside, scale = _outline(photo, box, foreground, background, rough)
     return with_alpha(photo, _softened(photo, inside, scale))
 
 
@@ -72,7 +72,7 @@ def quick_mask(
     rough: Mask | None = None,
 ) -> Mask:
     """Return a first mask [H, W] within a second, from a small copy; arguments as `cut_out`."""
-    inside, _ = _outline(photo, box, foreground, background, rough, QUICK_PIXELS)
+    inside, _ = _outline(photo, box, foreground, background, rough, quick=True)
     return inside
 
 
@@ -140,9 +140,11 @@ def _outline(
     foreground: Iterable[Point],
     background: Iterable[Point],
     rough: Mask | None,
-    pixels: int,
+    quick: bool = False,
 ) -> tuple[Mask, float]:
     """The hard mask at the photo's size, and the copy's scale."""
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+        raise InputError(f"photo: {photo.dtype} {photo.shape}, expected uint8 [H, W, 3]")
     height, width = photo.shape[:2]
     if min(height, width) < 8:
         raise InputError(f"photo: {width} x {height} pixels are too few to cut something out of")
@@ -155,6 +157,7 @@ def _outline(
     points = [[_point(p, width, height) for p in side] for side in (foreground, background)]
     left, top, right, bottom = _region(given, points, rough, width, height)
     part = photo[top:bottom, left:right]
+    pixels, rounds = (QUICK_PIXELS, QUICK_ROUNDS) if quick else (PIXELS, ROUNDS)
     scale = min(1.0, (pixels / (part.shape[0] * part.shape[1])) ** 0.5)
     size = (max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale)))
     small = _resized(part, size)
@@ -174,7 +177,7 @@ def _outline(
             x, y = (np.array(point) - (left, top)) * ratio
             radius = max(1, round(BRUSH * max(size)))
             cv2.circle(labels, (int(x), int(y)), radius, int(label), -1)
-    found = _cleaned(_grab_cut(small, labels), labels)
+    found = _cleaned(_grab_cut(small, labels, rounds), labels)
     whole = np.zeros((height, width), np.uint8)
     # Enlarged softly and cut at one half, so that the contour has no steps.
     grown = cv2.resize(found, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
@@ -186,7 +189,7 @@ def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _grab_cut(small: Photo, labels: Mask) -> Mask:
+def _grab_cut(small: Photo, labels: Mask, rounds: int) -> Mask:
     if not np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
         return np.full(labels.shape, 255, np.uint8)
     if not np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).any():
@@ -195,7 +198,7 @@ def _grab_cut(small: Photo, labels: Mask) -> Mask:
     models = np.zeros((1, 65)), np.zeros((1, 65))
     bgr = np.ascontiguousarray(small[..., ::-1])
     labels = labels.copy()
-    cv2.grabCut(bgr, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    cv2.grabCut(bgr, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     return np.where((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
 
 

@@ -94,6 +94,12 @@ def test_hints_that_cannot_be(hints: dict[str, object], said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_photo() -> None:
+    for odd in (photo()[..., 0], photo() / 255, photo()[:5]):
+        with pytest.raises(InputError, match="photo: "):
+            cut_out(odd, box=BOX)
+
+
 def test_what_looks_wrong_is_told() -> None:
     nothing = np.zeros((60, 60), np.uint8)
     assert "empty" in doubts(nothing)[0]

@@ -137,7 +137,7 @@ def test_a_tall_element_fits_into_the_painting() -> None:
     tall[:, 1:11] = 255
     left, top, right, bottom = box(scene(tall))
     assert bottom - top == 120
-    assert right - left == 6
+    assert abs(right - left - 6) <= 1
 
 
 # --- turns and mirrors ----------------------------------------------------------------------------
