@@ -27,9 +27,9 @@ SIZE = 256  # the smaller the pictures, the more a start costs
 NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, as 8 runs,
 as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads; then
 with two workers of a thread each, as processes here and on a Ray cluster of two nodes on this
-machine that was there before. s a job: over all jobs; x: the runs' time over this one's; overhead s:
-what the engine adds to a job once its worker is there, from giving it to hearing of its end, without
-the job's own time; the median of all jobs but the first."""
+machine that was there before. s a job: over all jobs; x: the runs' time over this one's; overhead
+s: what the engine adds to a job once its worker is there, from giving it to hearing of its end,
+without the job's own time; the median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:

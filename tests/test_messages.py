@@ -14,7 +14,7 @@ from typer.main import get_command
 import harmonize
 from harmonize import errors
 from harmonize.cli.app import app
-from harmonize.cli.options import in_flags
+from harmonize.cli.options import in_flags, in_keys
 
 PACKAGE = Path(harmonize.__file__).parent
 ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
@@ -85,3 +85,7 @@ def test_names_become_flags() -> None:
     told = "--at: lies outside; see --keep-color, --size 400, --overwrite or --style"
     assert in_flags(said) == told
     assert in_flags("run `pip install 'x[y]'`, {`name`}") == "run `pip install 'x[y]'`, {--name}"
+    assert (
+        in_keys("`element`: gone; see `size=400`, `width`")
+        == "`patch`: gone; see `size: 400`, `width`"
+    )

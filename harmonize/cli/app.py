@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from harmonize import __version__
 from harmonize.cli import batch, cutout, inspect, report, run, studio
-from harmonize.cli.options import in_flags
+from harmonize.cli.options import in_flags, in_keys
 from harmonize.cli.progress import INTERRUPTED, deaf_to_hang_ups, forgiving_streams
 from harmonize.errors import HarmonizeError, JobsError
 from harmonize.settings.messages import nearest
@@ -126,8 +126,9 @@ def _run(words: Sequence[str]) -> int:
     try:
         return int(app(args=words, prog_name="harmonize", standalone_mode=False) or 0)
     except HarmonizeError as error:
-        told = error.lines if isinstance(error, JobsError) else map(in_flags, error.lines)
-        _complain(list(told))
+        _complain(
+            [(in_keys if isinstance(error, JobsError) else in_flags)(line) for line in error.lines]
+        )
         return error.exit_code
     except MemoryError:
         _complain(

@@ -33,9 +33,11 @@ from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore
 
-# Words of the library that the command has other flags for.
-FLAGS = {"painting": "--style", "element": "--patch", "settings": "--config"}
+# Words of the library that the command's flags and the keys of a list have other names for.
+NAMES = {"painting": "style", "element": "patch", "settings": "config"}
 
+
+NAMED = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")  # a parameter in a message
 
 STDIN = Path("/dev/stdin")  # what `-` stands for
 
@@ -89,10 +91,20 @@ def in_flags(text: str) -> str:
     """Return a message of the library with `width` as --width, `size=400` as --size 400."""
 
     def flag(match: re.Match[str]) -> str:
-        word = FLAGS.get(match[1], f"--{match[1].replace('_', '-')}")
+        word = "--" + NAMES.get(match[1], match[1]).replace("_", "-")
         return word if match[2] in (None, "True") else f"{word} {match[2]}"
 
-    return re.sub(r"`([a-z][a-z_]*)(?:=([^`]*))?`", flag, text)
+    return NAMED.sub(flag, text)
+
+
+def in_keys(text: str) -> str:
+    """Return a message of the library with `element` as `patch`, as lists of jobs have it."""
+
+    def key(match: re.Match[str]) -> str:
+        value = "" if match[2] is None else f": {match[2]}"
+        return f"`{NAMES.get(match[1], match[1])}{value}`"
+
+    return NAMED.sub(key, text)
 
 
 PLACEMENT = "Placement, of the box around what shows of the element"
