@@ -92,10 +92,10 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise InputError(
-            f"--host {host}: expected a numeric address of this machine, such as {HOME}"
+            f"`host={host}`: expected a numeric address of this machine, such as {HOME}"
         ) from None
     if address.is_unspecified:
-        raise InputError(f"--host {host}: name one address of this machine, not all of them")
+        raise InputError(f"`host={host}`: name one address of this machine, not all of them")
     return address
 
 
