@@ -288,7 +288,7 @@ def test_fifty_at_once(studio: Client, files: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org", "", "127.0.0.1/../x"])
 def test_only_one_numeric_address_is_listened_on(host: str) -> None:
-    with pytest.raises(InputError, match="--host"):
+    with pytest.raises(InputError, match="`host="):
         server.serve(host=host)
 
 
