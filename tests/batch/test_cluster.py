@@ -53,7 +53,8 @@ class Cluster:
         self.address = f"127.0.0.1:{port}"
         self.nodes: list[subprocess.Popen[bytes]] = []
         self.environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-        self.environment |= environment
+        # Ray's workers step back behind everything else; on a busy machine they would never start.
+        self.environment |= {"RAY_worker_niceness": "0", **environment}
         self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}")
 
     def join(self) -> None:

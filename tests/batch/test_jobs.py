@@ -521,7 +521,7 @@ def test_what_is_wrong_is_listed_and_counted(files: Path, command: Command) -> N
         (["painting.png"], "painting.png: "),
         (["jobs.yaml", "--transfer"], "go with --engine ray"),
         (["jobs.yaml", "--output-dir", "painting.png"], "painting.png: "),
-        (["jobs.yaml", "--device", "x"], "No such option"),
+        (["jobs.yaml", "--device", "x"], "there is no option --device"),
         (["jobs.yaml", "--set", "device=xyz"], "device"),
         (["jobs.yaml", "--log-json", "no/where.log"], "--log-json no/where.log"),
         (["jobs.yaml", "--workers", "0"], "--workers"),
