@@ -218,7 +218,10 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         ("precision=float16", "expected one of auto, float32, bfloat16; got 'float16'"),
         ("region=all", "expected one of patch, canvas; got 'all'"),
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
-        ("passes={coarse: null, refine: null}", "passes: expected at least one pass; got none"),
+        (
+            "passes={coarse: null, strokes: null, refine: null}",
+            "passes: expected at least one pass; got none",
+        ),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),
         (
             "finish.vote.size=4",

@@ -11,9 +11,9 @@ FIRST = next(iter(Settings.preset().passes))
 
 
 def first(*overrides: str, level: float = 5.0) -> ResolvedPass:
-    return resolve(load("default", [f"passes.{FIRST}.{text}" for text in overrides]), level).passes[
-        0
-    ]
+    """The first pass of a painting that is too fine for an underpainting."""
+    settings = load("default", [f"passes.{FIRST}.{text}" for text in overrides])
+    return resolve(settings, level, 1.0).passes[0]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,8 @@ def test_a_table_goes_through_its_entries(table: dict[float, float]) -> None:
 @pytest.mark.parametrize("level", [1.0, 3.3, 10.0])
 def test_every_preset_comes_to_numbers(name: str, level: float) -> None:
     settings = Settings.preset(name)
-    found = resolve(settings, level)
+    between = sum(settings.underpainting.fine) / 2 if settings.underpainting else 0.0
+    found = resolve(settings, level, between)  # both ways, half and half
     assert [item.name for item in found.passes] == list(settings.passes)
     for item in found.passes:
         assert isinstance(item.method.steps, int)
@@ -55,8 +56,8 @@ def test_every_preset_comes_to_numbers(name: str, level: float) -> None:
 def test_steps_are_rounded_and_a_pass_without_any_is_left_out() -> None:
     assert first("steps={1: 10, 10: 20}", level=5.0).method.steps == 14
     table = f"passes.{FIRST}.steps={{1: 0, 5: 8}}"
-    assert FIRST not in dict(resolve(load("default", [table]), 1.0).steps)
-    assert dict(resolve(load("default", [table]), 5.0).steps)[FIRST] == 8
+    assert FIRST not in dict(resolve(load("default", [table]), 1.0, 1.0).steps)
+    assert dict(resolve(load("default", [table]), 5.0, 1.0).steps)[FIRST] == 8
 
 
 def test_the_rate_may_depend_on_the_level() -> None:
@@ -65,7 +66,9 @@ def test_the_rate_may_depend_on_the_level() -> None:
 
 @pytest.mark.parametrize("keep", [0.5, 1.0, 4.0])
 def test_keep_multiplies_content_and_divides_what_paints(keep: float) -> None:
-    one, kept = (resolve(load("default", [f"keep={k}"]), 5.0).passes[0].goals for k in (1.0, keep))
+    one, kept = (
+        resolve(load("default", [f"keep={k}"]), 5.0, 1.0).passes[0].goals for k in (1.0, keep)
+    )
     assert one.content and one.style and one.histogram and one.variation
     assert kept.content and kept.style and kept.histogram and kept.variation
     assert kept.content.weight == pytest.approx(keep * one.content.weight)
