@@ -68,7 +68,10 @@ def settings(
 ) -> ResolvedPass:
     tree = config.loads(YAML).model_dump(mode="json")
     asked = [f"keep={keep}", *(f"passes.{name}.{text}" for text in overrides)]
-    passes = resolve(config.restore(tree, asked), level).passes
+    found = config.restore(tree, asked)
+    # Between smooth paintings, which need no coarse pass, and engravings, which need no other.
+    fine = sum(found.underpainting.fine) / 2 if found.underpainting else 0.0
+    passes = resolve(found, level, fine).passes
     return next(item for item in passes if item.name == name)
 
 

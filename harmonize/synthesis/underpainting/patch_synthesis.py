@@ -114,7 +114,7 @@ def synthesize(
             known.shrunk(factor),
             wanted.shrunk(factor),
             shrunk(frame, factor),
-            shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0),
+            covered(mask, factor),
             goal,
             luck,
         )
@@ -258,6 +258,14 @@ def luck_of(seed: int, painting: Tensor) -> Tensor:
     if seed == 0:
         return torch.zeros(shape, device=painting.device)
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(painting.device)
+
+
+def covered(mask: Tensor, factor: int) -> Tensor:
+    """Where a `mask` [h, w] counts at 1/`factor` of its size: somewhere, however small it is."""
+    small = shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0)
+    if bool(small.any()):
+        return small
+    return F.adaptive_max_pool2d(mask[None], small.shape)[0] > 0
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
