@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
+from harmonize.errors import OutputError
 from harmonize.images.atomic_file import write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
@@ -47,6 +48,8 @@ class Result:
         Raises:
             OutputError: a file exists, cannot be written, or is what the picture was made from.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise OutputError(f"path: expected a file's name; got {path!r:.60}")
         target = Path(path)
         made_from = self.scene.paths.items()
         protect(

@@ -27,6 +27,7 @@ from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, settle
 from harmonize.settings.messages import nearest
+from harmonize.settings.yaml_reader import show
 from harmonize.synthesis.image_ops.crops import Painted
 from harmonize.synthesis.network import device as devices
 from harmonize.synthesis.network.cache import Memory
@@ -116,6 +117,8 @@ class Session:
         common = {"strength": strength, "keep": keep, "keep_color": keep_color, "size": size}
         chosen = None if device is None else str(device)
         self.settings = settle(settings, {**common, "seed": seed, "device": chosen})
+        if not isinstance(cache, int) or cache < 0:
+            raise ConfigError(f"cache: expected bytes, from 0 up; got {show(cache)}")
         self._memory = Memory(cache)
 
     def using(self, settings: GivenSettings = None, **common: Any) -> Session:
@@ -200,8 +203,13 @@ class Session:
             MemoryLimitError: memory was refused on the way.
             NumbersError: the picture holds values that are not finite.
         """
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        if not isinstance(plan, Plan):
+            raise InputError(f"plan: expected what Session.plan returns; got {show(plan)}")
+        _check_callback(on_progress)
+        if isinstance(checkpoint, (str, os.PathLike)):
             checkpoint = Checkpoint(Path(checkpoint))
+        elif not isinstance(checkpoint, Checkpoint | None):
+            raise InputError(f"checkpoint: expected a path; got {show(checkpoint)}")
         with devices.own_state(), memory_limit.refused(plan.need):
             return _Run(plan, self._memory, on_progress, checkpoint).result(absolute_paths)
 
@@ -299,11 +307,17 @@ def harmonize(
     Raises:
         HarmonizeError: whatever those three raise.
     """
+    _check_callback(on_progress)
     session = Session(settings, **{"cache": 0, **_known(common)})
     plan = session.plan(
         painting, element, mask, placement, loose_mask=loose_mask, max_memory=max_memory
     )
     return session.run(plan, on_progress=on_progress)
+
+
+def _check_callback(on_progress: OnProgress | None) -> None:
+    if on_progress is not None and not callable(on_progress):
+        raise InputError(f"on_progress: expected a function; got {show(on_progress)}")
 
 
 def _placement(given: GivenPlacement) -> Placement:
@@ -312,7 +326,8 @@ def _placement(given: GivenPlacement) -> Placement:
     if given is None or isinstance(given, Mapping):
         return Placement.parse(given or {})
     raise InputError(
-        f"placement: expected a Placement, or a mapping such as {{'at': (120, 40)}}; got {given!r}"
+        "placement: expected a Placement, or a mapping such as {'at': (120, 40)}; got "
+        + show(given)
     )
 
 

@@ -20,9 +20,11 @@ from harmonize import (
     ConfigError,
     HarmonizeError,
     InputError,
+    OutputError,
     Placement,
     Plan,
     Progress,
+    Result,
     Session,
     StopRun,
     harmonize,
@@ -183,6 +185,8 @@ def test_a_session_with_other_settings_shares_what_is_kept(kept: Session) -> Non
         ({"placement": {"at": (200, 20)}}, "lies outside"),
         ({"placement": {"att": (1, 2)}}, "att"),
         ({"placement": 3}, "placement: expected"),
+        ({"on_progress": 3}, "on_progress: expected a function; got 3"),
+        ({"cache": "all"}, "cache: expected bytes"),
         ({"painting": "nowhere.png"}, "painting nowhere.png: No such file"),
         ({"element": "painting.png"}, "no mask and nothing transparent"),
         ({"mask": 3}, "mask: expected"),
@@ -197,6 +201,16 @@ def test_a_wrong_call_is_an_error_in_the_callers_words(
         harmonize(**given)
     assert said in str(refused.value)
     assert "--" not in str(refused.value)
+
+
+def test_what_is_no_plan_no_checkpoint_and_no_name(plan: Plan, kept: Session) -> None:
+    with pytest.raises(InputError, match="plan: expected what Session.plan returns; got 'x'"):
+        kept.run("x")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="checkpoint: expected a path; got 3"):
+        kept.run(plan, checkpoint=3)  # type: ignore[arg-type]
+    result = Result(plan.scene.original, {}, plan.scene)
+    with pytest.raises(OutputError, match="path: expected a file's name; got 3"):
+        result.save(3)  # type: ignore[arg-type]
 
 
 def test_every_error_is_exported() -> None:
