@@ -86,7 +86,7 @@ class Client:
 
     def wait(self, task: str, *states: str) -> dict[str, Any]:
         """Wait until a run is in one of the states; return what the page is told of it."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300  # of a busy machine
         while True:
             assert time.monotonic() < end
             tasks = {one["id"]: one for one in json.loads(self.get("/api/session"))["tasks"]}
