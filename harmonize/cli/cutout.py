@@ -62,7 +62,9 @@ def cutout(
     ] = None,
     overwrite: Annotated[bool, option(RESULTS, "Replace what is there.", "--overwrite")] = False,
 ) -> None:
-    """Cut an element out of a photograph: with a soft edge, and no fringe of the old background.
+    """Cut an element out of a photograph.
+
+    Its edge is soft, without a fringe of the old background.
 
     harmonize cutout photo.jpg --box 120,40,300,260 --output cutout.png
     """

@@ -102,7 +102,7 @@ def run(
     ] = None,
     keep_color: Annotated[
         float | None,
-        option(LOOK, "How much of its own color to keep, 0 to 1. [preset's]", metavar="N"),
+        option(LOOK, "How much of its own color to keep, 0 to 1. [0.5]", metavar="N"),
     ] = None,
     size: Annotated[
         str | None,

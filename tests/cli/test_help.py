@@ -41,8 +41,8 @@ def test_required_ones_are_marked(command: Command, narrow: None) -> None:
 def test_defaults_in_the_help_are_the_presets(command: Command, narrow: None) -> None:
     text = command("run", "--help").out
     settings = Settings.preset()
-    for name in ("strength", "keep", "size", "weights", "device", "seed"):
-        shown = re.search(rf"--{name} .*\[(.+)\]$", text, re.MULTILINE)
+    for name in ("strength", "keep", "keep_color", "size", "weights", "device", "seed"):
+        shown = re.search(rf"--{name.replace('_', '-')} .*\[(.+)\]$", text, re.MULTILINE)
         assert shown is not None
         value = getattr(settings, name)
         assert shown[1] == (f"{value:g}" if isinstance(value, (int, float)) else value)
