@@ -108,7 +108,7 @@ def test_contrast_that_was_lost_comes_back_within_the_paintings_range() -> None:
     source = normal(0, 400, scale=15.0) + 50
     element = torch.ones(20, 20, dtype=torch.bool)
     painting = torch.linspace(0, 100, 1000)
-    flat = (0.7 * (source - 50) + 60).view(1, 20, 20)
+    flat = (0.75 * module.CONTRAST * (source - 50) + 60).view(1, 20, 20)
     found = keep_contrast(flat, source, element, painting)
     assert float(found.std()) == pytest.approx(module.CONTRAST * float(source.std()), rel=0.02)
     assert float(found.mean()) == pytest.approx(float(flat.mean()), abs=0.5)
