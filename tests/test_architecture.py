@@ -37,6 +37,7 @@ HOMES = {
     "cv2": {"scene"},
     "jinja2": {"reports", "studio"},
     "kornia": {"synthesis"},
+    "pillow_heif": {"images"},
     "psutil": {"images", "run"},
     "pydantic": {"settings"},
     "pydantic_core": {"settings"},
@@ -52,7 +53,7 @@ HOMES = {
 }
 
 
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "pillow_heif": "pillow-heif", "yaml": "pyyaml"}
 
 
 def path_of(module: str) -> Path:

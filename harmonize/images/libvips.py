@@ -31,9 +31,9 @@ class UnknownValues(ValueError):
 
 
 def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
-    """Decode a `PNG` or `TIFF`, upright: its pixels, their mode, and alpha [H, W] or None.
+    """Decode a `PNG` or `TIFF` as it lies: its pixels, their mode, further channels [H, W, C].
 
-    Lab comes out as RGB in sRGB, of 16 bits.
+    Lab comes out as RGB in sRGB, of 16 bits. Premultiplied colors are divided by their alpha.
 
     Raises:
         UnknownValues: the file holds what is not known here.
@@ -41,7 +41,7 @@ def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
         MemoryError: there is no room for it.
     """
     with _errors() as vips:
-        image = getattr(vips.Image, LOADERS[kind])(data, fail_on="error").autorot()
+        image = getattr(vips.Image, LOADERS[kind])(data, fail_on="error")
         if image.interpretation in ("lab", "labq", "labs"):
             image = image.colourspace("lab").icc_export(output_profile="srgb", depth=16)
         mode = MODES.get(image.interpretation)
@@ -51,20 +51,17 @@ def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
     count = CHANNELS[mode]
     if whole.shape[2] <= count:
         return _flat(whole), mode, None
-    pixels = np.ascontiguousarray(whole[..., :count])
-    return _flat(pixels), mode, np.ascontiguousarray(whole[..., count])
+    return _flat(np.ascontiguousarray(whole[..., :count])), mode, whole[..., count:]
 
 
-def header(data: bytes, kind: str) -> tuple[tuple[int, int], bytes | None]:
-    """Return width and height, and the color profile, that the header of a file says.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    with _errors() as vips:
-        image = getattr(vips.Image, LOADERS[kind])(data)
-        icc = image.get(PROFILE) if image.get_typeof(PROFILE) else None
-        return (image.width, image.height), icc
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether a JPEG has all its pixels and nothing in it is amiss."""
+    try:
+        with _errors() as vips:
+            vips.Image.jpegload_buffer(data, fail_on="warning").avg()
+    except ValueError:
+        return False
+    return True
 
 
 def encode(

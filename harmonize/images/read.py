@@ -1,39 +1,32 @@
-"""Files, PIL images and arrays → `StoredImage` pictures, upright, as a viewer shows them.
-
-Only formats in `SAFE` are opened: the others start programs, or are no pictures of pixels.
-"""
+"""Files, bytes, file objects, PIL images and arrays → pictures as a viewer shows them."""
 
 import hashlib
-import io
-import logging
 import os
+import select
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from harmonize.errors import InputError
+from harmonize.errors import HarmonizeError, InputError
 from harmonize.images import color, libvips
-from harmonize.images.convert import NOTHING, from_array, from_image, labels_of
+from harmonize.images.decoding.decode import Unreadable, decode, quiet
+from harmonize.images.decoding.labels import labels_of
+from harmonize.images.decoding.memory import from_array, from_image
 from harmonize.images.image import StoredImage
 
-Picture = str | os.PathLike[str] | Image.Image | NDArray[Any]
+Picture = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
+)
 
-SAFE = (
-    "PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF", "ICO",
-)  # fmt: skip
-MANY = ("PNG", "GIF", "WEBP", "AVIF", "TIFF")  # formats in which more pictures may follow the first
 LARGEST = 1 << 31  # bytes of a file
-TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
+PIPE_WAIT = 30  # seconds without a byte from a pipe
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Source:
         role: what it is for: `painting`, `patch`, `mask`, …
         stored: the picture.
         path: absolute path of its file, or None.
-        sha256: of the file's bytes, or of the pixels of a picture that came without a file.
+        sha256: of the file's bytes, or of the pixels of a PIL image or an array.
         warnings: what the user should know of how it was read, a sentence each.
     """
 
@@ -68,24 +61,30 @@ def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
 def open_picture(role: str, picture: Picture) -> Source:
     """Open and decode one picture; `role` names it in messages.
 
+    A file object is read from where it is to its end, and stays open.
+
     Raises:
         InputError: no such file, not a picture in a format that is read here, damaged, too large,
             or an array of the wrong shape or range.
     """
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
+    data = _bytes_of(where, picture)
     notes: list[str] = []
-    data = None if path is None else read_bytes(where, path)
-    with _readable(where):
+    with _readable(where), quiet():
         if data is not None:
-            stored, notes = _decoded(data)
+            stored, notes = decode(data)
+        elif isinstance(picture, Image.Image):
+            labels = labels_of(picture)
+            picture.load()
+            stored, notes = from_image(picture, labels), list(labels.notes)
         elif isinstance(picture, np.ndarray):
             stored = from_array(where, picture)
-        elif isinstance(picture, Image.Image):
-            picture.load()
-            stored = from_image(picture)
         else:
-            raise InputError(f"{where}: expected a path, a PIL image or an array, got {picture!r}")
+            raise InputError(
+                f"{where}: expected a path, bytes, a binary file, a PIL image or an array, "
+                f"got {picture!r:.80}"
+            )
         digest = hashlib.sha256(data).hexdigest() if data is not None else _digest(stored)
         stored, more = _usable(stored)
     return Source(
@@ -98,7 +97,7 @@ def open_picture(role: str, picture: Picture) -> Source:
 
 
 def read_srgb(role: str, path: Path) -> Image.Image:
-    """Read a finished picture as a viewer shows it: 8-bit RGB in sRGB, without alpha.
+    """Read a finished picture as a viewer shows it: 8-bit RGB in sRGB, on white.
 
     Raises:
         InputError: it cannot be read.
@@ -106,42 +105,99 @@ def read_srgb(role: str, path: Path) -> Image.Image:
     return open_picture(role, path).stored.shown
 
 
+def _bytes_of(where: str, picture: Picture) -> bytes | None:
+    """The bytes of a picture's file; None of one that is no file."""
+    if isinstance(picture, (str, os.PathLike)):
+        return read_bytes(where, picture)
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return bytes(picture)
+    if not isinstance(picture, (Image.Image, np.ndarray)) and hasattr(picture, "read"):
+        return _read_object(where, picture)
+    return None
+
+
 def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
     """Read a file or a pipe, as far as 2 GiB.
 
     Raises:
-        InputError: it is not there, not readable, neither file nor pipe, or larger.
+        InputError: it is not there, not readable, neither file nor pipe, or larger; nothing comes
+            through the pipe for half a minute.
     """
     try:
         kind = os.stat(path).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISDIR(kind)):
+        if stat.S_ISFIFO(kind):
+            data = _read_pipe(where, path)
+        elif stat.S_ISREG(kind) or stat.S_ISDIR(kind):
+            with open(path, "rb") as file:
+                data = file.read(LARGEST + 1)
+        else:
             raise InputError(f"{where}: neither a file nor a pipe; give a picture's file")
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{where}: {reason or 'cannot be read'}") from error
     except MemoryError as error:
         raise _too_large(where) from error
+    return _checked(where, data)
+
+
+def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
+    """Read a named pipe; to open it the usual way would wait for a writer for ever."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        events = select.poll()
+        events.register(handle, select.POLLIN)
+        parts, length = [], 0
+        while length <= LARGEST:
+            if not events.poll(PIPE_WAIT * 1000):
+                raise InputError(
+                    f"{where}: a pipe through which nothing came for {PIPE_WAIT} s; it needs "
+                    "someone who writes into it, and can be read only once"
+                )
+            part = os.read(handle, 1 << 20)
+            if not part:
+                break
+            parts.append(part)
+            length += len(part)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def _read_object(where: str, file: Any) -> bytes:
+    """Read a binary file object to its end."""
+    parts, length = [], 0
+    try:
+        while length <= LARGEST and (part := file.read(1 << 24)):
+            if not isinstance(part, bytes):
+                raise InputError(f"{where}: a text file; open it in binary mode ('rb')")
+            parts.append(part)
+            length += len(part)
+    except (OSError, ValueError) as error:  # ValueError: of a file that is closed
+        raise InputError(f"{where}: cannot be read ({error})") from error
+    except MemoryError as error:
+        raise _too_large(where) from error
+    return _checked(where, b"".join(parts))
+
+
+def _checked(where: str, data: bytes) -> bytes:
     if len(data) > LARGEST:
         raise InputError(f"{where}: more than 2 GiB; make it smaller, or compress it")
+    if not data:
+        raise InputError(f"{where}: is empty")
     return data
 
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a decoder into an `InputError`; keep its warnings away."""
+    """Turn whatever goes wrong in a decoder into an `InputError`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except InputError:
+        yield
+    except HarmonizeError:
         raise
-    except UnidentifiedImageError as error:
-        kinds = f"{', '.join(SAFE[:-1])} or {SAFE[-1]}"
-        raise InputError(f"{where}: not an image in a format that is read here: {kinds}") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{where}: too many pixels to open safely; make it smaller") from error
+    except Unreadable as error:
+        raise InputError(f"{where}: {error}") from error
+    except Image.DecompressionBombError as error:  # by a lower limit of the calling program's
+        raise InputError(f"{where}: more pixels than PIL.Image.MAX_IMAGE_PIXELS allows") from error
     except MemoryError as error:
         raise _too_large(where) from error
     except libvips.UnknownValues as error:
@@ -154,67 +210,19 @@ def _too_large(where: str) -> InputError:
     return InputError(f"{where}: too large for this machine's memory; make it smaller")
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
-def _decoded(data: bytes) -> tuple[StoredImage, list[str]]:
-    """Decode the first picture of a file, and say what was left or changed."""
-    Image.init()
-    try:
-        image = Image.open(io.BytesIO(data), formats=[kind for kind in SAFE if kind in Image.OPEN])
-    except UnidentifiedImageError:
-        if not data.startswith(TIFFS):
-            raise
-        size, icc = libvips.header(data, "TIFF")  # of a layout that Pillow does not know
-        _check_size(size)
-        return _by_vips(data, StoredImage(NOTHING, icc=icc, format="TIFF")), []
-    count, notes = _count(image), []
-    if count > 1:
-        notes.append(f"holds {count} pictures; only the first is used")
-    if image.mode == "F":
-        notes.append("its floating values are turned to 16 bits")
-    labels = labels_of(image)
-    if _is_for_vips(image, data):
-        return _by_vips(data, labels), notes
-    image.load()
-    return replace(from_image(image), format=labels.format), notes
-
-
-def _count(image: Image.Image) -> int:
-    if image.format not in MANY:
-        return 1
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # what follows the first picture is damaged
-        return 1
-
-
-def _is_for_vips(image: Image.Image, data: bytes) -> bool:
-    """Whether Pillow would lose half of 16 bits, or complain of a TIFF on the error stream."""
-    if image.format == "PNG":
-        return data[24] == 16
-    return image.format == "TIFF" and image.mode not in ("I", "F", "LAB")
-
-
-def _by_vips(data: bytes, labels: StoredImage) -> StoredImage:
-    pixels, mode, alpha = libvips.read(data, labels.format or "")
-    return replace(labels, pixels=pixels, mode=mode, alpha=None if mode == "CMYK" else alpha)
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and size[0] * size[1] > 2 * limit:
-        raise Image.DecompressionBombError
-
-
 def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
-    """Keep a profile if colors can go there and back; say so if not."""
+    """Leave out what would spoil the picture: an alpha of zeros, a profile of no use; say so."""
+    notes = []
+    if stored.alpha is not None and not stored.alpha.any():
+        stored = replace(stored, alpha=None)
+        notes.append("transparent everywhere, as some programs export it; taken as opaque")
     icc, mode = stored.icc, stored.mode
     if icc is None or (color.fits(icc, mode) and color.reachable(icc, mode)):
-        return stored, []
+        return stored, notes
     if not color.fits(icc, mode) or color.is_srgb(icc, mode):
-        return replace(stored, icc=None), ["its color profile cannot be used and is left out"]
-    return stored.in_srgb(), ["its color profile leads one way only; it is turned to sRGB"]
+        notes.append("its color profile cannot be used and is left out")
+        return replace(stored, icc=None), notes
+    return stored.in_srgb(), [*notes, "its color profile leads one way only; it is turned to sRGB"]
 
 
 def _digest(stored: StoredImage) -> str:

@@ -19,7 +19,8 @@ from PIL import Image, ImageCms
 from profiles import ADOBE, ADOBE_ICC, P3, P3_ICC, converted, gray_profile
 
 from harmonize import harmonize
-from harmonize.errors import InputError
+from harmonize.errors import ConfigError, InputError
+from harmonize.images.decoding.decode import parse_pixels, pixel_limit
 from harmonize.images.image import StoredImage
 from harmonize.images.read import open_picture, read_bytes
 from harmonize.images.write import losses, write_picture
@@ -423,33 +424,49 @@ def test_an_extension_says_nothing_of_the_contents(tmp_path: Path) -> None:
 
 
 def test_formats_that_run_programs_or_hold_no_pixels_are_not_opened(tmp_path: Path) -> None:
-    for name in ("a.eps", "a.pdf"):
+    for name, said in (
+        ("a.eps", "PostScript: export it as"),
+        ("a.pdf", "a PDF: export its page as"),
+        ("a.pcx", "not an image in a format that is read here: PNG, "),
+    ):
         Image.fromarray(RGB).save(tmp_path / name)
-        with pytest.raises(InputError, match="not an image in a format that is read here: PNG, "):
+        with pytest.raises(InputError, match=said):
             open_picture("painting", tmp_path / name)
 
 
-def test_many_pixels_are_no_matter_too_many_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
+def test_more_pixels_than_the_limit_are_not_opened(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.png").write_bytes(encoded("PNG"))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", W * H - 1)
+    data = encoded(kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", W * H // 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_picture("painting", tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", W * H // 2 - 1)
-    for name in ("a.png", "a.tif"):
-        (tmp_path / name).write_bytes(encoded(name[2:].upper().replace("TIF", "TIFF")))
-        with pytest.raises(InputError, match="too many pixels to open safely"):
-            open_picture("painting", tmp_path / name)
+        open_picture("painting", data)
+    assert Image.MAX_IMAGE_PIXELS == W * H // 3
+    monkeypatch.setenv("HARMONIZE_MAX_PIXELS", f"{W * H}")
+    open_picture("painting", data)
+    monkeypatch.setenv("HARMONIZE_MAX_PIXELS", f"{W * H - 1}")
+    with pytest.raises(InputError, match=r"48 x 40 pixels, more than the limit of 1,919; make it"):
+        open_picture("painting", data)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_limit_of_pixels_may_be_told_in_millions(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pixel_limit() == 178_956_970
+    for text, count in (("250M", 250_000_000), (" 1.5G ", 1_500_000_000), ("12345", 12345)):
+        monkeypatch.setenv("HARMONIZE_MAX_PIXELS", text)
+        assert pixel_limit() == count
+    for text in ("0", "many", "-5", "1e400", "9" * 400):
+        with pytest.raises(ConfigError, match="expected a number such as 250000000 or 250M"):
+            parse_pixels(text)
 
 
 def test_no_memory_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("harmonize.images.read.from_image", full)
+    monkeypatch.setattr("harmonize.images.decoding.decode.from_image", full)
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     with pytest.raises(InputError, match="too large for this machine's memory"):
         open_picture("painting", tmp_path / "a.png")
@@ -468,7 +485,7 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("loop", "Too many levels"),
         ("hanging", "No such file"),
         ("", "Is a directory"),
-        ("empty", "not an image"),
+        ("empty", "is empty"),
         ("/dev/zero", "neither a file nor a pipe"),
         ("a.png/b", "Not a directory"),
         ("x" * 300, "File name too long"),

@@ -1,7 +1,6 @@
 """PIL images and arrays → `StoredImage` pictures, upright, a strip at a time."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,31 +9,18 @@ from PIL import Image
 
 from harmonize.errors import InputError
 from harmonize.images import libvips
+from harmonize.images.decoding.labels import Labels
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import Pixels, strips
 
-NOTHING = np.empty((0, 0), np.uint8)
-ORIENTATION = 0x0112  # tag of EXIF
 
+def from_image(image: Image.Image, labels: Labels) -> StoredImage:
+    """Take over a loaded PIL image and what `labels_of` told of it before it was loaded.
 
-def labels_of(image: Image.Image) -> StoredImage:
-    """What a picture says besides its pixels."""
-    icc = None if image.mode == "LAB" else image.info.get("icc_profile") or None
-    return StoredImage(NOTHING, icc=icc, dpi=_dpi(image.info.get("dpi")), format=image.format)
-
-
-def _dpi(dpi: Any) -> tuple[float, float] | None:
-    try:
-        x, y = float(dpi[0]), float(dpi[1])
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
-        return None
-    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
-
-
-def from_image(image: Image.Image) -> StoredImage:
-    """Take over a decoded PIL image, a strip at a time: Pillow's colors take 4 bytes a pixel."""
+    By strips, because Pillow's colors take 4 bytes a pixel.
+    """
     mode, transparent, read = _reader(image)
-    turn = _orientation(image)
+    turn = 1 if hasattr(image, "tag_v2") else labels.turn  # Pillow has turned a TIFF by now
     size = image.size if turn < 5 else image.size[::-1]
     sample = read(image.crop((0, 0, 1, 1)))
     pixels = np.empty((*size[::-1], libvips.CHANNELS[mode]), sample.dtype)
@@ -45,7 +31,18 @@ def from_image(image: Image.Image) -> StoredImage:
         if alpha is not None:
             _lying(alpha, turn)[rows] = strip[..., -1]
     flat = pixels[..., 0] if mode == "L" else pixels
-    return replace(labels_of(image), pixels=flat, mode=mode, alpha=alpha)
+    return StoredImage(flat, mode, labels.icc, alpha, labels.dpi, image.format)
+
+
+def upright(pixels: Pixels, turn: int) -> Pixels:
+    """Return pixels that lie as EXIF's orientation `turn` says, upright; no copy if they are."""
+    if turn == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    found = np.empty(((height, width) if turn < 5 else (width, height)) + pixels.shape[2:],
+                     pixels.dtype)  # fmt: skip
+    _lying(found, turn)[:] = pixels
+    return found
 
 
 def _reader(image: Image.Image) -> tuple[str, bool, Callable[[Image.Image], NDArray[Any]]]:
@@ -88,15 +85,6 @@ def _from_lab(strip: Image.Image) -> NDArray[Any]:
     return libvips.lab_to_srgb(lab)
 
 
-def _orientation(image: Image.Image) -> int:
-    """How EXIF says that the picture lies, 1 to 8; 1, upright, where that cannot be read."""
-    try:
-        found = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged EXIF data are no damage to the picture
-        return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
 def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     """The same pixels in the order in which a file of that orientation has them."""
     down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
@@ -108,7 +96,11 @@ def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def from_array(where: str, array: NDArray[Any]) -> StoredImage:
-    """Take over an array; one of whole numbers is not copied."""
+    """Take over an array, of any byte order; one of whole numbers is not copied.
+
+    Raises:
+        InputError: it is of a shape, type or range that no picture has.
+    """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
         raise InputError(
             f"{where}: array of shape {array.shape}, expected [H, W] or [H, W, 1 to 4]"
@@ -122,6 +114,7 @@ def from_array(where: str, array: NDArray[Any]) -> StoredImage:
 
 
 def _whole_numbers(where: str, array: NDArray[Any]) -> NDArray[Any]:
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype in (np.uint8, np.uint16):
         return array
     if array.dtype == np.bool_:

@@ -1,0 +1,124 @@
+"""What the tags of a TIFF say: which decoder reads it, and what its extra channels are."""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import TiffImagePlugin
+
+from harmonize.images.decoding.labels import NEAR, Labels, resolution
+from harmonize.images.profiles import BT709
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+RAW_PHOTO = 'a camera\'s raw file; develop it and export it as "TIFF, 16 bits", or JPEG'
+COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # channels of a photometric
+YCBCR, CFA, LINEAR_RAW = 6, 32803, 34892
+RAW_TAGS = (50706, 33421)  # version of DNG, pattern of the sensor
+UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # kinds of extra channels
+FOR_VIPS = {1: "none", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 6: "old JPEG", 7: "JPEG",
+            8: "Deflate", 32773: "PackBits", 32946: "Deflate", 50001: "WebP"}  # fmt: skip
+FOR_PILLOW = {34925: "LZMA", 50000: "Zstandard"}
+OTHERS = {32809: "ThunderScan", 34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI LogLuv",
+          34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 34887: "LERC",
+          34933: "PNG", 50002: "JPEG XL", 52546: "JPEG XL"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tags of a TIFF's first picture that matter here.
+
+    Attributes:
+        size: width and height as stored.
+        compression: its number.
+        photometric: the number of its kind of colors.
+        bits: of a channel.
+        extra: the kinds of its extra channels, in their order.
+        labels: profile, resolution and orientation.
+        raw: whether it is what a camera's sensor saw, or a thumbnail of that.
+    """
+
+    size: tuple[int, int]
+    compression: int
+    photometric: int
+    bits: int
+    extra: tuple[int, ...]
+    labels: Labels
+    raw: bool
+
+    @property
+    def alpha(self) -> int | None:
+        """Which of the extra channels tells transparency, or None."""
+        for place, kind in enumerate(self.extra):
+            if kind in (PREMULTIPLIED, STRAIGHT):
+                return place
+        return None
+
+    @property
+    def is_for_pillow(self) -> bool:
+        """Whether libvips has not its compression, or takes its colors for others."""
+        uncooked = self.photometric == YCBCR and self.compression not in (6, 7)
+        return self.compression in FOR_PILLOW or uncooked
+
+    @property
+    def unknown_compression(self) -> str | None:
+        """The name of a compression that nothing here reads, or None."""
+        if self.compression in FOR_VIPS or self.compression in FOR_PILLOW:
+            return None
+        return OTHERS.get(self.compression, f"number {self.compression}")
+
+
+def read_tags(data: bytes) -> Tags:
+    """Read the tags of the first picture.
+
+    Raises:
+        ValueError, SyntaxError, KeyError, TypeError: they are damaged.
+    """
+    header = data[: 16 if data[2:3] == b"+" or data[3:4] == b"+" else 8]
+    tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+    file = io.BytesIO(data)
+    file.seek(tags.next)
+    tags.load(file)
+    photometric = int(tags.get(262, 0))
+    turn = tags.get(274, 1)
+    turn = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+    dpi = resolution(tags)
+    if dpi is not None and turn > 4:
+        dpi = dpi[::-1]
+    icc = tags.get(34675)
+    return Tags(
+        size=(int(tags[256]), int(tags[257])),
+        compression=int(tags.get(259, 1)),
+        photometric=photometric,
+        bits=max(_numbers(tags.get(258, 1))),
+        extra=_extra(tags, photometric),
+        labels=Labels(icc if isinstance(icc, bytes) and icc else None, dpi, turn, _notes(tags)),
+        raw=photometric in (CFA, LINEAR_RAW)
+        or any(tag in tags for tag in RAW_TAGS)
+        or (data[8:10] == b"CR" and data[:4] in SIGNATURES)
+        or (int(tags.get(254, 0)) & 1 == 1 and 330 in tags),
+    )
+
+
+def _notes(tags: Any) -> tuple[str, ...]:
+    """What of a TIFF's tags is not heeded: primaries without a profile, inks that are not CMYK."""
+    notes = []
+    told = tags.get(319, ())
+    if 34675 not in tags and len(told) == 6:
+        points = [tuple(map(float, told[i : i + 2])) for i in (0, 2, 4)]
+        if max(map(math.dist, points, BT709[:3])) > NEAR:
+            notes.append("its primaries are told by tags, without a profile; taken as sRGB")
+    if tags.get(332, 1) != 1:
+        notes.append("its inks are others than CMYK, but are taken as CMYK")
+    return tuple(notes)
+
+
+def _extra(tags: Any, photometric: int) -> tuple[int, ...]:
+    """The kinds of the extra channels; one that is not told is transparency, as others take it."""
+    count = max(int(tags.get(277, 1)) - COLORS.get(photometric, 1), 0)
+    told = _numbers(tags.get(338, (STRAIGHT,)))[:count]
+    return told + (UNSPECIFIED,) * (count - len(told))
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(map(int, value)) if isinstance(value, (tuple, list)) else (int(value),)
