@@ -55,8 +55,8 @@ class StoredImage:
 
     @property
     def shown(self) -> Image.Image:
-        """The picture as a viewer shows it: 8-bit RGB in sRGB, without alpha."""
-        return replace(self, alpha=None, dpi=None).in_8_bits().in_srgb().image
+        """The picture as a viewer shows it: 8-bit RGB in sRGB, on white where transparent."""
+        return replace(self, dpi=None).in_8_bits().in_srgb().on_white().image
 
     def srgb(self) -> Pixels:
         """The colors in sRGB [H, W, 3], in the picture's depth; no copy where they are that."""
@@ -70,6 +70,18 @@ class StoredImage:
         """The same picture with 8 bits a channel."""
         alpha = None if self.alpha is None else eight_bits(self.alpha)
         return replace(self, pixels=eight_bits(self.pixels), alpha=alpha)
+
+    def on_white(self) -> "StoredImage":
+        """The same picture without alpha, on white paper: hidden colors do not show."""
+        if self.alpha is None:
+            return self
+        white = 0 if self.mode == "CMYK" else largest_value(self.pixels)
+        pixels = self.pixels.copy()
+        for rows in strips(*self.alpha.shape):
+            share = self.alpha[rows] / np.float32(largest_value(self.alpha))
+            share = share if pixels.ndim == 2 else share[..., None]
+            pixels[rows] = np.rint(white + share * (pixels[rows] - np.float32(white)))
+        return replace(self, pixels=pixels, alpha=None)
 
     def copy(self) -> "StoredImage":
         """The same picture with pixels of its own, to `paint` on."""

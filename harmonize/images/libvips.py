@@ -21,8 +21,8 @@ PROFILE = "icc-profile-data"
 COLORS = {"intent": "relative", "black_point_compensation": True}
 LOADERS = {"PNG": "pngload_buffer", "TIFF": "tiffload_buffer"}
 SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "PNG": ("pngsave_buffer", {"compression": 6}),
-    "TIFF": ("tiffsave_buffer", {"compression": "lzw", "resunit": "inch"}),
+    "PNG": ("pngsave_buffer", {"compression": 6, "keep": "icc"}),
+    "TIFF": ("tiffsave_buffer", {"compression": "lzw", "resunit": "inch", "keep": "icc"}),
 }
 
 

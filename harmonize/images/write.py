@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -19,6 +18,7 @@ from PIL import Image
 from harmonize.errors import OutputError
 from harmonize.images import libvips
 from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.decoding.containers import png_without_resolution, tiff_without_resolution
 from harmonize.images.image import StoredImage
 
 FORMATS = {
@@ -37,8 +37,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
+    "BMP": {"dpi": (0, 0)},
 }
 LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
+LONGEST_PROFILE = {"PNG": 1 << 20, "JPEG": 255 * 65519, "BMP": 0}  # bytes that Pillow reads again
+MOST_JPEG_DPI = 65535
+WITHOUT_RESOLUTION = {"PNG": png_without_resolution, "TIFF": tiff_without_resolution}
 GAP = 12  # pixels between the pictures of a sheet
 MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pictures so far
 
@@ -67,34 +71,34 @@ def picture_format(path: Path) -> str:
         ) from None
 
 
-def _encoded(kind: str, picture: StoredImage) -> bytes:
-    if picture.bits == 16:
-        return libvips.encode(
-            picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
+def check_size(path: Path, size: tuple[int, int]) -> None:
+    """Find out before a long run whether a file's format holds so many pixels.
+
+    Raises:
+        OutputError: it does not, or no format that is written here has its extension.
+    """
+    kind = picture_format(path)
+    if max(size) > LONGEST.get(kind, max(size)):
+        raise OutputError(
+            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
+            f"{size[0]} x {size[1]}; use another format"
         )
-    options = dict(OPTIONS.get(kind, {}))
-    if picture.icc:
-        options["icc_profile"] = picture.icc
-    if picture.dpi:
-        options["dpi"] = picture.dpi
-    data = io.BytesIO()
-    picture.image.save(data, kind, **options)
-    return data.getvalue()
 
 
 def fitting(kind: str, picture: StoredImage) -> StoredImage:
     """Return what a file of the format `kind` can hold of a picture.
 
-    16 bits go to PNG and TIFF, alpha to these and WebP, CMYK to TIFF and JPEG, profiles to all but
-    BMP. Colors that must leave their space come out in sRGB.
+    16 bits go to PNG and TIFF, alpha to these and WebP (but for CMYK's), CMYK to TIFF and JPEG,
+    profiles to all but BMP. Colors that must leave their space come out in sRGB, and what is
+    transparent on white.
     """
     if picture.bits == 16 and kind not in DEEP:
         picture = picture.in_8_bits()
-    if picture.alpha is not None and kind not in WITH_ALPHA:
-        picture = replace(picture, alpha=None)
+    if not _holds_alpha(kind, picture):
+        picture = picture.on_white()
     foreign = picture.mode == "CMYK" and kind not in WITH_CMYK
     gray_profile = picture.mode == "L" and picture.icc and kind == "WEBP"  # WebP holds no grays
-    if foreign or gray_profile or (picture.icc and kind == "BMP"):
+    if foreign or gray_profile or _too_long(kind, picture):
         picture = picture.in_srgb()
     return picture
 
@@ -106,18 +110,33 @@ def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
         OutputError: it cannot hold the picture at all.
     """
     kind = picture_format(path)
-    _check_size(path, picture.size)
-    held = fitting(kind, replace(picture, pixels=picture.pixels[:1], alpha=None))
+    check_size(path, picture.size)
     found = []
-    if picture.bits != held.bits:
+    if picture.bits == 16 and kind not in DEEP:
         found.append(
             f"{path.name}: {kind} holds 8 of the painting's 16 bits a channel; use PNG or TIFF"
         )
-    if picture.alpha is not None and kind not in WITH_ALPHA:
-        found.append(f"{path.name}: {kind} holds no transparency; use PNG, TIFF or WebP")
-    if picture.mode == "CMYK" != held.mode:
+    if picture.alpha is not None and not _holds_alpha(kind, picture):
+        cure = "" if picture.mode == "CMYK" else "; use PNG, TIFF or WebP"
+        held = "CMYK is written without" if picture.mode == "CMYK" else f"{kind} holds no"
+        found.append(f"{path.name}: {held} transparency, it comes out white{cure}")
+    if picture.mode == "CMYK" and kind not in WITH_CMYK:
         found.append(f"{path.name}: {kind} holds no CMYK, it comes out in sRGB; use TIFF or JPEG")
+    elif picture.icc and len(picture.icc) > LONGEST_PROFILE.get(kind, len(picture.icc)) > 0:
+        found.append(
+            f"{path.name}: other programs read no {kind} with a profile of {len(picture.icc):,} "
+            "bytes, it comes out in sRGB; use TIFF"
+        )
     return tuple(found)
+
+
+def _holds_alpha(kind: str, picture: StoredImage) -> bool:
+    return kind in WITH_ALPHA and picture.mode != "CMYK"  # Pillow would not read that again
+
+
+def _too_long(kind: str, picture: StoredImage) -> bool:
+    icc = picture.icc or b""
+    return len(icc) > LONGEST_PROFILE.get(kind, len(icc))
 
 
 def marked(kind: str, data: bytes) -> bytes:
@@ -175,10 +194,31 @@ def write_picture(
     return hashlib.sha256(data).hexdigest()
 
 
+def _encoded(kind: str, picture: StoredImage) -> bytes:
+    if picture.bits == 16:
+        data = libvips.encode(
+            picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
+        )
+        return data if picture.dpi else WITHOUT_RESOLUTION[kind](data)
+    options = dict(OPTIONS.get(kind, {}))
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    if picture.dpi and (kind != "JPEG" or max(picture.dpi) < MOST_JPEG_DPI):
+        options["dpi"] = picture.dpi
+    file = io.BytesIO()
+    picture.image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def sheet_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the size of a sheet of pictures of these sizes."""
+    width = sum(size[0] for size in sizes) + GAP * (len(sizes) - 1)
+    return width, max(size[1] for size in sizes)
+
+
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
     """Return pictures in sRGB side by side on white, at their own sizes."""
-    width = sum(item.width for item in pictures) + GAP * (len(pictures) - 1)
-    board = Image.new("RGB", (width, max(item.height for item in pictures)), "white")
+    board = Image.new("RGB", sheet_size([item.size for item in pictures]), "white")
     left = 0
     for item in pictures:
         board.paste(item, (left, 0))

@@ -12,6 +12,7 @@ LARGEST_PROFILE = 64 << 20  # bytes
 LARGEST_TEXT = 1 << 16  # bytes of a PNG's text that Pillow gets to see
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+RESOLUTION = (282, 283, 296)  # tags of TIFF
 GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
 
@@ -62,6 +63,26 @@ def without_texts(data: bytes) -> bytes:
             parts.append(data[kept : whole.start])
             kept = whole.stop
     return b"".join([*parts, data[kept:]]) if kept > len(PNG) else data
+
+
+def png_without_resolution(data: bytes) -> bytes:
+    """Return a PNG without its pHYs chunk, which libvips always writes."""
+    for name, start, end in png_chunks(data):
+        if name == b"pHYs":
+            return data[: start - 8] + data[end + 4 :]
+    return data
+
+
+def tiff_without_resolution(data: bytes) -> bytes:
+    """Return a TIFF (no BigTIFF) without the tags of resolution, which libvips always writes."""
+    order = "<" if data[:2] == b"II" else ">"
+    (place,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, place)
+    end = place + 2 + 12 * count
+    entries = [data[start : start + 12] for start in range(place + 2, end, 12)]
+    kept = [each for each in entries if struct.unpack(f"{order}H", each[:2])[0] not in RESOLUTION]
+    directory = struct.pack(f"{order}H", len(kept)) + b"".join(kept) + data[end : end + 4]
+    return data[:place] + directory.ljust(end + 4 - place, b"\0") + data[end + 4 :]
 
 
 def _is_packed(body: bytes) -> bool:
