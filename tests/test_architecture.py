@@ -53,7 +53,12 @@ HOMES = {
 }
 
 
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "pillow_heif": "pillow-heif", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "pillow_heif": "pillow-heif",
+    "yaml": "pyyaml",
+}
 
 
 def path_of(module: str) -> Path:

@@ -210,15 +210,9 @@ def _encoded(kind: str, picture: StoredImage) -> bytes:
     return file.getvalue()
 
 
-def sheet_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the size of a sheet of pictures of these sizes."""
-    width = sum(size[0] for size in sizes) + GAP * (len(sizes) - 1)
-    return width, max(size[1] for size in sizes)
-
-
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
     """Return pictures in sRGB side by side on white, at their own sizes."""
-    board = Image.new("RGB", sheet_size([item.size for item in pictures]), "white")
+    board = Image.new("RGB", _sheet_size([item.size for item in pictures]), "white")
     left = 0
     for item in pictures:
         board.paste(item, (left, 0))
@@ -232,17 +226,12 @@ def check_sheet(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
     Raises:
         OutputError: it does not.
     """
+    check_size(path, _sheet_size(sizes))
+
+
+def _sheet_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     width = sum(wide for wide, _ in sizes) + GAP * (len(sizes) - 1)
-    _check_size(path, (width, max(high for _, high in sizes)))
-
-
-def _check_size(path: Path, size: tuple[int, int]) -> None:
-    kind = picture_format(path)
-    if max(size) > LONGEST.get(kind, max(size)):
-        raise OutputError(
-            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
-            f"{size[0]} x {size[1]}; use another format"
-        )
+    return width, max(high for _, high in sizes)
 
 
 def write_sheet(path: Path, pictures: Sequence[Image.Image], overwrite: bool = False) -> None:

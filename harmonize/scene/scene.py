@@ -4,7 +4,7 @@ Everything is in sRGB and of the painting's depth; the painting as stored is kep
 What the element does not cover is never computed, and float arrays are a strip at a time.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from harmonize.scene.loose import LOOSE_SIGMA, derived
 from harmonize.scene.mask import FAINT, FULL, Mask, fitted_to, looks_inverted, mask_of
 from harmonize.scene.placement import Placement
 from harmonize.scene.resample import fitted, fitted_element, on_canvas
+from harmonize.scene.transparency import filled, share_over, with_element
 
 __all__ = ["Picture", "Scene", "load_scene"]
 
@@ -92,16 +93,21 @@ def load_scene(
     colors, alpha = fitted_element(colors, alpha, layout)
     tight = on_canvas(alpha, layout, canvas)
     _check_mask(tight)
-    base = original.srgb()
+    loose = derived(tight, loose_sigma) if loose is None else _around(tight, loose)
+    opacity = None if original.alpha is None else eight_bits(original.alpha)
+    base = filled(original.srgb(), opacity)
     composite = base.copy()
-    under = None if original.alpha is None else original.alpha[layout.rows, layout.columns]
-    _blend(composite[layout.rows, layout.columns], colors, alpha, under)
+    place = layout.rows, layout.columns
+    _blend(composite[place], colors, alpha, None if opacity is None else opacity[place])
+    shown = np.where(loose[place] > 0, alpha, np.uint8(0))
     return Scene(
         painting=base,
         composite=composite,
         tight=tight,
-        loose=derived(tight, loose_sigma) if loose is None else _around(tight, loose),
-        original=_with_element(original, tight),
+        loose=loose,
+        original=with_element(
+            original, colors, shown, top=layout.rows.start, left=layout.columns.start
+        ),
         layout=layout,
         hashes={role: source.sha256 for role, source in sources.items()},
         paths={role: source.path for role, source in sources.items()},
@@ -192,30 +198,15 @@ def _around(tight: Mask, loose: Mask) -> Mask:
     return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
 
 
-def _blend(canvas: Pixels, colors: Pixels, alpha: Mask, under: Pixels | None) -> None:
-    """Paste colors on a canvas of the same size, in place; `under` is the canvas's own alpha.
-
-    Colors that are hidden in the canvas do not come to light at a soft edge.
-    """
+def _blend(canvas: Pixels, colors: Pixels, alpha: Mask, below: Mask | None) -> None:
+    """Paste colors on a canvas of the same size and of the opacity `below`, in place."""
     factor = np.float32(largest_value(canvas) / largest_value(colors))
     for rows in strips(*alpha.shape):
         if not alpha[rows].any():
             continue
-        share = alpha[rows, :, None] / np.float32(255)
-        if under is not None:
-            below = under[rows, :, None] / np.float32(largest_value(under))
-            both = share + (1 - share) * below
-            share = np.where(below < 1, share / np.maximum(both, np.float32(1e-6)), share)
+        share = share_over(alpha[rows], None if below is None else below[rows])[..., None]
         blended = share * (colors[rows] * factor) + (1 - share) * canvas[rows]
         canvas[rows] = np.rint(blended)
-
-
-def _with_element(original: StoredImage, tight: Mask) -> StoredImage:
-    """Let the element show where the painting is transparent."""
-    if original.alpha is None:
-        return original
-    factor = original.alpha.dtype.type(largest_value(original.alpha) // 255)
-    return replace(original, alpha=np.maximum(original.alpha, tight * factor))
 
 
 def _layout_warnings(layout: Layout) -> list[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -541,3 +542,67 @@ def test_warnings_are_lines_and_stay_in_the_record(
     assert json.loads(Path("a.json").read_text())["warnings"] == [
         line.removeprefix("harmonize: warning: ")
     ]
+
+
+# --- bytes, file objects, arrays, pipes -----------------------------------------------------------
+
+
+def test_one_picture_however_it_comes(tmp_path: Path) -> None:
+    data = encoded("PNG")
+    (tmp_path / "a.png").write_bytes(data)
+    named = open_picture("painting", tmp_path / "a.png")
+    with open(tmp_path / "a.png", "rb") as file:
+        sources = [
+            open_picture("painting", given)
+            for given in (data, bytearray(data), memoryview(data), io.BytesIO(data), file)
+        ]
+        assert not file.closed
+    for source in sources:
+        assert (source.stored.pixels == RGB).all()
+        assert (source.sha256, source.path) == (named.sha256, None)
+
+
+def test_file_objects_that_are_none(tmp_path: Path) -> None:
+    closed = io.BytesIO(b"")
+    closed.close()
+    for given, said in (
+        (io.StringIO("words"), r"a text file; open it in binary mode \('rb'\)"),
+        (closed, "cannot be read .*closed file"),
+        (io.BytesIO(b""), "is empty"),
+        (object(), "expected a path, bytes, a binary file, a PIL image or an array, got <object"),
+    ):
+        with pytest.raises(InputError, match=said):
+            open_picture("painting", given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["u2", "f4", "f8", "u1"])
+def test_arrays_of_any_byte_order(kind: str, order: str) -> None:
+    whole = {"u2": RGB.astype(np.uint16) * 257, "u1": RGB}.get(kind, RGB / 255)
+    array = whole.astype(order + kind)
+    source = open_picture("painting", array)
+    native = open_picture("painting", array.astype(array.dtype.newbyteorder("=")))
+    assert source.stored.pixels.dtype.isnative
+    assert (source.stored.pixels == native.stored.pixels).all()
+    assert source.sha256 == native.sha256
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes there")
+def test_named_pipes_are_read_or_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    data = encoded("PNG", icc_profile=bytes(P3_ICC))
+
+    def write() -> None:
+        with open(pipe, "wb") as file:
+            file.write(data[:100])
+            file.flush()
+            file.write(data[100:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert (open_picture("painting", pipe).stored.pixels == RGB).all()
+    writer.join()
+    monkeypatch.setattr("harmonize.images.read.PIPE_WAIT", 0.05)
+    with pytest.raises(InputError, match="a pipe through which nothing came for .* only once"):
+        open_picture("painting", pipe)

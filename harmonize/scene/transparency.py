@@ -1,0 +1,72 @@
+"""Transparent paintings: colors under what is transparent never show.
+
+Colors are straight. An element of opacity a over a painting of opacity p has the opacity
+a + p (1 - a), and its share of the color there is a / (a + p (1 - a)) (Porter and Duff 1984).
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonize.images.image import StoredImage
+from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
+from harmonize.scene.mask import Mask
+
+
+def filled(colors: Pixels, opacity: Mask | None) -> Pixels:
+    """Return colors [H, W, 3] in which what is wholly transparent has its nearest visible color.
+
+    The array itself if nothing is transparent.
+    """
+    if opacity is None or opacity.min() > 0:
+        return colors
+    hidden = opacity == 0
+    _, labels = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros(int(labels.max()) + 1, np.int64)
+    places[labels[~hidden]] = np.flatnonzero(~hidden)
+    found = colors.copy()
+    found[hidden] = colors.reshape(-1, 3)[places[labels[hidden]]]
+    return found
+
+
+def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
+    """Return the element's share of the color, float32 [h, w] from 0 to 1, by two opacities."""
+    above = element / np.float32(255)
+    if painting is None:
+        return above
+    whole = above + (1 - above) * (painting / np.float32(255))
+    return np.divide(above, whole, out=np.zeros_like(above), where=whole > 0)
+
+
+def with_element(
+    original: StoredImage, colors: Pixels, element: Mask, *, top: int, left: int
+) -> StoredImage:
+    """Return a painting in which the element shows where the painting is transparent.
+
+    Args:
+        original: the painting as stored.
+        colors: the element's, in sRGB [h, w, 3], where it lies.
+        element: its opacity there, [h, w].
+        top: row of the painting where it begins.
+        left: column of the painting where it begins.
+    """
+    if original.alpha is None:
+        return original
+    height, width = element.shape
+    area = slice(top, top + height), slice(left, left + width)
+    below = eight_bits(original.alpha[area])
+    wide = colors if colors.dtype == np.uint16 else colors.astype(np.uint16) * np.uint16(257)
+    shown = original.pasted(
+        wide, share_over(element, below), (element > 0) & (below < 255), top=top, left=left
+    )
+    alpha = original.alpha.copy()
+    full = largest_value(alpha)
+    for rows in strips(height, width):
+        above = element[rows] / np.float32(255)
+        under = alpha[area][rows]
+        alpha[area][rows] = np.rint(under + above * (full - under.astype(np.float32)))
+    return replace(shown, alpha=alpha)
