@@ -110,7 +110,7 @@ def _bytes_of(where: str, picture: Picture) -> bytes | None:
     if isinstance(picture, (str, os.PathLike)):
         return read_bytes(where, picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
-        return bytes(picture)
+        return _checked(where, bytes(picture))
     if not isinstance(picture, (Image.Image, np.ndarray)) and hasattr(picture, "read"):
         return _read_object(where, picture)
     return None

@@ -35,11 +35,13 @@ def filled(colors: Pixels, opacity: Mask | None) -> Pixels:
 
 def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
     """Return the element's share of the color, float32 [h, w] from 0 to 1, by two opacities."""
-    above = element / np.float32(255)
+    above = element.astype(np.float32) / np.float32(255)
     if painting is None:
         return above
     whole = above + (1 - above) * (painting / np.float32(255))
-    return np.divide(above, whole, out=np.zeros_like(above), where=whole > 0)
+    found: NDArray[np.float32] = np.zeros_like(above)
+    np.divide(above, whole, out=found, where=whole > 0)
+    return found
 
 
 def with_element(
@@ -59,7 +61,9 @@ def with_element(
     height, width = element.shape
     area = slice(top, top + height), slice(left, left + width)
     below = eight_bits(original.alpha[area])
-    wide = colors if colors.dtype == np.uint16 else colors.astype(np.uint16) * np.uint16(257)
+    wide: NDArray[np.uint16] = colors.astype(np.uint16)
+    if colors.dtype == np.uint8:
+        wide *= np.uint16(257)
     shown = original.pasted(
         wide, share_over(element, below), (element > 0) & (below < 255), top=top, left=left
     )

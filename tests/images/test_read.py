@@ -306,7 +306,7 @@ def test_what_a_format_cannot_hold_is_said_and_converted(tmp_path: Path) -> None
     assert losses(tmp_path / "a.png", gray) == losses(tmp_path / "a.tif", ink) == ()
     assert [" ".join(note.split()[1:5]) for note in losses(tmp_path / "a.jpg", gray)] == [
         "JPEG holds 8 of",
-        "JPEG holds no transparency;",
+        "JPEG holds no transparency,",
     ]
     assert "holds no CMYK" in losses(tmp_path / "a.png", ink)[0]
     for name, picture in (("a.jpg", gray), ("a.webp", gray), ("b.png", ink), ("c.bmp", p3)):

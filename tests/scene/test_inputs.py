@@ -337,7 +337,7 @@ def test_missing_wrong_and_truncated_files(files: Path) -> None:
     (files / "text.png").write_text("not a picture")
     assert "text.png: not an image" in message("text.png", PATCH, MASK)
     (files / "empty.png").write_bytes(b"")
-    assert "empty.png: not an image" in message(PAINTING, "empty.png", MASK)
+    assert "empty.png: is empty" in message(PAINTING, "empty.png", MASK)
     for name, kind in (("cut.png", "PNG"), ("cut.jpg", "JPEG"), ("cut.tif", "TIFF")):
         data = io.BytesIO()
         Image.fromarray(PAINTING).save(data, kind)
@@ -379,7 +379,7 @@ def test_no_mask_and_nothing_transparent() -> None:
         (np.zeros((80, 96, 5), np.uint8), "array of shape (80, 96, 5)"),
         (np.zeros((0, 96), np.uint8), "array of shape (0, 96)"),
         (np.zeros(96, np.uint8), "array of shape (96,)"),
-        (17, "expected a path, a PIL image or an array"),
+        (17, "expected a path, bytes, a binary file, a PIL image or an array"),
     ],
 )
 def test_an_array_that_is_no_picture(array: Any, said: str) -> None:

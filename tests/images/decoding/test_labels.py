@@ -130,6 +130,7 @@ def test_numbers_that_cannot_be_do_no_harm(chunks: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("how", ["a number", "R03"])
 def test_adobe_rgb_told_by_exif(kind: str, how: str) -> None:
     exif = Image.Exif()
+    exif[0x010F] = "a camera"  # Pillow writes none without one
     exif.get_ifd(0x8769)[0xA001] = 2 if how == "a number" else 0xFFFF
     if how == "R03":
         exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
@@ -145,7 +146,9 @@ def test_adobe_rgb_told_by_exif(kind: str, how: str) -> None:
     assert open_picture("painting", mine).stored.icc == P3_ICC
 
 
-def bmp(kind: bytes, icc: bytes = b"", ends: tuple[float, ...] = (0,) * 9, power: float = 0) -> bytes:  # noqa: E501
+def bmp(
+    kind: bytes, icc: bytes = b"", ends: tuple[float, ...] = (0,) * 9, power: float = 0
+) -> bytes:  # noqa: E501
     """A BMP of version 5."""
     rows = b"".join(row[:, ::-1].tobytes() for row in RGB[::-1])
     head = struct.pack("<IiiHHIIiiII", 124, W, H, 1, 24, 0, len(rows), 0, 0, 0, 0)
