@@ -69,7 +69,7 @@ def open_picture(role: str, picture: Picture) -> Source:
     """
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
-    data = _bytes_of(where, picture)
+    data = bytes_of(where, picture)
     notes: list[str] = []
     with _readable(where), quiet():
         if data is not None:
@@ -105,8 +105,12 @@ def read_srgb(role: str, path: Path) -> Image.Image:
     return open_picture(role, path).stored.shown
 
 
-def _bytes_of(where: str, picture: Picture) -> bytes | None:
-    """The bytes of a picture's file; None of one that is no file."""
+def bytes_of(where: str, picture: Picture) -> bytes | None:
+    """Return the bytes of a picture's file; None for a PIL image, an array, and what is no picture.
+
+    Raises:
+        InputError: they cannot be read.
+    """
     if isinstance(picture, (str, os.PathLike)):
         return read_bytes(where, picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):

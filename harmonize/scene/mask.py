@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,9 +13,10 @@ from PIL import Image, ImageOps
 
 from harmonize.errors import InputError
 from harmonize.images.color import LUMA
+from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits, strips
-from harmonize.images.read import SAFE, Picture, Source, name, read_bytes
+from harmonize.images.read import Picture, Source, bytes_of, name
 
 Mask = NDArray[np.uint8]
 Size = tuple[int, int]  # width and height
@@ -75,9 +77,10 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
     elif isinstance(picture, np.ndarray):
         image = Image.fromarray(picture)
     else:
-        where = name(role, picture)
+        where = name(role, picture if isinstance(picture, (str, os.PathLike)) else None)
         try:
-            image = Image.open(io.BytesIO(read_bytes(where, picture)), formats=list(SAFE))
+            data = bytes_of(where, picture) or b""
+            image = Image.open(io.BytesIO(data), formats=list(FORMATS))
             image.load()
         except InputError:
             raise
@@ -244,7 +247,7 @@ def _turned(mask: Mask, element: Source) -> Mask | None:
     if element.path is None:
         return None
     try:
-        with Image.open(element.path, formats=list(SAFE)) as image:
+        with Image.open(element.path, formats=list(FORMATS)) as image:
             turn = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF data say nothing
         return None

@@ -4,7 +4,7 @@ Everything is in sRGB and of the painting's depth; the painting as stored is kep
 What the element does not cover is never computed, and float arrays are a strip at a time.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -94,20 +94,15 @@ def load_scene(
     tight = on_canvas(alpha, layout, canvas)
     _check_mask(tight)
     loose = derived(tight, loose_sigma) if loose is None else _around(tight, loose)
-    opacity = None if original.alpha is None else eight_bits(original.alpha)
-    base = filled(original.srgb(), opacity)
-    composite = base.copy()
     place = layout.rows, layout.columns
-    _blend(composite[place], colors, alpha, None if opacity is None else opacity[place])
+    base, composite = _pasted(original, colors, alpha, place)
     shown = np.where(loose[place] > 0, alpha, np.uint8(0))
     return Scene(
         painting=base,
         composite=composite,
         tight=tight,
         loose=loose,
-        original=with_element(
-            original, colors, shown, top=layout.rows.start, left=layout.columns.start
-        ),
+        original=with_element(original, colors, shown, place),
         layout=layout,
         hashes={role: source.sha256 for role, source in sources.items()},
         paths={role: source.path for role, source in sources.items()},
@@ -196,6 +191,17 @@ def _check_mask(tight: Mask) -> None:
 def _around(tight: Mask, loose: Mask) -> Mask:
     """A loose mask as given, and all of the element."""
     return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
+
+
+def _pasted(
+    original: StoredImage, colors: Pixels, alpha: Mask, place: tuple[slice, slice]
+) -> tuple[Pixels, Pixels]:
+    """The painting in sRGB, without hidden colors, and the same with the element on it."""
+    opacity = None if original.alpha is None else eight_bits(original.alpha)
+    base = filled(original.srgb(), opacity)
+    composite = base.copy()
+    _blend(composite[place], colors, alpha, None if opacity is None else opacity[place])
+    return base, composite
 
 
 def _blend(canvas: Pixels, colors: Pixels, alpha: Mask, below: Mask | None) -> None:

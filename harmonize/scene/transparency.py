@@ -45,7 +45,7 @@ def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
 
 
 def with_element(
-    original: StoredImage, colors: Pixels, element: Mask, *, top: int, left: int
+    original: StoredImage, colors: Pixels, element: Mask, area: tuple[slice, slice]
 ) -> StoredImage:
     """Return a painting in which the element shows where the painting is transparent.
 
@@ -53,19 +53,21 @@ def with_element(
         original: the painting as stored.
         colors: the element's, in sRGB [h, w, 3], where it lies.
         element: its opacity there, [h, w].
-        top: row of the painting where it begins.
-        left: column of the painting where it begins.
+        area: the rows and columns of the painting where it lies.
     """
     if original.alpha is None:
         return original
     height, width = element.shape
-    area = slice(top, top + height), slice(left, left + width)
     below = eight_bits(original.alpha[area])
     wide: NDArray[np.uint16] = colors.astype(np.uint16)
     if colors.dtype == np.uint8:
         wide *= np.uint16(257)
     shown = original.pasted(
-        wide, share_over(element, below), (element > 0) & (below < 255), top=top, left=left
+        wide,
+        share_over(element, below),
+        (element > 0) & (below < 255),
+        top=area[0].start,
+        left=area[1].start,
     )
     alpha = original.alpha.copy()
     full = largest_value(alpha)

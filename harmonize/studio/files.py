@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from harmonize.errors import InputError
+from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits
-from harmonize.images.read import SAFE, open_picture
+from harmonize.images.read import open_picture
 from harmonize.scene.mask import FAINT
 from harmonize.studio.guard import Limits, show_bytes
 
@@ -167,7 +168,7 @@ def check_pixels(role: str, path: Path, most: int) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            kinds = [kind for kind in SAFE if kind in Image.OPEN]
+            kinds = [kind for kind in FORMATS if kind in Image.OPEN]
             with Image.open(path, formats=kinds) as image:
                 width, height = image.size
     except UnidentifiedImageError:
