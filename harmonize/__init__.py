@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harmonize.scene.scene import Scene
     from harmonize.settings.load import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Checkpoint",

@@ -1,16 +1,12 @@
-"""Every command line that the README shows is run, on tiny pictures and with few steps.
-
-A code block that is indented, or fenced as `sh`, `bash` or nothing, holds commands and nothing
-else; one in which a line begins with `$ ` holds commands there and output elsewhere. Blocks fenced
-as anything else (`text`, `yaml`, `python`) are not commands.
-"""
+"""Every command that the README and docs/ show in a `sh` block is run, on tiny pictures, and every
+link between them leads somewhere."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,43 +18,32 @@ from harmonize.run import memory_limit
 from harmonize.settings import load as config
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 
-# What is not run here, by how the line begins, and why. A target of `make` must exist.
+# What is not run here, by how the line begins, and why.
 NOT_RUN = {
-    "make ": "installs, and runs everything",
-    "python3 -m venv": "makes an environment",
-    ".venv/bin/python -m pip": "needs a network",
-    "ray start": "starts a cluster",
     "harmonize batch jobs.yaml --engine ray": "needs a cluster",
-    ".venv/bin/python -m benchmarks": "takes minutes, and needs a folder of cases",
+    "ray ": "starts a cluster",
+    "export ": "for the shell's next lines",
+    "pip ": "needs a network",
+    "python -m benchmarks": "takes minutes",
+    ".venv/bin/python -m benchmarks": "takes minutes",
+    "make ": "installs, and runs everything",
 }
-PICTURES = "--style painting.jpg --patch cutout.png --at 690,480 --width 330"  # of `run ...`
-
-
-def blocks(text: str) -> Iterator[list[str]]:
-    """The code blocks of Markdown that may hold commands."""
-    fenced = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    for language, body in fenced.findall(text):
-        if language in ("", "sh", "bash"):
-            yield body.splitlines()
-    indented = re.compile(r"(?:(?<=\n\n)|\A)(?:    .*\n|\n(?=    ))+")
-    for block in indented.findall(fenced.sub("", text)):
-        yield [line.removeprefix("    ") for line in block.splitlines()]
 
 
 def command_lines(text: str) -> list[str]:
-    found = []
-    for block in blocks(text):
-        lines = re.sub(r"\\\n\s*", "", "\n".join(block)).splitlines()
-        if any(line.startswith("$ ") for line in lines):
-            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    """The commands in the `sh` blocks of Markdown, continued lines joined, comments left out."""
+    found: list[str] = []
+    for body in re.findall(r"^```(?:sh|bash)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        lines = re.sub(r"\\\n\s*", "", body).splitlines()
         found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return found
 
 
-LINES = command_lines(README)
-RUN = [line for line in LINES if not line.startswith(tuple(NOT_RUN))]
+SHOWN = sorted({line for text in TEXTS.values() for line in command_lines(text)})
+RUN = [line for line in SHOWN if not line.startswith(tuple(NOT_RUN))]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +51,8 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The presets with one step a pass, at a tiny working size."""
     folder = tmp_path_factory.mktemp("presets")
     for path in (ROOT / "configs").glob("*.yaml"):
-        text = re.sub(r"\bsteps: *\d+", "steps: 1", path.read_text(encoding="utf-8"))
+        text = re.sub(r"\bsteps: *(\d+|\{[^}]*\})", "steps: 1", path.read_text(encoding="utf-8"))
+        text = re.sub(r"\bsteps: *\[[^]]*\]", "steps: [1, 1]", text)
         text = re.sub(r"^size: *\S+", "size: 64", text, flags=re.MULTILINE)
         (folder / path.name).write_text(text, encoding="utf-8")
     return folder
@@ -74,9 +60,12 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Path:
-    """A folder with everything that the README's commands name."""
+    """A folder with everything that the pages' commands name."""
     folder = tmp_path_factory.mktemp("readme")
     Image.fromarray(strokes(800, 600)).save(folder / "painting.jpg")
+    photo = np.full((400, 500, 3), 90, np.uint8)
+    photo[60:280, 150:390] = (200, 60, 40)
+    Image.fromarray(photo).save(folder / "photo.jpg")
     cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
     Image.fromarray(cutout).save(folder / "cutout.png")
     Image.fromarray(disc(40, 32)).save(folder / "mask.png")
@@ -108,13 +97,14 @@ def workplace(
 
 
 def arguments(line: str) -> list[str]:
-    """What `harmonize` is given by a line."""
-    line = line.replace("run ...", f"run {PICTURES}").split(" | ")[0]
+    """What `harmonize` is given by a line; overwriting, since pages use a name again."""
+    line = re.sub(
+        r"^cat (\S+) \| (harmonize .*) --patch - .*$", r"\2 --patch \1 --output x.png", line
+    )
     program, *words = shlex.split(line, comments=True)
-    assert program in ("harmonize", ".venv/bin/harmonize"), f"README: not known here: {line}"
-    if "--frames" in words:  # elsewhere in the README they are there already
-        words.append("--overwrite")
-    return words
+    assert program in ("harmonize", ".venv/bin/harmonize"), f"not known here: {line}"
+    replaces = words[0] in ("run", "cutout") and "--dry-run" not in words
+    return [*words, "--overwrite"] if replaces and "--overwrite" not in words else words
 
 
 @pytest.mark.parametrize("line", RUN)
@@ -123,18 +113,28 @@ def test_a_command_line_does_what_it_should(
 ) -> None:
     done = command(*arguments(line))
     assert done.code == (2 if "wrong" in line else 0), done.err
-    for option in ("--output", "--sheet"):
-        if option in line:
-            assert (workplace / line.split(f"{option} ")[1].split()[0]).stat().st_size > 0
+    words = arguments(line)
+    for option in ("--output", "--sheet", "--preview"):
+        if option in words:
+            assert (workplace / words[words.index(option) + 1]).stat().st_size > 0
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])
-def test_a_target_of_make_is_there(line: str) -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(rf"^{re.escape(shlex.split(line)[1])}:", makefile, re.MULTILINE)
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith(("http://", "https://", "#")):
+            assert ((ROOT / page).parent / target.split("#")[0]).exists(), f"{page}: {target}"
 
 
-MENTIONED = sorted(set(re.findall(r"`harmonize ([a-z]+(?: [a-z]+)?)(?= |`)", README)))
+def test_every_page_is_reached_from_the_readme() -> None:
+    for page in TEXTS:
+        assert page == "README.md" or f"({page})" in TEXTS["README.md"]
+
+
+MENTIONED = sorted(
+    {words for text in TEXTS.values() for words in re.findall(r"`harmonize ([a-z]+)(?= |`)", text)}
+)
 
 
 @pytest.mark.parametrize("words", MENTIONED)
@@ -144,36 +144,13 @@ def test_a_command_named_in_a_sentence_is_there(
     assert command(*words.split(), "--help").code == 0
 
 
-def test_commands_are_found_in_every_kind_of_block() -> None:
-    text = """
-Words.
+def test_the_readme_is_short() -> None:
+    assert 4_000 < len(TEXTS["README.md"].encode()) < 10_000
 
-    harmonize one    # a comment
-    # only a comment
 
-    harmonize two \\
-      --more
-
-- a list
-    that goes on
-
-```sh
-harmonize three
-```
-
-```text
-harmonize output
-```
-
-    $ harmonize four
-    output
-"""
-    assert command_lines(text) == [
-        "harmonize three",
-        "harmonize one    # a comment",
-        "harmonize two --more",
-        "harmonize four",
-    ]
+def test_commands_are_found() -> None:
+    text = "Words.\n\n```sh\nharmonize one\n# no\nharmonize two \\\n  --more\n```\n```text\nno\n```\n"
+    assert command_lines(text) == ["harmonize one", "harmonize two --more"]
     with pytest.raises(AssertionError, match="not known here: frobnicate x"):
         arguments("frobnicate x")
-    assert len(RUN) >= 8
+    assert len(RUN) >= 12
