@@ -1,6 +1,6 @@
 """Blind ranking: sheets for judges who don't know what made which picture, and their tally.
 
-    python -m benchmarks.judge sheets OUT --cases FOLDER --seed N NAME=FOLDER [NAME=FOLDER ...]
+    python -m benchmarks.judge sheets OUT NAME=FOLDER [NAME=FOLDER ...] --cases FOLDER --seed N
     python -m benchmarks.judge tally OUT/key.json RANKING.json [RANKING.json ...]
 
 A sheet shows the pasted picture, then the candidates under letters, in an order that the seed
