@@ -24,7 +24,7 @@ from harmonize.synthesis.underpainting.patch_synthesis import Underpainting, lay
 
 CONTRAST = 2.0  # sigma in pixels: of the underpainting's lights and darks that come back
 FINE = 2.0  # sigma in pixels: what is finer is drawing or brushwork
-STRONG = 2.5  # times the painting's own fine contrast: half of what is drawn as strongly stays
+STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
 @dataclass(frozen=True)
