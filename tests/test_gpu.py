@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harmonize.synthesis.matching import nearest as matching
+from harmonize.synthesis.matching.nearest import nearest, whole
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
@@ -20,8 +20,8 @@ pytestmark = [
 def test_matching_is_the_cpus() -> None:
     query, reference = torch.rand(16, 12, 14), torch.rand(16, 20, 22)
     positions = torch.arange(12 * 14)
-    here = matching.nearest(query, reference, positions)
-    there = matching.nearest(query.cuda(), reference.cuda(), positions.cuda()).cpu()
+    here = nearest(query, [whole(reference)], positions)
+    there = nearest(query.cuda(), [whole(reference.cuda())], positions.cuda()).cpu()
     assert float((here == there).float().mean()) > 0.99
 
 
