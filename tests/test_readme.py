@@ -149,7 +149,9 @@ def test_the_readme_is_short() -> None:
 
 
 def test_commands_are_found() -> None:
-    text = "Words.\n\n```sh\nharmonize one\n# no\nharmonize two \\\n  --more\n```\n```text\nno\n```\n"
+    text = (
+        "Words.\n\n```sh\nharmonize one\n# no\nharmonize two \\\n  --more\n```\n```text\nno\n```\n"
+    )
     assert command_lines(text) == ["harmonize one", "harmonize two --more"]
     with pytest.raises(AssertionError, match="not known here: frobnicate x"):
         arguments("frobnicate x")

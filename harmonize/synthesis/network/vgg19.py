@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.synthesis.network import winograd
-
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -115,10 +113,7 @@ class VGG19:
             # In place, and no name for what has been used: half the memory of a large picture.
             if self.padding == "replicate":
                 x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-                if winograd.worthwhile(x, weight):
-                    x = winograd.convolve(x, weight, bias)
-                else:
-                    x = F.conv2d(x, weight, bias).relu_()
+                x = F.conv2d(x, weight, bias).relu_()
             else:
                 x = F.conv2d(x, weight, bias, padding=1).relu_()
             if layer.tap in wanted:

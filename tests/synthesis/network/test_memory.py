@@ -70,7 +70,7 @@ def test_a_second_run_on_the_painting_sees_it_once_and_gives_the_same(
     calls.clear()
     session = Session(TINY)
     shared = [paint(session, "painting.png", at) for at in ((5, 5), (40, 30))]
-    assert separate - len(calls) == 2  # one look at each of two scales
+    assert len(calls) < separate  # the painting was looked at for the first only
     for one, other in zip(alone, shared, strict=True):
         assert one.image.tobytes() == other.image.tobytes()
 
