@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.cases import Options
 
 NAMES = (
+    "stages",
     "histogram",
     "quality",
     "hard",
