@@ -65,7 +65,7 @@ def test_a_large_painting_takes_no_more_than_its_tiles_do() -> None:
 
 def test_passes_that_are_skipped_take_nothing() -> None:
     whole = native()
-    without = native("passes.refine.steps=0")
+    without = native("passes.strokes.steps=0", "passes.refine.steps=0")
     assert memory_limit.estimate(canvas(), without, 5.0) < memory_limit.estimate(
         canvas(), whole, 5.0
     )
@@ -163,9 +163,10 @@ def test_other_texts_are_no_sizes(text: str) -> None:
 
 def test_a_dry_run_tells_and_writes_nothing(files: Path, command: Callable[..., Outcome]) -> None:
     before = sorted(path.name for path in files.iterdir())
-    code, out, err = command("run", *PICTURES, "--dry-run")
+    smooth = "--set=underpainting.fine=[0.99, 1.0]"
+    code, out, err = command("run", *PICTURES, smooth, "--dry-run")
     assert code == 0
-    assert re.search(r"about [\d.]+[MG]B of memory at the peak; 13 refine steps", out)
+    assert re.search(r"about [\d.]+[MG]B of memory at the peak; \d+ refine steps", out)
     assert "style level" in err
     assert sorted(path.name for path in files.iterdir()) == before
 

@@ -1,0 +1,101 @@
+"""An element that is small in its painting is worked on with the part of the painting around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TWO_PASSES, disc, strokes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from harmonize import Session, harmonize
+from harmonize.run import memory_limit
+from harmonize.run.memory_limit import at_work, working_shape
+from harmonize.scene.loose import SMALL
+from harmonize.settings.load import load
+from harmonize.synthesis.image_ops.crops import Canvas
+from harmonize.synthesis.image_ops.tiled_image import Raster
+from harmonize.synthesis.image_ops.windows import Window
+
+FEW = load("default", [*TWO_PASSES, "passes.coarse.steps=0", "passes.refine.steps=1", "size=64"])
+
+
+def canvas(shape: tuple[int, int], box: Window) -> Canvas:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    pixels = np.stack((y % 256, x % 256, (y + x) % 256), -1).astype(np.uint8)
+    loose = np.zeros(shape, np.uint8)
+    box.crop_pixels(loose)[:] = 255
+    return Canvas(Raster(pixels), Raster(pixels), loose, Raster(loose[..., None]))
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_part_holds_the_element_and_is_where_it_says(data: st.DataObject) -> None:
+    shape = (data.draw(st.integers(40, 600)), data.draw(st.integers(40, 600)))
+    top, left = data.draw(st.integers(0, shape[0] - 9)), data.draw(st.integers(0, shape[1] - 9))
+    box = Window(
+        top,
+        left,
+        data.draw(st.integers(top + 1, shape[0])),
+        data.draw(st.integers(left + 1, shape[1])),
+    )
+    whole, config = canvas(shape, box), load("default", ["size=128"])
+    part = at_work(whole, config)
+    (y, x), (h, w) = part.corner, part.shape
+    there = Window(y, x, y + h, x + w)
+    assert (part.painting.pixels == there.crop_pixels(whole.painting.pixels)).all()
+    assert part.loose.sum() == whole.loose.sum()
+    # Either the whole, or the element has its share of the part, which has the working size.
+    longest = max(box.shape)
+    if part.shape != whole.shape:
+        assert max(working_shape(part.shape, config)) <= 128
+        assert longest < SMALL * max(whole.shape) + 1 or max(part.shape) < max(whole.shape)
+    assert at_work(whole, load("paper")).shape == whole.shape
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[np.ndarray]:
+    monkeypatch.chdir(tmp_path)
+    painting = strokes(320, 240)
+    Image.fromarray(painting).save("painting.png")
+    Image.fromarray(np.dstack([strokes(20, 16, seed=2), disc(20, 16)])).save("cutout.png")
+    yield painting
+
+
+def test_it_is_painted_there_and_nowhere_else(large: np.ndarray) -> None:
+    found = harmonize("painting.png", "cutout.png", placement={"at": (250, 150)}, settings=FEW)
+    changed = (np.asarray(found.image) != large).any(-1)
+    y, x = np.nonzero(changed)
+    assert changed.any()
+    assert 235 < x.min() and x.max() < 285 and 135 < y.min() and y.max() < 180
+    # Worked on at its own size: the part is as large as the working size asks for.
+    assert found.record["size"] == 64
+
+
+def test_parts_of_one_painting_are_not_taken_for_each_other(large: np.ndarray) -> None:
+    session = Session(FEW)
+    for at in ((20, 20), (250, 150), (20, 150)):
+        shared = session.run(session.plan("painting.png", "cutout.png", placement={"at": at}))
+        alone = harmonize("painting.png", "cutout.png", placement={"at": at}, settings=FEW)
+        assert shared.image.tobytes() == alone.image.tobytes()
+
+
+def test_its_record_makes_it_again_even_if_it_was_fitted(
+    large: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limit, "_held", lambda: 0)
+    asked = FEW.model_copy(update={"size": 300, "tile": 128})
+    place = {"at": (250, 150)}
+    need = Session(asked).plan("painting.png", "cutout.png", placement=place).need
+    fitted = harmonize(
+        "painting.png", "cutout.png", placement=place, settings=asked, max_memory=need
+    )
+    assert fitted.record["fitted"]
+    assert fitted.record["size"] < 300
+    config = fitted.record["config"]
+    again = harmonize("painting.png", "cutout.png", placement=place, settings=config)
+    assert again.image.tobytes() == fitted.image.tobytes()
