@@ -194,7 +194,7 @@ def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: C
     assert done.code == 0, done.err
     assert "harmonize: warning: 1.png: mask" in done.err
     [event] = [event for event in events() if event["event"] == "job done"]
-    assert "inverted" in event["warnings"][0]
+    assert "turn it round" in event["warnings"][0]
 
 
 def test_killed_at_any_moment_it_redoes_what_was_in_flight(

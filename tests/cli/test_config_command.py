@@ -188,16 +188,3 @@ def test_every_field_is_documented_with_its_range() -> None:
         assert one["description"].strip(), path
         nested = "$ref" in json.dumps(one) or path == ".extends"
         assert nested or "Expected: " in one["description"], path
-
-
-def test_the_readme_shows_what_the_command_prints(command: Command, files: Path) -> None:
-    readme = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
-    mine = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    assert mine is not None
-    (files / "mine.yaml").write_text(mine[1])
-    (files / "wrong.yaml").write_text("extends: prevew\npasses:\n  refine: {stpes: 30, rate: no}\n")
-    shown = dict(re.findall(r"^    \$ harmonize (.+)\n((?:    [^$].*\n)+)", readme, re.MULTILINE))
-    show, check = "config show mine.yaml --set keep=2", "config check mine.yaml wrong.yaml"
-    for line, first in ((f"{show} | head -n 5", 5), (check, None)):
-        printed = command(*line.split(" | ")[0].split()).out.splitlines()[:first]
-        assert shown[line] == "".join(f"    {text}\n" for text in printed)

@@ -48,8 +48,8 @@ def test_the_picture_so_far_is_written_under_the_outputs_name(
     seen = []
     write = module.write_picture
 
-    def watch(path: Path, *rest: object) -> None:
-        write(path, *rest)  # type: ignore[arg-type]
+    def watch(path: Path, *rest: object, **more: object) -> None:
+        write(path, *rest, **more)  # type: ignore[arg-type]
         seen.append((path, Path("a.json").exists(), pixels(path)))
 
     monkeypatch.setattr(module, "write_picture", watch)

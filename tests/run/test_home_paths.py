@@ -137,5 +137,6 @@ def test_a_record_with_a_home_in_it_is_made_again_and_compared(
     Path("cutout.png").unlink()
     gone = command("run", "--record", "out.json", "--output", "third.png")
     assert gone.err == (
-        "harmonize: error: record out.json: element ~/cutout.png: No such file or directory\n"
+        "harmonize: error: record out.json: element ~/cutout.png: No such file or directory; "
+        "say with --patch which file to take\n"
     )

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harmonize import Session, harmonize
-from harmonize.run import memory_limit
 from harmonize.run.memory_limit import at_work, working_shape
 from harmonize.scene.loose import SMALL
 from harmonize.settings.load import load
@@ -82,20 +81,3 @@ def test_parts_of_one_painting_are_not_taken_for_each_other(large: np.ndarray) -
         shared = session.run(session.plan("painting.png", "cutout.png", placement={"at": at}))
         alone = harmonize("painting.png", "cutout.png", placement={"at": at}, settings=FEW)
         assert shared.image.tobytes() == alone.image.tobytes()
-
-
-def test_its_record_makes_it_again_even_if_it_was_fitted(
-    large: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory_limit, "_held", lambda: 0)
-    asked = FEW.model_copy(update={"size": 300, "tile": 128})
-    place = {"at": (250, 150)}
-    need = Session(asked).plan("painting.png", "cutout.png", placement=place).need
-    fitted = harmonize(
-        "painting.png", "cutout.png", placement=place, settings=asked, max_memory=need
-    )
-    assert fitted.record["fitted"]
-    assert fitted.record["size"] < 300
-    config = fitted.record["config"]
-    again = harmonize("painting.png", "cutout.png", placement=place, settings=config)
-    assert again.image.tobytes() == fitted.image.tobytes()
