@@ -17,6 +17,7 @@ from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
 from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_alpha
+from harmonize.scene.mask import FAINT
 from harmonize.studio.files import File, Files, encoded
 
 MOST_STROKES, MOST_POINTS = 2000, 200_000
@@ -154,6 +155,8 @@ def whole(cut: Cut, files: Files) -> File:
         InputError: nothing is left, or the session is full.
     """
     rgba = _rgba(cut, _read(cut.photo))
+    if not (rgba[..., 3] > FAINT).any():
+        raise InputError("nothing is left of it; mark something to keep")
     path = files.room(f"{cut.photo.path.stem}-cutout.png")
     Image.fromarray(rgba).save(path, compress_level=3)
     try:
