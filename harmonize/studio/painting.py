@@ -61,7 +61,6 @@ class Studio:
                 plan = session.plan(
                     asked.painting.path, asked.element.path, placement=asked.placement
                 )
-                tasks.check(task)
                 watch = Watch(task, tasks, dict(plan.steps), self._seconds)
                 result = session.run(plan, on_progress=watch)
                 watch.end()

@@ -128,6 +128,7 @@ export async function refresh() {
   if (!state.photo() || wanted === veilOf) return;
   asking?.abort();
   if (!touched(cut())) {
+    $("#cut").removeAttribute("aria-busy");
     [veil, veilOf] = [null, wanted];
     note(null);
     show();

@@ -335,6 +335,7 @@ function showSettings() {
 const writes = (node) => node.matches?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), select, textarea");
 
 function undo(by) {
+  state.commit();  // what the hand has just done is a step of its own
   if (state.step(by)) { runs.look(null); say(by < 0 ? "Undone." : "Done again."); }
 }
 $("#undo").addEventListener("click", () => undo(-1));

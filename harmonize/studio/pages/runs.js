@@ -73,7 +73,7 @@ export async function ask(preset) {
   try {
     const task = await api.paint({ painting, element, placement, preset, options });
     if (!tasks.has(task.id)) tasks.set(task.id, task);
-    if (![...tasks.values()].some((other) => other.state === "running")) look(task.id);
+    if (![...tasks.values()].some((other) => other.id !== task.id && other.state === "running")) look(task.id);
     say("Asked for.");
     show();
   } catch (error) { complain("#go-error", error); }

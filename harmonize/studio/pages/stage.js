@@ -54,8 +54,8 @@ export function fit() {
   if (!size[0] || !width) return;
   const margin = Math.min(MARGIN, width / 24);
   const scale = Math.min((width - 2 * margin) / size[0], (height - 2 * margin) / size[1]);
-  place({ scale, x: (width - size[0] * scale) / 2, y: (height - size[1] * scale) / 2 });
   fitted = true;
+  place({ scale, x: (width - size[0] * scale) / 2, y: (height - size[1] * scale) / 2 });
 }
 
 export function zoom(factor, center = [canvas.clientWidth / 2, canvas.clientHeight / 2]) {
