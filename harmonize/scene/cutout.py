@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -83,14 +85,18 @@ def with_rembg(photo: Photo) -> NDArray[np.uint8]:
         InputError: rembg is not installed, or fails.
     """
     try:
-        rembg: Any = importlib.import_module("rembg")
-    except ImportError:
-        raise InputError("rembg is not installed; install it with: pip install rembg") from None
+        with contextlib.redirect_stdout(io.StringIO()):
+            rembg: Any = importlib.import_module("rembg")
+    except (ImportError, SystemExit):  # without onnxruntime it ends the process
+        missing = 'rembg is not installed, or not whole; install it with: pip install "rembg[cpu]"'
+        raise InputError(missing) from None
     try:
-        mask = rembg.remove(Image.fromarray(photo), only_mask=True)
+        mask = np.asarray(rembg.remove(Image.fromarray(photo), only_mask=True).convert("L"))
     except Exception as error:  # it downloads models and runs them: anything can happen
         raise InputError(f"rembg: {error}") from error
-    return with_alpha(photo, np.asarray(mask.convert("L")))
+    if mask.shape != photo.shape[:2]:
+        raise InputError("rembg: its mask has not the photo's size; update rembg")
+    return with_alpha(photo, mask)
 
 
 def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:

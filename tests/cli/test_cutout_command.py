@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def test_what_cannot_be(command: Command, photo: Path, words: str, said: str) ->
     assert said in refused.err
     assert refused.err.count("\n") == 1
     assert not Path("photo-cutout.png").exists()
+
+
+def test_rembg_finds_it(command: Command, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("rembg.py").write_text(
+        "from PIL import Image\n"
+        "def remove(data, only_mask):\n"
+        "    return Image.open('true.png').convert('L')\n"
+    )
+    monkeypatch.syspath_prepend(photo.parent)
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    del sys.modules["rembg"]
+    done = command("cutout", "photo.png", "--with=rembg", "--output=cut.png")
+    assert (done.code, done.err) == (0, "")
+    assert (alpha("cut.png") == TRUE).all()
 
 
 def test_without_a_hint_it_says_what_it_takes_for_background(command: Command, photo: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import disc, strokes
@@ -111,9 +115,58 @@ def test_what_looks_wrong_is_told() -> None:
 
 
 def test_rembg_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "rembg", None)
-    with pytest.raises(InputError, match="pip install rembg"):
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    with pytest.raises(InputError, match="pip install"):
         with_rembg(photo())
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes a module `rembg` with these lines, for the next import."""
+
+    def write(text: str) -> None:
+        (tmp_path / "rembg.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setitem(sys.modules, "rembg", None)
+        del sys.modules["rembg"]
+
+    return write
+
+
+def test_rembg_is_given_the_photo_and_asked_for_the_mask(stand_in: Callable[[str], None]) -> None:
+    # What rembg says of itself: a Pillow image in, with `only_mask` a gray one of its size out.
+    stand_in("""from PIL import Image
+given = []
+def remove(data, alpha_matting=False, *args, session=None, only_mask=False, **kwargs):
+    assert only_mask and isinstance(data, Image.Image) and data.mode == "RGB"
+    given.append(data)
+    return data.getchannel("R").point(lambda value: 255 if value > 140 else value // 2)
+""")
+    found = with_rembg(photo())
+    (given,) = sys.modules["rembg"].given
+    assert (np.asarray(given) == photo()).all()
+    red = photo()[..., 0].astype(int)
+    alpha = np.where(red > 140, 255, red // 2)
+    assert (found[..., 3] == alpha).all()
+    assert (found[alpha == 255][:, :3] == photo()[alpha == 255]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys\nprint('No onnxruntime')\nsys.exit(1)", "pip install"),
+        ("def remove(data, only_mask): raise OSError('no network')", "rembg: no network"),
+        ("def remove(data, only_mask): return data.resize((9, 9))", "not the photo's size"),
+        ("def remove(data, only_mask): return None", "rembg: "),
+    ],
+)
+def test_what_rembg_fails_at_is_said(
+    stand_in: Callable[[str], None], capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    stand_in(text)
+    with pytest.raises(InputError, match=said):
+        with_rembg(photo())
+    assert capsys.readouterr().out == ""
 
 
 # --- alpha and colors -----------------------------------------------------------------------------

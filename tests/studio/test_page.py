@@ -321,8 +321,8 @@ def test_the_painting_alone_while_a_key_is_held(
     window: Callable[..., Window], pictures: Path
 ) -> None:
     view = window()
-    view.load(pictures / "painting.png", pictures / "cutout.png")
-    view.page.wait_for_selector("#place:visible")
+    with view.page.expect_response(lambda response: "/api/palette" in response.url):
+        view.load(pictures / "painting.png", pictures / "cutout.png")
     at = view.screen((120, 90), (240, 180))
     view.page.mouse.click(*view.screen((5, 5), (240, 180)))
     view.page.wait_for_timeout(800)

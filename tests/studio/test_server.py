@@ -22,6 +22,7 @@ from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 from studio_client import Client
 
+from harmonize.settings.load import Settings, presets
 from harmonize.studio import app
 from harmonize.studio.files import convex_hull, safe_name
 
@@ -268,6 +269,15 @@ def test_every_file_of_the_page_is_there_and_no_other_is_asked_for() -> None:
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
         assert "innerHTML" not in text and "eval(" not in text
     assert asked_for | {"index.html"} == names
+
+
+def test_the_page_has_words_for_every_stage() -> None:
+    text = app._assets()["runs.js"][0].decode()
+    words = re.search(r"STAGES = {(.*?)}", text)
+    assert words
+    stages = {"reading", "palette", "underpainting", "finish", "writing"}
+    stages |= {name for preset in presets() for name in Settings.preset(preset).passes}
+    assert stages == set(re.findall(r"(\w+): \"", words[1]))
 
 
 def test_samples_are_shown_and_taken(serve: Serve) -> None:
