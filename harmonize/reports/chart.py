@@ -1,4 +1,4 @@
-"""A pass's losses → the curves of a chart, in the units of an SVG drawing."""
+"""A pass's losses → the curves of an SVG chart."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ DECADES = 4  # shown below the largest value: a first step of almost 0 would fla
 
 @dataclass(frozen=True)
 class Curve:
-    """One term: its name, first and last value, and its points as `x,y x,y …`."""
+    """One term; `points` are `x,y x,y …`."""
 
     name: str
     first: float
@@ -21,13 +21,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """The terms of a pass over its steps; a power of ten is always as high as the next.
-
-    Attributes:
-        curves: in the order of the terms.
-        ticks: height and label of the lines across.
-        steps: how many there were; the first is at `LEFT`, the last at `WIDTH - RIGHT`.
-    """
+    """A pass's terms over its steps, by powers of ten; `ticks` are height and label of lines."""
 
     curves: list[Curve]
     ticks: list[tuple[float, str]]
@@ -40,10 +34,7 @@ class Chart:
 
 
 def chart(losses: Sequence[Mapping[str, float]]) -> Chart:
-    """Return the chart of a pass's reports.
-
-    What is too small to be shown lies on the lower edge; what is not a number is left out.
-    """
+    """Return a pass's chart; what is too small lies on its edge."""
     names = list(dict.fromkeys(name for report in losses for name in report))
     values = {name: [_finite(report.get(name)) for report in losses] for name in names}
     shown = [value for row in values.values() for value in row if value is not None]
@@ -61,7 +52,6 @@ def _finite(value: float | None) -> float | None:
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
-    """Return the powers of ten between which values are shown."""
     above = [value for value in values if value > 0]
     if not above:
         return 0, 1

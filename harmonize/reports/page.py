@@ -1,7 +1,6 @@
-"""Run records → one HTML page to look at, with everything in it; it opens without a network.
+"""Run records → one HTML page that opens without a network.
 
-The pictures are shown in sRGB and made smaller than `FULL` pixels; if there are more than `MANY`
-runs, smaller still, so that the page stays of a size that a browser can hold.
+Pictures are sRGB, at most `FULL` pixels long; smaller where there are more than `MANY` runs.
 """
 
 import math
@@ -40,14 +39,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 
 @dataclass(frozen=True)
 class Entry:
-    """One run on a page.
-
-    Attributes:
-        name: what to call it.
-        status: `done`, `skipped` or `failed`.
-        record: the run record, or None; the picture lies beside it under the record's `output`.
-        error: why it failed, or None.
-    """
+    """One run on a page: `done`, `skipped` or `failed`; the picture lies beside its record."""
 
     name: str
     status: str
@@ -57,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PassView:
-    """A pass on the page: its name, steps, seconds, share of all seconds, and chart."""
+    """A pass on the page; `share` is of all seconds."""
 
     name: str
     steps: int
@@ -68,10 +60,7 @@ class PassView:
 
 @dataclass
 class View:
-    """What the page says of one entry; without a readable record hardly anything.
-
-    `split` is where the slider begins, in percent of the width: at the element's middle.
-    """
+    """What the page says of an entry; `split` is where the slider begins, in percent."""
 
     name: str
     status: str
@@ -92,9 +81,7 @@ class View:
 
 
 def write_report(path: Path, entries: Sequence[Entry], overwrite: bool = False) -> None:
-    """Write the page of one or many runs.
-
-    What the entries' records and files no longer tell, the page says so.
+    """Write the page of one or many runs; it says what can no longer be shown.
 
     Raises:
         OutputError: the page exists, or cannot be written.
@@ -149,7 +136,6 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
 
 
 def _tell(view: View, tree: dict[str, Any]) -> None:
-    """Fill in what the record says in words and figures."""
     level, seconds = tree["strength"], float(tree["seconds"])
     view.seconds, view.strength = seconds, float(level["level"])
     if tree["interrupted"]:
@@ -192,7 +178,7 @@ def _file(item: dict[str, Any]) -> str:
 
 
 def _show_result(view: View, picture: Path, folder: Path, store: Store) -> Image.Image | None:
-    """Show the picture, and return it as a viewer shows it; None if it is not there."""
+    """Show the picture; None if it is not there."""
     try:
         image = read_srgb("picture", picture)
     except InputError as error:
@@ -209,14 +195,14 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 
 def _again(record: Path, folder: Path) -> str:
-    """The command that makes the picture of a record again, in the page's folder."""
+    """The command that makes the picture again."""
     output = f"{record.stem}-again.png"
     words = ["harmonize", "run", "--record", _seen_from(folder, record), "--output", output]
     return shlex.join(words)
 
 
 def _show_inputs(view: View, path: Path, folder: Path, store: Store) -> Scene | None:
-    """Show what went in, and return it; None if it is no longer there."""
+    """Show what went in; None if it is not there."""
     try:
         record = read_record(path)
         inputs: dict[str, Any] = dict(record.inputs)

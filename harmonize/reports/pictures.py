@@ -1,4 +1,4 @@
-"""Pictures as a page holds them: made smaller, encoded, each once."""
+"""Pictures on a page: made smaller, encoded, each once."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ SHAPE = 1.6  # the most that a close look is longer than wide
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture on the page: what it is, its key in the page's store, its size in pixels."""
+    """A picture on the page; `key` names it in the store."""
 
     title: str
     key: str
@@ -27,14 +27,14 @@ class Shown:
 
 
 class Store:
-    """Pictures as data URIs, each once however many runs show it."""
+    """Pictures as data URIs."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.uris: dict[str, str] = {}
 
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
-        """Take in a picture (RGB in sRGB, or L) made smaller to `limit` pixels."""
+        """Take in a picture (sRGB or L) made smaller."""
         side = limit or self.limit
         small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
         data = io.BytesIO()
@@ -46,7 +46,7 @@ class Store:
 
 
 def close_look(tight: Mask) -> tuple[int, int, int, int]:
-    """Return the box around an element, [H, W], to judge it by: left, top, right, bottom."""
+    """Return left, top, right, bottom of the box to judge an element [H, W] by."""
     spans = [np.flatnonzero(tight.any(axis)) for axis in (0, 1)]
     shown = [(int(span[0]), int(span[-1]) + 1) for span in spans]
     sides = [max((1 + 2 * AROUND) * (end - start), LEAST) for start, end in shown]

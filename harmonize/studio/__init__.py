@@ -1,1 +1,1 @@
-"""The page on this machine: load, cut out, place, see, paint and keep, in a browser."""
+"""The page in the browser: load, cut out, place, paint and keep."""

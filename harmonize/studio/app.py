@@ -1,4 +1,4 @@
-"""What the page asks the server for, and the answers."""
+"""Answers to what the page asks for."""
 
 import asyncio
 import json
@@ -37,16 +37,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(eq=False)
 class Page:
-    """The server's side of one session.
-
-    Attributes:
-        files: its pictures.
-        key: what lets the browser in.
-        hosts: the addresses that it is reached under, port included.
-        start: role → the file that the command line named.
-        id: tells this session from others in the browser's storage.
-        ending: whether the server is about to end.
-    """
+    """The server's side of one session; `start` holds the files that the command line named."""
 
     files: Files
     key: Pass
@@ -61,7 +52,6 @@ class Page:
 
     @property
     def app(self) -> Starlette:
-        """The application to serve."""
         routes: list[tuple[str, str, Handler]] = [
             ("GET", "/", self.page),
             ("GET", "/assets/{name}", self.asset),
@@ -86,15 +76,13 @@ class Page:
     # --- the page -----------------------------------------------------------------------------
 
     async def page(self, request: Request) -> Response:
-        """Give the page."""
         return _asset("index.html")
 
     async def asset(self, request: Request) -> Response:
-        """Give one of the page's own files."""
         return _asset(request.path_params["name"])
 
     async def session(self, request: Request) -> Response:
-        """Give all that the page needs to begin, or to go on after a reload."""
+        """Give what the page begins with, or goes on with."""
         version, tasks, _ = self.tasks.since(-1)
         return JSONResponse(
             {
@@ -112,7 +100,6 @@ class Page:
         )
 
     async def events(self, request: Request) -> Response:
-        """Tell of tasks as they change, for as long as the page listens."""
         return StreamingResponse(self._changes(), media_type="text/event-stream")
 
     async def _changes(self) -> AsyncIterator[str]:
@@ -132,7 +119,7 @@ class Page:
     # --- pictures -----------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> Response:
-        """Take in a picture: the request's body."""
+        """Take in the request's body as a picture."""
         role, name = (request.query_params.get(key, "") for key in ("role", "name"))
         limits = self.files.limits
         path = self.files.room(name)
@@ -147,18 +134,15 @@ class Page:
         return JSONResponse(taken.facts)
 
     async def sample(self, request: Request) -> Response:
-        """Take in one of the shipped pictures."""
         path, role = samples.find((await self._json(request)).get("name"))
         return JSONResponse((await run_in_threadpool(self.files.add, role, path)).facts)
 
     async def sample_view(self, request: Request) -> Response:
-        """Show one of the shipped pictures, small."""
         path, _ = samples.find(request.path_params["name"])
         data = await run_in_threadpool(samples.thumbnail, path)
         return Response(data, media_type="image/webp", headers=_KEEP)
 
     async def picture(self, request: Request) -> Response:
-        """Show one of the session's pictures, or give its file."""
         file = self.files.get(request.path_params["id"])
         kind = request.path_params["kind"]
         if kind == "file":
@@ -172,7 +156,6 @@ class Page:
         return _image(views.get(kind))
 
     async def cut(self, request: Request) -> Response:
-        """Cut an element out of a photograph: quickly, to look at, or whole, to paste."""
         tree = await self._json(request)
         asked = cutting.asked_of(tree, self.files)
         if tree.get("whole"):
@@ -184,7 +167,6 @@ class Page:
     # --- pictures to be painted ---------------------------------------------------------------
 
     async def palette(self, request: Request) -> Response:
-        """Show the pasted picture in the painting's palette."""
         asked = results.asked_of(await self._json(request), self.files)
         found = await run_in_threadpool(self.studio.palette, asked)
         if found is None:  # there will be a later one
@@ -193,7 +175,6 @@ class Page:
         return Response(data, media_type="image/png", headers={"X-Window": json.dumps(window)})
 
     async def ask(self, request: Request) -> Response:
-        """Ask for a picture to be painted."""
         tree = await self._json(request)
         asked = results.asked_of(tree, self.files)
         await run_in_threadpool(self.studio.session, asked)  # a wrong setting is told at once
@@ -201,13 +182,11 @@ class Page:
         return JSONResponse(self.tasks.add(asked, facts).told)
 
     async def stop(self, request: Request) -> Response:
-        """Stop a run; it keeps the picture so far."""
         task = self._task(request)
         self.tasks.stop(task)
         return JSONResponse(task.told)
 
     async def result(self, request: Request) -> Response:
-        """Show a run's picture, or give one of the files that it leaves."""
         task, kind = self._task(request), request.path_params["kind"]
         if kind == "growing":
             return _image(task.picture)
@@ -232,7 +211,6 @@ class Page:
         return _download(path_of, path_of.name)
 
     async def _pixels(self, request: Request, path: Path) -> Response:
-        """Show a part of a picture as it is."""
         box = [
             int(part) for part in request.query_params.get("box", "").split(",") if part.isdecimal()
         ]
@@ -244,7 +222,6 @@ class Page:
         return self.tasks.get(request.path_params["id"])
 
     async def _json(self, request: Request) -> dict[str, Any]:
-        """The request's body as a mapping."""
         limits, parts = self.files.limits, []
         async for chunk in chunks(request, limits.text, limits.patience):
             parts.append(chunk)

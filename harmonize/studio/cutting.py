@@ -1,7 +1,6 @@
-"""An element cut out of a photograph as the page draws it: box, strokes, a mask, a softer edge.
+"""An element cut out of a photograph by box, strokes and mask.
 
-Strokes that keep or remove are known to be right; the edge is looked for in between. Then the edge
-is moved and softened.
+The edge is looked for between strokes that keep and strokes that remove, then moved and softened.
 """
 
 import math
@@ -32,14 +31,13 @@ Mask = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line of the brush: what it touches stays if `keep`, else it goes."""
+    """A line of the brush: what it touches stays if `keep`, else goes."""
 
     keep: bool
     radius: float
     points: Sequence[tuple[float, float]]
 
     def scaled(self, factor: float) -> "Stroke":
-        """The same on a picture `factor` times as large."""
         points = [(x * factor, y * factor) for x, y in self.points]
         return Stroke(self.keep, self.radius * factor, points)
 
@@ -49,12 +47,9 @@ class Cut:
     """What is to be cut out; lengths in pixels of the photograph.
 
     Attributes:
-        photo: the photograph.
-        box: left, top, width, height around the element, or None.
-        strokes: of the brush, in their order.
-        mask: white where the element is, or None.
-        edges: whether the edge is looked for; else box, strokes and mask are taken as they are.
-        grow: how far the edge moves out, or in where negative.
+        box: left, top, width, height.
+        edges: whether the edge is looked for; else all is taken as drawn.
+        grow: how far the edge moves out; negative: in.
         feather: sigma of the Gaussian that softens it.
     """
 
@@ -67,7 +62,6 @@ class Cut:
     feather: float
 
     def scaled(self, factor: float) -> "Cut":
-        """The same on a picture `factor` times as large."""
         box = self.box
         if box is not None:
             box = box[0] * factor, box[1] * factor, box[2] * factor, box[3] * factor
@@ -84,7 +78,7 @@ def asked_of(tree: Mapping[str, Any], files: Files) -> Cut:
     """Read what the page asks for.
 
     Raises:
-        InputError: it names no pictures of the session, or a value is none.
+        InputError: it cannot be used.
     """
     photo = files.get(tree.get("photo"))
     mask = tree.get("mask")
@@ -136,7 +130,7 @@ def _box(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, float, fl
 
 
 def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
-    """Return a veil over what is cut away, as PNG, and what is known; made on a small copy."""
+    """Return a veil over what is cut away, PNG, and what is known of the mask."""
     photo = _read(cut.photo)
     factor = min(1.0, QUICK / max(photo.size))
     size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
@@ -149,7 +143,7 @@ def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
 
 
 def whole(cut: Cut, files: Files) -> File:
-    """Return the element as a file of the session, of the photograph's size.
+    """Return the element as a file of the photograph's size.
 
     Raises:
         InputError: nothing is left, or the session is full.
@@ -167,7 +161,7 @@ def whole(cut: Cut, files: Files) -> File:
 
 
 def notes(alpha: Mask) -> list[str]:
-    """Return what is odd about a mask [H, W], a sentence each."""
+    """Return what is odd about a mask [H, W]."""
     return [f"{text[0].upper()}{text[1:]}." for text in doubts(alpha)]
 
 
@@ -176,7 +170,7 @@ def _read(photo: File) -> Image.Image:
 
 
 def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
-    """Return a mask [H, W] of what the strokes of one kind touch, later strokes over earlier."""
+    """Return a mask [H, W] of what strokes of one kind touch, later ones over earlier."""
     image = Image.new("L", size)
     draw = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -188,7 +182,7 @@ def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> 
 
 
 def moved(alpha: Mask, grow: float, feather: float) -> Mask:
-    """Return a mask [H, W] with its edge moved out by `grow` pixels and softened by `feather`."""
+    """Move a mask's edge [H, W] out by `grow` pixels, and soften it by `feather`."""
     image = Image.fromarray(alpha)
     if grow:
         # A straight edge blurred by sigma has the value 0.159 one sigma away from it.
@@ -202,13 +196,12 @@ def moved(alpha: Mask, grow: float, feather: float) -> Mask:
 
 
 def _bytes(share: NDArray[Any]) -> Mask:
-    """An edge that goes from -0.5 to 0.5 as a mask."""
+    """An edge from -0.5 to 0.5 as a mask."""
     found: Mask = np.rint(np.clip(share + 0.5, 0, 1) * 255).astype(np.uint8)
     return found
 
 
 def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
-    """The mask [H, W] of a cut on its photograph."""
     keep = strokes_on(photo.size, cut.strokes, True)
     remove = strokes_on(photo.size, cut.strokes, False)
     alpha = np.maximum(_base(cut, photo, quick), keep)
@@ -216,7 +209,6 @@ def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
 
 
 def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
-    """What the element is before strokes have the last word: found, or as box or mask say."""
     mask = None if cut.mask is None else _mask(cut.mask, photo.size)
     if cut.edges:
         hints: dict[str, Any] = {
@@ -239,7 +231,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
 def hints_of(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Return points along the strokes of one kind; narrow strokes only mend, and give none."""
+    """Return points along narrow strokes of one kind; wide ones mend and give none."""
     least, found = NARROW * max(size), list[tuple[float, float]]()
     for stroke in strokes:
         if stroke.keep != keep or stroke.radius < least:
@@ -254,7 +246,7 @@ def hints_of(
 
 
 def _mask(file: File, size: tuple[int, int]) -> Mask:
-    """A mask as loaded: its alpha where it has one, else its lightness."""
+    """A loaded mask: its alpha, or else its lightness."""
     stored = open_picture("mask", file.path).stored
     if stored.alpha is None:
         image = stored.shown.convert("L")

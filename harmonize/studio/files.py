@@ -1,4 +1,4 @@
-"""The pictures of a session, known to the page by their ids alone."""
+"""The pictures of a session; the page knows them by their ids alone."""
 
 import io
 import os
@@ -33,17 +33,12 @@ class File:
     """A picture that the session may read.
 
     Attributes:
-        id: what the page calls it.
-        role: `painting`, `element` (a photograph or a cut-out) or `mask`.
-        name: of the file, without a folder.
-        path: where it lies.
-        size: width and height in pixels.
-        box: what of it can be seen, or None where nothing is transparent.
-        hull: corners of the outline of what can be seen, x and y; empty without a box.
-        notes: what the user should know of it, a sentence each.
-        source: id of the photograph that it was cut from, or None.
-        view: the picture made smaller for the page, encoded.
-        shown: the visible part of it made smaller, or None.
+        role: `painting`, `element` or `mask`.
+        box: what of it can be seen; None where nothing is transparent.
+        hull: x and y of the corners around that.
+        source: id of the photograph that it was cut from.
+        view: made smaller, encoded.
+        shown: the visible part, made smaller.
     """
 
     id: str
@@ -60,7 +55,6 @@ class File:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the page is told."""
         width, height = self.size
         return {
             "id": self.id,
@@ -77,12 +71,7 @@ class File:
 
 @dataclass(eq=False)
 class Files:
-    """The session's files: those it was given, and those in its own folder.
-
-    Attributes:
-        folder: where uploads lie; whoever made it removes it.
-        limits: what is taken in.
-    """
+    """Files given to the session, and its own in `folder`, which the caller removes."""
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
@@ -103,18 +92,16 @@ class Files:
         return found
 
     def listed(self) -> list[dict[str, Any]]:
-        """Return what the page is told of every file."""
         return [file.facts for file in list(self._known.values())]
 
     def owns(self, file: File) -> bool:
-        """Whether a file lies in the session's own folder."""
         return file.path.parent.name in self._sizes
 
     def room(self, name: str) -> Path:
         """Return a path for a new file, in a folder of its own.
 
         Raises:
-            InputError: the session holds as many files or bytes as it may.
+            InputError: the session is full.
         """
         with self._lock:
             if len(self._sizes) >= self.limits.files:
@@ -128,16 +115,15 @@ class Files:
         return self.folder / key / safe_name(name)
 
     def discard(self, path: Path) -> None:
-        """Remove a file that turned out to be of no use, and its folder."""
         path.unlink(missing_ok=True)
         path.parent.rmdir()
         self._sizes.pop(path.parent.name, None)
 
     def add(self, role: str, path: Path, source: str | None = None) -> File:
-        """Take in the file at `path`: one of the session's own, or one named at its start.
+        """Take in the file at `path`.
 
         Raises:
-            InputError: it is no picture that can be used, or has too many pixels.
+            InputError: it cannot be used, or has too many pixels.
         """
         if role not in ROLES:
             raise InputError("a picture is a painting, an element or a mask")
@@ -152,17 +138,17 @@ class Files:
 
 
 def safe_name(name: str) -> str:
-    """Return the name of an upload as it may stand in a folder and on a command line."""
+    """Return an upload's name fit for a folder and a command line."""
     stem, suffix = os.path.splitext(name.replace("\\", "/").rpartition("/")[2])
     stem = re.sub(r"[^\w]+", "-", stem).strip("-")[:60] or "picture"
     return stem + re.sub(r"[^.A-Za-z0-9]", "", suffix)[:8].lower()
 
 
 def check_pixels(role: str, path: Path, most: int) -> None:
-    """Read the size in a picture's header, and nothing else of it.
+    """Read no more of a picture than the size in its header.
 
     Raises:
-        InputError: it has more than `most` pixels, or is no picture.
+        InputError: it has more than `most` pixels, or is damaged.
     """
     Image.init()
     try:
@@ -214,7 +200,7 @@ def _described(
 
 
 def visible_box(alpha: NDArray[np.uint8]) -> Box | None:
-    """Return left, top, right and bottom of what can be seen in alpha [H, W], 0 to 255."""
+    """Return left, top, right, bottom of what can be seen in alpha [H, W]."""
     rows, columns = (np.flatnonzero((alpha > FAINT).any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -222,7 +208,7 @@ def visible_box(alpha: NDArray[np.uint8]) -> Box | None:
 
 
 def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the corners of the smallest convex shape around what can be seen in alpha [H, W]."""
+    """Return the corners of the convex hull of what can be seen."""
     ends = [
         (x, y)
         for row in np.flatnonzero((alpha > FAINT).any(1)).tolist()
@@ -248,7 +234,7 @@ def _chain(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def mask_of(path: Path) -> bytes:
-    """Return the alpha of a cut-out as a PNG of its size, white where the element is.
+    """Return the alpha of a cut-out as PNG.
 
     Raises:
         InputError: it has none.
@@ -267,9 +253,7 @@ def _pixels(path: Path) -> Image.Image:
 
 
 def part_of(path: Path, box: tuple[int, ...]) -> bytes:
-    """Return a part of a picture, in its own pixels unless it is very large, as PNG.
-
-    `box` is left, top, width and height.
+    """Return `box` (left, top, width, height) of a picture in its own pixels, as PNG.
 
     Raises:
         InputError: it lies outside.
@@ -283,7 +267,7 @@ def part_of(path: Path, box: tuple[int, ...]) -> bytes:
 
 
 def encoded(picture: Image.Image, most: int = VIEW, *, quick: bool = False) -> bytes:
-    """Return a picture made smaller to `most` pixels, as PNG; `quick`: as WebP, with loss."""
+    """Return a picture at most `most` pixels long as PNG; `quick`: as lossy WebP."""
     factor = most / max(picture.size)
     if factor < 1:
         width, height = (max(1, round(side * factor)) for side in picture.size)

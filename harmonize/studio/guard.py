@@ -1,4 +1,4 @@
-"""Who may ask the page's server, from where, and how large a request may be."""
+"""Who may ask the server, from where, and for how much."""
 
 import asyncio
 import secrets
@@ -31,16 +31,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a session takes in.
-
-    Attributes:
-        upload: bytes of a picture's file.
-        pixels: of a picture, told by its header before it is decoded.
-        total: bytes of all files together.
-        files: how many of them.
-        text: bytes of a request that is no picture.
-        patience: seconds that a client may take for its next bytes.
-    """
+    """What a session takes in: bytes, pixels, files; `patience`: seconds between two pieces."""
 
     upload: int = 1 << 30
     pixels: int = 178_956_970
@@ -58,14 +49,13 @@ class Pass:
         self.cookie = secrets.token_urlsafe(32)
 
     def spend(self, token: str) -> bool:
-        """Whether the token is the one that was not used yet; from now on it is."""
+        """Whether this is the token, for the first time."""
         if self.token is None or not _equal(token, self.token):
             return False
         self.token = None
         return True
 
     def knows(self, cookie: str | None) -> bool:
-        """Whether the cookie is the session's."""
         return cookie is not None and _equal(cookie, self.cookie)
 
 
@@ -74,11 +64,10 @@ def _equal(given: str, known: str) -> bool:
 
 
 class Guard:
-    """Middleware that refuses what does not come from the session's own page.
+    """Middleware that answers the session's own page alone.
 
-    The Host must be one of `hosts`, port included. A write must have their Origin. Nothing from
-    another site or another port is answered, and nothing without the session's cookie, which the
-    first opening of the page with the token sets.
+    The Host must be one of `hosts`, port included; a write must have their Origin. Nothing is
+    answered without the cookie, which opening the page with the token sets.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], key: Pass) -> None:
@@ -105,7 +94,7 @@ class Guard:
         await answer(scope, receive, _with_headers(send, cookie or None))
 
     def _refused(self, scope: Scope, headers: Headers) -> str | None:
-        """Why a request is refused whoever sends it; None where it is not."""
+        """Why it is refused whoever asks."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0] not in self.hosts:
             return "This address is not the studio's."
@@ -118,7 +107,7 @@ class Guard:
         return None
 
     def _cookie(self, scope: Scope, headers: Headers) -> str | None:
-        """The cookie to set: empty if the request has it, None if it may not have one."""
+        """The cookie to set: empty if it is there, None if it may not be had."""
         name = self.cookie_name(headers["host"])
         if self.key.knows(cookie_parser(headers.get("cookie", "")).get(name)):
             return ""
@@ -129,7 +118,7 @@ class Guard:
 
     @staticmethod
     def cookie_name(host: str) -> str:
-        """Return the cookie's name; browsers share cookies among the ports of a host."""
+        """Return the cookie's name; browsers share cookies among a host's ports."""
         return f"harmonize-{host.rpartition(':')[2]}"
 
 
@@ -147,10 +136,10 @@ def _with_headers(send: Send, cookie: str | None) -> Send:
 
 
 async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[bytes]:
-    """Yield the request's body; stop reading where it gets larger than `most` bytes.
+    """Yield the request's body.
 
     Raises:
-        HTTPException: it is larger (413), or the client is slower than `patience` seconds (408).
+        HTTPException: more than `most` bytes (413), or slower than `patience` seconds (408).
     """
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > most:

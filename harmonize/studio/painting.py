@@ -1,4 +1,4 @@
-"""What the page asks for, painted: all of it, or the palette map alone to look at."""
+"""What the page asks for, painted; or its palette map alone."""
 
 import contextlib
 import io
@@ -24,12 +24,12 @@ GROWING = 1024  # pixels: long side of a picture so far
 
 
 class _Seen(Exception):  # noqa: N818 - no error
-    """Ends a run of which no more than its first picture is wanted."""
+    """Ends a run after its first picture."""
 
 
 @dataclass(eq=False)
 class Studio:
-    """Paints for a session; keeps the network and the last paintings between two runs."""
+    """Paints for a session; keeps network and paintings between runs."""
 
     files: Files
     _network: "Session | None" = None
@@ -51,7 +51,6 @@ class Studio:
         return self._network.using(asked.preset, **{**asked.options, **more})
 
     def paint(self, task: Task, tasks: Tasks) -> Kept:
-        """Paint what a task asks for."""
         asked: Asked = task.asked
         self._painting = True
         try:
@@ -70,10 +69,10 @@ class Studio:
         return keep(asked, result, self.files)
 
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        """Return the pasted picture in the painting's palette around the element, and where.
+        """Return the palette map around the element, PNG, and its place on the painting.
 
-        It is made of small copies: PNG, and left, top, width, height on the painting. None where a
-        later one is asked for meanwhile, or something is being painted.
+        It is made of small copies. The place is left, top, width, height. None where a later one is
+        asked for meanwhile, or something is being painted.
 
         Raises:
             InputError: nothing of the element lies on the painting.
@@ -115,8 +114,6 @@ class Studio:
 
 
 def _scaled(placement: Placement, factor: float) -> Placement:
-    """The same placement on a painting `factor` times as large."""
-
     def length(value: Length) -> Length:
         return value if isinstance(value, str) else value * factor  # a share stays
 
@@ -136,7 +133,7 @@ def _opened(view: bytes) -> Image.Image:
 
 
 class Watch:
-    """Tells of a run's progress: how far, how long still, the picture so far."""
+    """Tells of a run: how far, how long still, the picture so far."""
 
     def __init__(
         self, task: Task, tasks: Tasks, steps: dict[str, int], seconds: dict[str, float]
@@ -148,7 +145,6 @@ class Watch:
         self.stage_began, self.stage_steps = self.began, 0
 
     def __call__(self, progress: "Progress") -> None:
-        """Take note of a step."""
         self.tasks.check(self.task)
         now = time.monotonic()
         if progress.stage != self.stage:
@@ -166,7 +162,6 @@ class Watch:
         self.tasks.tell(self.task, **changes)
 
     def end(self) -> None:
-        """Take note of the last stage."""
         self._end_stage(time.monotonic())
 
     def _end_stage(self, now: float) -> None:
@@ -174,7 +169,6 @@ class Watch:
             self.seconds[self.stage] = (now - self.stage_began) / self.stage_steps
 
     def _share(self, progress: "Progress", now: float) -> dict[str, Any]:
-        """How much is done and what is left: by what steps took before, here or elsewhere."""
         here = (now - self.stage_began) / max(progress.step, 1)
         after, found = 0.0, False
         for name, count in self.steps.items():

@@ -1,4 +1,4 @@
-"""What a finished run leaves, for the page to take away: picture, record, command line."""
+"""What a finished run leaves: picture, record, command line."""
 
 import json
 import shlex
@@ -32,15 +32,7 @@ KEYS = ("painting", "element", "placement", "preset", "options")  # of a request
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture to be painted.
-
-    Attributes:
-        painting: to paste into.
-        element: what is pasted; its alpha says where it shows.
-        placement: where.
-        preset: name of the settings.
-        options: the settings that the page changes, by the names that `Session` has for them.
-    """
+    """One picture to be painted; `options` are what differs from the preset."""
 
     painting: File
     element: File
@@ -50,18 +42,17 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """What the picture is called, without an extension."""
+        """The picture's name, without an extension."""
         kind = "" if self.preset == "default" else f"-{self.preset}"
         return f"{self.painting.path.stem}-{self.element.path.stem}{kind}"
 
     @property
     def files(self) -> dict[str, File]:
-        """Role → file."""
         return {"painting": self.painting, "element": self.element}
 
     @property
     def names(self) -> dict[str, str]:
-        """Role → what its file is called where all lie in one folder."""
+        """Role → file name where all lie in one folder."""
         painting, element = self.painting.name, self.element.name
         if painting == element or element.startswith(f"{self.name}."):
             element = f"element-{element}"
@@ -72,7 +63,7 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
     """Read what the page asks for.
 
     Raises:
-        InputError: it names no pictures of the session, or a value is none.
+        InputError: it cannot be used.
     """
     preset = tree.get("preset", "default")
     if preset not in presets():
@@ -95,16 +86,7 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A finished run as the page can take it away.
-
-    Attributes:
-        asked: what was painted.
-        picture: the picture as PNG; its record and other formats lie beside it.
-        formats: format → file, of those that can hold the picture.
-        view: the picture made smaller for the page.
-        interrupted: whether it was stopped.
-        notes: what the user should know, a sentence each.
-    """
+    """A finished run; record and other formats lie beside `picture`."""
 
     asked: Asked
     picture: Path
@@ -115,7 +97,6 @@ class Kept:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What the page is told."""
         return {
             "name": self.picture.name,
             "formats": list(self.formats),
@@ -125,7 +106,7 @@ class Kept:
 
 
 def keep(asked: Asked, result: "Result", files: Files) -> Kept:
-    """Write all files of a finished run, and return what is known of them.
+    """Write all files of a finished run.
 
     Raises:
         InputError: the session is full.
@@ -152,9 +133,9 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
 
 
 def record_of(kept: Kept, files: Files, *, together: bool = False) -> bytes:
-    """Return the run's record; uploads are named as they are called, without the session's folder.
+    """Return the run's record; uploads are named without the session's folder.
 
-    With `together` all inputs are, for a folder that holds them beside the record.
+    With `together` all inputs are, to lie beside the record.
     """
     tree = json.loads(record_path(kept.picture).read_text(encoding="utf-8"))
     names = kept.asked.names
@@ -182,7 +163,7 @@ def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
 
 
 def placement_words(placement: Placement) -> list[str]:
-    """Return the options of the command line that say a placement."""
+    """Return a placement as options of the command line."""
     words = []
     if placement.at is not None:
         at = placement.at
@@ -195,7 +176,7 @@ def placement_words(placement: Placement) -> list[str]:
 
 
 def bundle(kept: Kept, files: Files) -> Path:
-    """Return a ZIP of the picture, its record, what it was made of, and the command line."""
+    """Return a ZIP of picture, record, inputs and command line."""
     path = kept.picture.with_suffix(".zip")
     asked, names = kept.asked, kept.asked.names
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:

@@ -31,7 +31,7 @@ def listed() -> list[dict[str, str]]:
 
 
 def find(name: object) -> tuple[Path, str]:
-    """Return the file of a shipped picture, and its role.
+    """Return a shipped picture's file and role.
 
     Raises:
         InputError: there is none of that name.

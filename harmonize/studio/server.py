@@ -1,4 +1,4 @@
-"""The server of the page: on this machine only, until it is told to end."""
+"""The server of the page, on this machine only."""
 
 import asyncio
 import contextlib
@@ -41,14 +41,8 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl-C; leave no file and no thread behind.
 
-    Args:
-        painting: to begin with.
-        element: to begin with: a photograph or a cut-out.
-        host: address of this machine to listen on.
-        port: to listen on; 0 takes a free one.
-        on_ready: is called with the address to open, token included, and with what ends the
-            server from another thread.
-        limits: what is taken in.
+    `on_ready` receives the address to open, token included, and what ends the server from another
+    thread. Port 0 is any free one.
 
     Raises:
         InputError: a picture cannot be used, or the address cannot be listened on.
@@ -75,7 +69,7 @@ def serve(
 
 
 def hosts_of(host: str, port: int) -> frozenset[str]:
-    """Return the values that the header Host may have."""
+    """Return what the header Host may be."""
     names = (
         {_shown(host), "localhost"} if ipaddress.ip_address(host).is_loopback else {_shown(host)}
     )
@@ -117,12 +111,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Protocol(H11Protocol):
-    """HTTP that closes a connection which does not say what it wants."""
+    """HTTP that closes a connection which asks for nothing."""
 
     patience = 30.0  # seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request, but not for ever."""
         super().connection_made(transport)
         self.loop.call_later(self.patience, self._give_up)
 
@@ -132,7 +125,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that lets the page's open requests end when it is told to end."""
+    """uvicorn whose open requests end when it is told to end."""
 
     def __init__(self, page: Page) -> None:
         patience = {"patience": page.files.limits.patience}
@@ -154,7 +147,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on the signals of Ctrl-C, `kill` and a closed terminal; they are no errors."""
+        """End on Ctrl-C, `kill` and a closed terminal."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -166,11 +159,10 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; a second Ctrl-C waits for no open request."""
+        """Begin to end; at a second Ctrl-C wait for no open request."""
         self.force_exit = self.should_exit
         self.end()
 
     def end(self) -> None:
-        """Begin to end: runs are given up, open requests answered."""
         self.page.ending = self.page.tasks.closing = True
         self.should_exit = True

@@ -14,7 +14,7 @@ MOST_WAITING = 20
 
 
 class Abandoned(BaseException):
-    """Raised in a run that nobody waits for any more: the server ends."""
+    """Raised in a run when the server ends."""
 
 
 @dataclass(eq=False)
@@ -22,18 +22,11 @@ class Task:
     """One run.
 
     Attributes:
-        asked: what is to be painted.
-        facts: the same as the page knows it.
+        facts: what is asked for, as the page knows it.
         state: `waiting`, `running`, `done` or `failed`.
-        stage: which part of the work is being done.
-        share: how much of it is done, 0 to 1.
-        seconds: that it has taken.
-        left: seconds that it will take still, or None where that cannot be told yet.
-        picture: the picture so far as the page shows it, or None.
-        pictures: how many there were.
-        kept: the finished run, or None.
-        stopped: whether it was asked to stop.
-        error: why it failed, or None.
+        share: how much is done, 0 to 1.
+        left: seconds still to come.
+        picture: the picture so far, encoded; `pictures` counts them.
         version: grows with every change of any task.
     """
 
@@ -54,17 +47,13 @@ class Task:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What the page is told."""
         names = ("id", "state", "stage", "share", "seconds", "left", "pictures", "stopped", "error")
         result = {} if self.kept is None else self.kept.told
         return {**{name: getattr(self, name) for name in names}, **self.facts, "result": result}
 
 
 class Tasks:
-    """The runs of a session in the order they were asked for; a thread works on them.
-
-    `work` does one: it calls `check` of this object at every step, so that it can be stopped.
-    """
+    """The runs of a session in order; `work` does one, and calls `check` at every step."""
 
     def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
         self.version = 0
@@ -75,11 +64,10 @@ class Tasks:
         self._thread = threading.Thread(target=self._run, name="paint", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
         self._thread.start()
 
     def close(self, patience: float = 20.0) -> None:
-        """End the run that is going on, keep nothing of it, and wait for the thread."""
+        """Abandon the run that is going on, and wait for the thread."""
         with self._change:
             self.closing = True
             self._change.notify_all()
@@ -112,7 +100,7 @@ class Tasks:
         return found
 
     def stop(self, task: Task) -> None:
-        """Ask a run to end with the picture so far; one that waits never begins."""
+        """End a run with the picture so far; one that waits never begins."""
         with self._change:
             task.stopped = True
             if task.state == WAITING:
@@ -121,20 +109,19 @@ class Tasks:
             self._changed(task)
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
-        """Return the version now, the tasks changed since `version`, and the ids of all."""
+        """Return the version now, the tasks changed since `version`, the ids of all."""
         with self._change:
             changed = [task for task in self._all.values() if task.version > version]
             return self.version, changed, list(self._all)
 
     def tell(self, task: Task, **changes: Any) -> None:
-        """Change what the page is told of a task."""
         with self._change:
             for name, value in changes.items():
                 setattr(task, name, value)
             self._changed(task)
 
     def check(self, task: Task) -> None:
-        """End the run from within, if it was asked to stop or the server ends."""
+        """End the run from within, where it was stopped or the server ends."""
         if self.closing:
             raise Abandoned
         if task.stopped:
