@@ -20,7 +20,7 @@ PACKAGE = Path(harmonize.__file__).parent
 ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
 
 # The library's names that are no parameter of it, but options of the command alone.
-ONLY_FLAGS = {"--engine", "--address", "--num-cpus", "--num-gpus", "--transfer"}
+ONLY_FLAGS = {"--engine", "--address", "--num-cpus", "--num-gpus", "--transfer", "--max-pixels"}
 
 
 def texts(node: ast.AST) -> Iterator[str]:

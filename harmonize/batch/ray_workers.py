@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, JobStep
 from harmonize.batch.workers import Kept, paint
 from harmonize.errors import ClusterError
+from harmonize.images.decoding.decode import LIMIT, pixel_limit
 from harmonize.run.result import record_path
 
 try:
@@ -49,8 +51,9 @@ class Parcel:
 class Worker:
     """A worker on the cluster: it holds the network, and what it knows of paintings."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, pixels: int) -> None:
         torch.set_num_threads(threads)
+        os.environ[LIMIT] = str(pixels)
         self._kept = Kept()
         self._step: JobStep | None = None
 
@@ -142,7 +145,7 @@ class Pool:
             if len(self.hands) > wanted:
                 self.drop(hand)
         while len(self.hands) < wanted and time.monotonic() >= self._next:
-            actor = self._make.remote(self._threads)
+            actor = self._make.remote(self._threads, pixel_limit())
             self.hands.append(Hand(actor, actor.node.remote()))
 
     def greet(self) -> None:

@@ -18,7 +18,7 @@ from harmonize.batch.lists.job_list import read_list
 from harmonize.batch.log import EventLog, check_log
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run
-from harmonize.cli.options import COMPLETE, option
+from harmonize.cli.options import COMPLETE, MaxPixels, option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.errors import InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_output
@@ -125,6 +125,7 @@ def batch(
     log_json: Annotated[
         Path | None, option(RESULTS, "Add every event to this file, a line of JSON each.")
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Make many pictures; those that are done are skipped.
 

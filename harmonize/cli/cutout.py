@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from harmonize.cli.options import option
+from harmonize.cli.options import MaxPixels, option
 from harmonize.cli.progress import warn
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, made_folders
@@ -61,6 +61,7 @@ def cutout(
         Path | None, option(RESULTS, "Also write it on a checkerboard, to look at.")
     ] = None,
     overwrite: Annotated[bool, option(RESULTS, "Replace what is there.", "--overwrite")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Cut an element out of a photograph.
 

@@ -17,6 +17,7 @@ import typer
 import harmonize
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import check_output, made_folders
+from harmonize.images.decoding.decode import limited_to
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import files_under
 from harmonize.images.write import (
@@ -121,6 +122,24 @@ Scale = Annotated[
 ]
 Rotate = Annotated[float | None, option(PLACEMENT, "Turn it counter-clockwise.", metavar="DEGREES")]
 Flip = Annotated[str | None, option(PLACEMENT, "Mirror it: horizontal or vertical.", metavar="WAY")]
+
+
+def _limit_pixels(context: Any, text: str | None) -> str | None:
+    if text is not None and not context.resilient_parsing:
+        context.with_resource(limited_to(text))
+    return text
+
+
+EXPERT = "For experts"
+MaxPixels = Annotated[
+    str | None,
+    option(
+        EXPERT,
+        "No picture of more, such as 400M. [178956970]",
+        metavar="N",
+        callback=_limit_pixels,
+    ),
+]
 
 
 # --- what they ask for ----------------------------------------------------------------------------
@@ -309,7 +328,6 @@ def to_stdout(asked: Any) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
         kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
         asked.output = Path(folder, f"picture.{kind if f'.{kind.lower()}' in FORMATS else 'png'}")
-        asked.to_stdout = True
         try:
             yield
         finally:  # Ctrl-C keeps the picture so far

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +12,11 @@ import typer
 from harmonize.cli.cutout import Box, InvertMask, MaskValue, cut_first
 from harmonize.cli.options import (
     COMPLETE,
+    EXPERT,
     At,
     Flip,
     Height,
+    MaxPixels,
     Rotate,
     Scale,
     Targets,
@@ -45,8 +47,7 @@ if TYPE_CHECKING:
     from harmonize.run.result import Result
     from harmonize.run.session import Progress
 
-PICTURES, LOOK = "Pictures", "Look"
-RESULTS, EXPERT = "Results", "For experts"
+PICTURES, LOOK, RESULTS = "Pictures", "Look", "Results"
 
 
 def run(
@@ -176,6 +177,7 @@ def run(
         str | None,
         option(EXPERT, "Fit into this, such as 2GB: smaller tiles or size.", metavar="BYTES"),
     ] = None,
+    max_pixels: MaxPixels = None,
     format_: Annotated[
         str | None,
         option(EXPERT, "png, jpg, tif, webp or bmp. [from the name]", "--format", metavar="EXT"),
@@ -200,11 +202,8 @@ def run(
     harmonize run painting.jpg cutout.png --at 690,480 --width 330
     """
     asked = SimpleNamespace(**locals())
-    if output == Path("-"):
-        with to_stdout(asked):
-            _run(asked)
-    else:
-        asked.to_stdout = False
+    asked.to_stdout = output == Path("-")
+    with to_stdout(asked) if asked.to_stdout else nullcontext():
         _run(asked)
 
 

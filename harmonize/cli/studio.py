@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from harmonize.cli.options import MaxPixels
 from harmonize.cli.progress import warn
 
 
@@ -23,6 +24,7 @@ def studio(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Say the address, open no browser.")
     ] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Open a page to cut out, place, see and paint.
 

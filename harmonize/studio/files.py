@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import threading
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from harmonize.errors import InputError
+from harmonize.images.decoding.decode import quiet
 from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits
@@ -152,8 +152,7 @@ def check_pixels(role: str, path: Path, most: int) -> None:
     """
     Image.init()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             kinds = [kind for kind in FORMATS if kind in Image.OPEN]
             with Image.open(path, formats=kinds) as image:
                 width, height = image.size
@@ -165,8 +164,8 @@ def check_pixels(role: str, path: Path, most: int) -> None:
         raise InputError(f"{role}: damaged or truncated image file; export it again") from error
     if width * height > most:
         raise InputError(
-            f"{role}: {width} x {height} pixels, more than the {most / 1e6:.0f} million that are "
-            "opened here; make it smaller"
+            f"{role}: {width} x {height} pixels, more than the limit of {most:,}; make it smaller, "
+            "or start the studio with a higher --max-pixels"
         )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from harmonize.images.decoding.decode import pixel_limit
 
 READS = ("GET", "HEAD")
 HEADERS = {
@@ -34,7 +36,7 @@ class Limits:
     """What a session takes in: bytes, pixels, files; `patience`: seconds between two pieces."""
 
     upload: int = 1 << 30
-    pixels: int = 178_956_970
+    pixels: int = field(default_factory=pixel_limit)
     total: int = 8 << 30
     files: int = 1000
     text: int = 1 << 20

@@ -78,8 +78,8 @@ def quiet() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def parse_pixels(text: str) -> int:
-    """Return a number of pixels: `250000000`, `250M` or `1.5G`.
+def parse_pixels(text: str, name: str) -> int:
+    """Return a number of pixels: `250000000`, `250M` or `1.5G`; messages call it `name`.
 
     Raises:
         ConfigError: it is none.
@@ -87,7 +87,7 @@ def parse_pixels(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text.strip())
     count = float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]] if found else 0
     if not 1 <= count < 1e15:
-        raise ConfigError(f"limit of pixels: {text!r}, expected a number such as 250000000 or 250M")
+        raise ConfigError(f"{name}: {text!r}, expected a number such as 250000000 or 250M")
     return int(count)
 
 
@@ -98,7 +98,25 @@ def pixel_limit() -> int:
         ConfigError: the variable is set to what is no number.
     """
     told = os.environ.get(LIMIT, "")
-    return parse_pixels(told) if told.strip() else MOST_PIXELS
+    return parse_pixels(told, LIMIT) if told.strip() else MOST_PIXELS
+
+
+@contextmanager
+def limited_to(text: str) -> Iterator[None]:
+    """Within, have `text` be the limit, here and in processes started from here.
+
+    Raises:
+        ConfigError: it is no number of pixels.
+    """
+    parse_pixels(text, "`max_pixels`")
+    before = os.environ.get(LIMIT)
+    os.environ[LIMIT] = text
+    try:
+        yield
+    finally:
+        os.environ.pop(LIMIT, None)
+        if before is not None:
+            os.environ[LIMIT] = before
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -111,7 +129,7 @@ def check_size(size: tuple[int, int]) -> None:
     if size[0] * size[1] > limit:
         raise Unreadable(
             f"{size[0]} x {size[1]} pixels, more than the limit of {limit:,}; make it smaller, or "
-            f"raise the limit with {LIMIT}"
+            f"raise the limit with --max-pixels (in a program: the variable {LIMIT})"
         )
 
 
