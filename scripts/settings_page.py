@@ -1,4 +1,4 @@
-"""The reference part of docs/settings.md, made from the settings' own descriptions.
+"""Write the reference in docs/settings.md from the settings' own descriptions.
 
 python scripts/settings_page.py            # write it
 python scripts/settings_page.py --check    # exit code 1 if it is not current
@@ -43,7 +43,7 @@ def sections(
 ) -> Iterator[tuple[str, Node, Any]]:
     """Yield each section's path, its schema and its values in the default preset, outermost first.
 
-    The values are one tree, or for what every pass has a tree for each pass.
+    Of a section that every pass has, the values are a tree for each pass.
     """
     yield path, node, tree
     for name, part in node["properties"].items():
@@ -81,6 +81,8 @@ def row(name: str, schema: Node, part: Node, tree: Any) -> str:
     meaning, _, expected = part.get("description", inner.get("description", "")).partition(
         " Expected: "
     )
+    # The page says once what a table is.
+    expected = expected.replace("a table of style level (1 to 10): number", "a table")
     told = " ".join(filter(None, (meaning, expected and f"*Expected: {expected}*")))
     is_section = "properties" in inner or "patternProperties" in inner
     value = "a section" if is_section else default(below(tree, name))

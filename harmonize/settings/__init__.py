@@ -1,1 +1,1 @@
-"""Settings: what they may be, how they are read, merged and written."""
+"""Settings read, checked, merged and written."""

@@ -1,4 +1,4 @@
-"""Settings → YAML that reads back the same."""
+"""Settings as YAML."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,17 +12,13 @@ from harmonize.settings.yaml_reader import FLOAT, Keys, Layer, Tree, read_layer
 
 
 def dump(config: Settings) -> str:
-    """Return YAML such that `loads(dump(config)) == config`; every value is on one line."""
+    """Return YAML such that `loads(dump(config)) == config`, a value a line."""
     tree = {"extends": None, **config.model_dump()}
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
 def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
-    """Return the YAML of `load`'s settings, with a comment on each value: where it came from.
-
-    Raises:
-        ConfigError: as for `load`.
-    """
+    """Return `load`'s settings as YAML; a comment on each value says where it came from."""
     layers = layers_of(name_or_path, overrides)
     text = dump(build(layers))
     written = read_layer(text, "dump")
@@ -34,7 +30,7 @@ def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every string that a reader of YAML 1.1 or 1.2 would take for something else."""
+    """Quotes strings that YAML 1.1 or 1.2 would read as something else."""
 
     def represent_list(self, data: Any) -> yaml.SequenceNode:
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
@@ -54,7 +50,6 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 
 
 def _leaves(tree: Tree, path: Keys = ()) -> Iterator[Keys]:
-    """Return the paths of single values and of tables by style level."""
     for key, value in tree.items():
         here = (*path, key)
         if by_name(value):

@@ -1,4 +1,4 @@
-"""The JSON Schema of a settings file, so that editors complete and check keys."""
+"""The JSON Schema of a settings file: for editors."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from harmonize.settings.load import Settings, presets
 
 
 def file_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a file: every key may be left out, and a preset be extended."""
+    """Return the JSON Schema of a settings file; no key is required."""
     schema = _of_files(Settings.model_json_schema())
     passes = schema["properties"]["passes"]
     named = {
@@ -32,7 +32,6 @@ def file_schema() -> dict[str, Any]:
 
 
 def _of_files(node: Any) -> Any:
-    """Return the settings' schema for files: nothing is required, ranges are told in words."""
     if isinstance(node, list):
         return [_of_files(item) for item in node]
     if not isinstance(node, dict):

@@ -1,9 +1,8 @@
-"""Settings: typed, frozen, and read from YAML.
+"""Read settings from presets, files and options, and merge them.
 
-Every value lives in the presets (`configs/*.yaml`). A preset or a user's file carries `extends:
-NAME` (left out: `default`; null: it is complete) and only what differs from that preset. On top
-come single settings and, last, options of the command. Mappings are merged key by key, except
-tables by style level, which are replaced whole; `null` removes a pass, or switches a term off.
+Values live in presets (`configs/*.yaml`). A file says `extends: NAME` (left out: `default`; null:
+nothing) and what differs. Mappings merge key by key, tables by style level are replaced whole;
+null removes a pass or a term.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,13 +53,13 @@ class Settings(Section):
     size: value_types.Size
     """Long side of the painting at work, in pixels; native: its own. Never enlarged."""
     strength: value_types.Strength
-    """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto asks the painting."""
+    """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto: the painting's."""
     keep: value_types.Positive
-    """Multiplies the weight of content, divides those that paint: more keeps more of the patch."""
+    """Multiplies the weight of content, divides the others: more keeps more of the element."""
     keep_color: value_types.Share = 0.5
     """How much of the element's own color stays: 0 takes the painting's palette, 1 keeps hues."""
     seed: value_types.Seed
-    """Another number, other strokes: which parts of the painting they come from. 0: the nearest."""
+    """Another number, other places that strokes come from; 0: the most similar ones."""
     device: value_types.Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     weights: value_types.Text
@@ -68,31 +67,27 @@ class Settings(Section):
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], value_types.one_of("auto", "float32", "bfloat16")
     ]
-    """Of the network's numbers; auto is bfloat16 where it is faster. Losses are always float32."""
+    """Type of the network's numbers; auto is bfloat16 where it is faster. Losses are float32."""
     loose_sigma: value_types.Sigma
-    """Of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
+    """Sigma of the Gaussian that widens the tight mask, in pixels of a painting of 700."""
     region: Annotated[Literal["patch", "canvas"], value_types.one_of("patch", "canvas")]
-    """Work around the patch only, or on the whole canvas."""
+    """Work around the element only, or on the whole canvas."""
     margin: value_types.Natural
-    """Around the loose mask, what belongs to the region, in pixels at each pass's scale."""
+    """Pixels around the loose mask that belong to the region, at each pass's scale."""
     tile: value_types.Tile
-    """Side of the tiles in which the painting is studied, in pixels; smaller: less memory."""
+    """Side of the tiles in which the network sees the painting, in pixels; smaller: less memory."""
     palette: Palette | None = None
     """The element in the painting's palette; null: off."""
     underpainting: Underpainting | None = None
     """The element in the painting's own patches; null: off."""
     passes: Annotated[dict[value_types.PassName, Pass], Limit(min_length=1)]
-    """The optimizations by name, in their order; null removes one."""
+    """The optimizations by name, in order; null removes one."""
     finish: Finish
     """What happens after the last pass."""
 
     @classmethod
     def preset(cls, name: str = "default") -> "Settings":
-        """Return the preset called `name`.
-
-        Raises:
-            ConfigError: there is no such preset.
-        """
+        """Return the preset `name`, or raise a ConfigError."""
         if name not in presets():
             raise ConfigError(f"there is no preset {name!r}{nearest(name, presets())}")
         return load(name)
@@ -108,7 +103,7 @@ def presets() -> list[str]:
 
 
 def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Return the files that settings were read from and that they name, with a name for each."""
+    """Yield the files that settings are read from, or name: what each is, and its path."""
     yield from (("a preset", path) for path in _preset_folder().glob("*.yaml"))
     if name_or_path is not None and str(name_or_path) not in presets():
         yield "the settings", Path(name_or_path)
@@ -117,7 +112,7 @@ def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[
 
 
 def about(preset: str) -> str:
-    """Return what a preset is for: the first comment of its file."""
+    """Return what a preset is for: its file's first comment."""
     lines = _read(_preset_folder() / f"{preset}.yaml").splitlines()
     return next(
         (line[2:] for line in lines if line.startswith("# ") and "$schema=" not in line), ""
@@ -129,26 +124,21 @@ def load(
     overrides: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Return a preset, or the settings in a YAML file, with single settings on top.
+    """Return the settings of a preset or a YAML file, with single settings on top.
 
-    Overrides are like `passes.refine.steps=9`. Options, name → value, have the last word, and None
-    says nothing; messages call them `--name`. Text is read as YAML.
+    `overrides` are like `passes.refine.steps=9`; `options`, name → value, win over them; None says
+    nothing.
 
     Raises:
-        ConfigError: no such preset or file, or settings are unknown, mistyped or out of range;
-            it has a line for each problem.
+        ConfigError: a line for each setting that is unknown or out of range, or for a missing file.
     """
     return build(layers_of(name_or_path, overrides, options))
 
 
 def settle(given: object = None, options: Mapping[str, object] | None = None) -> Settings:
-    """Return what a caller of the library means, with single settings on top; None says nothing.
+    """Return the settings that a Python caller means, with `options` on top; errors as for `load`.
 
-    `given` is the name of a preset, the path of a file, a mapping as in such a file, or settings;
-    None is the preset `default`.
-
-    Raises:
-        ConfigError: it is none of these, or as for `load`.
+    `given` is a preset's name, a path, a mapping, Settings, or None for `default`.
     """
     if isinstance(given, Settings):
         layers = [Layer("settings", given.model_dump(mode="json"))]
@@ -166,7 +156,6 @@ def settle(given: object = None, options: Mapping[str, object] | None = None) ->
 
 
 def _plain(value: Any) -> Any:
-    """The value as YAML would bring it: dicts, lists, and numbers that are not numpy's."""
     if isinstance(value, Mapping):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -175,11 +164,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_yaml(path: Path) -> Tree:
-    """Return the mapping in a YAML file, such as a list of jobs, read as settings are.
-
-    Raises:
-        ConfigError: it cannot be read, or is no mapping.
-    """
+    """Return the mapping in a YAML file, such as a list of jobs; errors as for `load`."""
     layer = read_layer(_read(path, LONGEST_LIST), printable(path), LONGEST_LIST)
     if layer.problems:
         raise ConfigError("\n".join(describe([layer])))
@@ -187,11 +172,7 @@ def read_yaml(path: Path) -> Tree:
 
 
 def loads(text: str, source: str = "settings") -> Settings:
-    """Return the settings in YAML text; `source` names the text in messages.
-
-    Raises:
-        ConfigError: as for `load`.
-    """
+    """Return the settings in YAML text from `source`; errors as for `load`."""
     return build(_chain(read_layer(text, source)))
 
 
@@ -203,10 +184,7 @@ def restore(
 ) -> Settings:
     """Return complete settings from a tree such as `config.model_dump(mode="json")`.
 
-    Settings that earlier versions had, and none of their presets used, are passed over.
-
-    Raises:
-        ConfigError: as for `load`.
+    Settings in `FORMER`, of earlier versions, are passed over. Errors as for `load`.
     """
     return build([Layer(printable(source), _without_former(tree)), *_single(overrides, options)])
 
@@ -232,8 +210,6 @@ def _read(path: Path, longest: int = LONGEST) -> str:
 
 
 def _without_former(tree: Tree) -> Tree:
-    """Return the tree of a record without the settings in `FORMER`, whatever else is in it."""
-
     def cut(node: Any, *, of: str) -> Any:
         if not isinstance(node, dict):
             return node
@@ -254,7 +230,7 @@ def layers_of(
     overrides: Sequence[str],
     options: Mapping[str, object] | None = None,
 ) -> list[Layer]:
-    """Return what `load` puts together, the last word last."""
+    """Return what `load` merges, the last word last."""
     if str(name_or_path) in presets():
         first = _preset(str(name_or_path))
     else:
@@ -268,7 +244,7 @@ def _preset(name: str) -> Layer:
 
 
 def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
-    """Return the layers from the outermost preset to `layer`."""
+    """Return the layers, outermost preset first."""
     base = layer.tree.get("extends", "default")
     layer = replace(layer, tree={k: v for k, v in layer.tree.items() if k != "extends"})
     if base is None:
@@ -280,7 +256,6 @@ def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
 
 
 def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> Iterator[Layer]:
-    """Return a layer for each single setting, options last."""
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not all(key.split(".")):
@@ -299,11 +274,7 @@ def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> I
 
 
 def build(layers: Sequence[Layer]) -> Settings:
-    """Return the settings that layers come to.
-
-    Raises:
-        ConfigError: as for `load`.
-    """
+    """Return the settings that layers come to; errors as for `load`."""
     tree: Tree = {}
     checked = []
     for layer in layers:
@@ -320,7 +291,6 @@ def build(layers: Sequence[Layer]) -> Settings:
 
 
 def _over(tree: Tree, layer: Layer) -> tuple[Tree, Layer]:
-    """Return `tree` with what the layer says, and the layer with what it cannot say."""
     merged = _merge(tree, layer.tree)
     before, now = tree.get("passes"), merged.get("passes")
     if isinstance(now, dict):

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: one line for each problem, and who said so."""
+"""Problems with settings in words, a line each."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ MOST_NAMES = 100  # that a word is compared with; a file may invent any number o
 
 
 def describe(layers: Sequence[Layer]) -> list[str]:
-    """Return the layers' problems: `mine.yaml: line 3: size: expected …`, in order of lines."""
+    """Return the problems in order of lines: `mine.yaml: line 3: size: expected …`."""
     return [
         _said(layer.source, *problem)
         for layer in layers
@@ -24,10 +24,7 @@ def describe(layers: Sequence[Layer]) -> list[str]:
 def blamed(
     layers: Sequence[Layer], tree: Tree, error: ValidationError, model: type[Section]
 ) -> list[Layer]:
-    """Return the layers with what `model` found wrong in `tree`, which they make up together.
-
-    Each problem goes to the layer that had the last word there.
-    """
+    """Return the layers, which add up to `tree`, with each error in the one it came from."""
     found = list(layers)
     for path, problem in _explained(error, tree, model):
         index = last_word(layers, path)
@@ -36,7 +33,7 @@ def blamed(
 
 
 def last_word(layers: Sequence[Layer], path: Keys) -> int:
-    """Return the index of the layer that had the last word on `path`, or the nearest above it."""
+    """Return the index of the last layer that sets `path`, or the nearest key above."""
     for depth in range(len(path), 0, -1):
         for index in reversed(range(len(layers))):
             if layers[index].says(path[:depth]):
@@ -94,7 +91,6 @@ def _explain(item: Mapping[str, Any], path: Keys, model: type[Section]) -> str:
 
 
 def _fields(path: Keys, model: type[Section]) -> list[str]:
-    """Return the valid keys of the settings at `path`."""
     here = model
     for depth, key in enumerate(path):
         if (depth, path[0]) != (1, "passes"):  # there the key is a pass's name

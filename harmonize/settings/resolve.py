@@ -1,4 +1,4 @@
-"""Settings at one style level → plain numbers: what the work is done with."""
+"""Settings at one style level, as plain numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Matching:
-    """How positions are matched; `luma` and `chroma` are the guides' weights."""
+    """How positions are matched; `luma` and `chroma` weigh the guides."""
 
     kind: str
     taps: tuple[str, ...]
@@ -23,7 +23,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Overlay:
-    """How much of the strokes' detail is laid over the start; sigma in pixels."""
+    """The share of the strokes' detail over the start; sigma in pixels."""
 
     amount: float
     sigma: float
@@ -48,7 +48,7 @@ class StyleGoal:
 
 @dataclass(frozen=True)
 class HistogramGoal:
-    """The histogram term; `fixed` is its weight before `keep`, None the authors'."""
+    """The histogram term; `fixed`, its weight before `keep`, is None for the authors'."""
 
     fixed: float | None
     taps: tuple[str, ...]
@@ -59,20 +59,19 @@ class HistogramGoal:
     keep: float
 
     def weight(self, smoothness: float) -> float:
-        """The weight for a painting whose w_tv is `smoothness`, 0 (grainy) to 10."""
+        """Return the weight at a w_tv of `smoothness`, 0 (grainy) to 10."""
         weight = self.level * (10 - smoothness) if self.fixed is None else self.fixed
         return weight / self.keep
 
 
 @dataclass(frozen=True)
 class VariationGoal:
-    """The term of total variation; `fixed` is its weight, None the authors'."""
+    """The term of total variation; `fixed`, its weight, is None for the authors'."""
 
     fixed: float | None
     level: float
 
     def weight(self, smoothness: float) -> float:
-        """The weight for a painting whose w_tv is `smoothness`, 0 (grainy) to 10."""
         return self.level * smoothness if self.fixed is None else self.fixed
 
 
@@ -88,10 +87,7 @@ class Goals:
 
 @dataclass(frozen=True)
 class Method:
-    """How a pass goes down: what moves, by which optimizer, how far, how often.
-
-    `frozen` counts the finest chroma levels that stay; `rates` are shares of `rate`.
-    """
+    """How a pass minimizes: `frozen` finest chroma levels stay, `rates` are shares of `rate`."""
 
     steps: int
     variables: str = "pyramid"
@@ -119,23 +115,18 @@ class ResolvedPass:
 
     @property
     def styled(self) -> frozenset[str]:
-        """The taps whose statistics are matched to the painting's."""
         goals = (self.goals.style, self.goals.histogram)
         return frozenset(tap for goal in goals if goal for tap in goal.taps)
 
     @property
     def seen(self) -> frozenset[str]:
-        """Every tap that the pass looks at."""
         content = self.goals.content.taps if self.goals.content else ()
         return self.styled | {*self.matching.taps, *content}
 
 
 @dataclass(frozen=True)
 class PaletteGoal:
-    """How far colors move to the painting's; see the settings' section `palette`.
-
-    `keep_color`: 0 is the painting's palette without mercy, 1 the element's own hues.
-    """
+    """Numbers of the settings' section `palette`, and `keep_color`."""
 
     matching: Matching
     luma: float
@@ -154,7 +145,7 @@ class PaletteGoal:
 
 @dataclass(frozen=True)
 class SynthesisGoal:
-    """How patches are chosen and averaged; `lead` is the underpainting's share, 0 to 1."""
+    """Numbers of the settings' section `underpainting`; `lead` is its share, 0 to 1."""
 
     luma: float
     chroma: float
@@ -174,10 +165,7 @@ class SynthesisGoal:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings at the style `level`, 1 to 10; passes without steps are left out.
-
-    `margin` in pixels around the loose mask is None for the whole canvas.
-    """
+    """Settings at the style `level`, 1 to 10; `margin` is None for the whole canvas."""
 
     level: float
     keep: float
@@ -189,19 +177,17 @@ class Resolved:
 
     @property
     def lead(self) -> float:
-        """How much the underpainting counts where the passes begin, 0 to 1."""
         return self.underpainting.lead if self.underpainting else 0.0
 
     @property
     def steps(self) -> list[tuple[str, int]]:
-        """Each pass's name and number of steps, in order."""
         return [(item.name, item.method.steps) for item in self.passes]
 
 
 def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
-    """Return the numbers that `settings` come to at a style level from 1 to 10.
+    """Return the numbers at a style level from 1 to 10, without passes that have no steps.
 
-    `fine` is the share of the painting's light and dark that is too fine for an underpainting.
+    `fine` is the share of the painting's variance of luma that is fine, 0 to 1.
     """
     underpainting = _underpainting(settings, level, fine)
     lead = underpainting.lead if underpainting else 0.0
@@ -218,10 +204,9 @@ def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
 
 
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
-    """Return the passes where the underpainting counts by `lead`, 0 to 1.
+    """Return the passes where the underpainting counts by `lead`.
 
-    Those before the one that begins with it are left out where it leads, and from there on steps
-    fade with it: between 0 and 1 nothing jumps.
+    At 1 those before the one that begins with it go; below, its steps and later ones fade.
     """
     starts = [item.start for item in passes]
     if "underpainting" not in starts:
@@ -256,7 +241,6 @@ def _palette(settings: Settings, level: float) -> PaletteGoal | None:
 
 
 def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGoal | None:
-    """Return the underpainting's numbers; `keep` strengthens guides and drawing."""
     part, keep = settings.underpainting, settings.keep
     if part is None:
         return None
@@ -279,10 +263,7 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
 
 
 def at_level(value: float | Mapping[float, float], level: float) -> float:
-    """Return a number at a style level: itself, or its table interpolated linearly.
-
-    Outside the table the nearest entry holds.
-    """
+    """Return a number at a style level: tables are interpolated, constant beyond their ends."""
     if not isinstance(value, Mapping):
         return float(value)
     below = max((key for key in value if key <= level), default=min(value))
@@ -329,7 +310,6 @@ def _overlay(settings: Strokes | None, level: float, keep: float) -> Overlay | N
 
 
 def _goals(terms: Terms, level: float, keep: float) -> Goals:
-    """Return the terms at the level; `keep` multiplies content and divides what paints."""
     found = Goals()
     if content := terms.content:
         weight = keep * at_level(content.weight, level)

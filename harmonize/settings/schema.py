@@ -1,7 +1,6 @@
-"""The parts that settings are made of: every field with its type, range, unit and meaning.
+"""The sections of settings: each field's type, range, unit and meaning.
 
-No value is set here: those live in the presets (`configs/*.yaml`). A field's docstring is all there
-is about it; the JSON Schema takes it from here (`file_schema`).
+The JSON Schema shows the docstrings here.
 """
 
 from typing import Annotated, Literal
@@ -46,7 +45,7 @@ class Section(BaseModel):
 
 
 class Field(Section):
-    """How positions of the patch are matched to positions of the painting."""
+    """How places of the element are matched to places of the painting."""
 
     kind: Annotated[Literal["nearest", "coherent"], one_of("nearest", "coherent")]
     """nearest: each tap on its own. coherent: at the first tap, refined with its neighbors and
@@ -54,29 +53,29 @@ class Field(Section):
     taps: Taps
     """Layers of the network whose features are compared."""
     guide_luma: Weight
-    """Weight in the matching of the squared difference of luma; 0 is off."""
+    """Weight of the squared difference of luma; 0 is off."""
     guide_chroma: Weight
-    """Weight in the matching of the squared difference of chroma; 0 is off."""
+    """Weight of the squared difference of chroma; 0 is off."""
 
 
 class Content(Section):
-    """Keep the patch recognizable."""
+    """Keep the element recognizable."""
 
     weight: Weight
-    """Weight in the pass's objective, times `keep`; shared by the taps."""
+    """Weight in the pass's objective, times `keep`; shared out among the taps."""
     taps: Taps
     """Layers of the network whose features are kept."""
     target: Annotated[
         Literal["composite", "start", "palette"], one_of("composite", "start", "palette")
     ]
-    """Whose features are kept: the composite's, the palette map's, or those of the pass's start."""
+    """Whose features are kept: those of the composite, the palette map, or the pass's start."""
 
 
 class Style(Section):
     """Gram matrices of the matched style features."""
 
     weight: Weight
-    """Weight in the pass's objective, divided by `keep`; shared by the taps."""
+    """Weight in the pass's objective, divided by `keep`; shared out among the taps."""
     taps: Taps
     """Layers of the network whose Gram matrices are compared."""
 
@@ -85,14 +84,14 @@ class Histogram(Section):
     """Channel histograms of the matched style features."""
 
     weight: AutoWeight
-    """Weight in the pass's objective, divided by `keep`; shared by the taps. auto is the authors':
-    style level · (10 − w_tv), see the weight of `tv`."""
+    """Weight in the pass's objective, divided by `keep`; shared out among the taps. auto is the
+    authors': style level · (10 − w_tv), see the weight of `tv`."""
     taps: Taps
     """Layers of the network whose histograms are compared."""
     bins: Bins
     """Bins of a channel's histogram."""
     range: Annotated[Literal["reference", "input"], one_of("reference", "input")]
-    """Whose values the bins span: the painting's matched features', or the picture's own."""
+    """Whose values the bins span: the painting's matched features, or the picture's own."""
     exact: Flag
     """Take quantiles in place of bins."""
 
@@ -109,17 +108,16 @@ class Strokes(Section):
     """Strokes of the painting's matched places, laid over a pass's start."""
 
     amount: Weight
-    """Share of their detail that is laid over; 1 is all. Divided by `keep` where that is above
-    1."""
+    """Share of their detail that is laid over; 1 is all. Divided by a `keep` above 1."""
     sigma: Sigma
-    """Of the Gaussian that takes the detail off the strokes, in pixels at the pass's scale."""
+    """Sigma of the Gaussian that takes detail off the strokes, in pixels at the pass's scale."""
 
 
 class Terms(Section):
     """The terms of a pass's objective; one left out, or null, is off."""
 
     content: Content | None = None
-    """Keeps the patch recognizable; null: off."""
+    """Keeps the element recognizable; null: off."""
     style: Style | None = None
     """Brushwork, as Gram matrices; null: off."""
     histogram: Histogram | None = None
@@ -138,22 +136,22 @@ class Pass(Section):
     """One optimization: at which scale, from which start, of which terms."""
 
     scale: Fraction
-    """Of the pass's picture, as a share of the working size."""
+    """Size of the pass's picture, as a share of the working size."""
     steps: Weight
     """Number of steps, at most; rounded to a whole number. 0 skips the pass at that style level."""
     start: Annotated[
         Literal["composite", "previous", "underpainting"],
         one_of("composite", "previous", "underpainting"),
     ]
-    """The picture to begin with: the composite, the pass before's result, or the underpainting.
-    Where the underpainting leads, passes from the composite are left out."""
+    """What to begin with: the composite, the pass before's result, or the underpainting. Passes
+    before the one from the underpainting are for paintings too fine for it (see `fine`)."""
     match: Annotated[Literal["start", "previous"], one_of("start", "previous")]
-    """The picture that is matched to the painting: the pass's start, before strokes are laid over
-    it, or the pass before's result."""
+    """What is matched to the painting: the pass's start, without strokes, or the pass before's
+    result."""
     variables: Annotated[Literal["pixels", "pyramid"], one_of("pixels", "pyramid")]
     """What a step moves: pixels, or a Laplacian pyramid in luma and chroma."""
     levels: Count
-    """Of the pyramid: the coarsest that a step moves as a whole is 2^(levels − 1) pixels wide."""
+    """Levels of the pyramid; a pixel of the coarsest is 2^(levels − 1) pixels wide."""
     chroma_frozen: Natural
     """How many of the pyramid's finest chroma levels stay fixed."""
     optimizer: Annotated[Literal["adam", "lbfgs"], one_of("adam", "lbfgs")]
@@ -164,19 +162,18 @@ class Pass(Section):
     """Shares of the rate for the pyramid's luma levels, finest first; the last holds for all
     coarser ones. With adam only."""
     balance: Annotated[Literal["loss", "gradient"], one_of("loss", "gradient")]
-    """What weights weigh: losses, or the lengths of gradients, whatever the losses' sizes."""
+    """What weights multiply: losses (loss), or gradients scaled to length 1 (gradient)."""
     refresh: Count
     """The target of the histogram term is renewed every so many steps."""
     field: Field
-    """How the patch is matched to the painting."""
+    """How the element is matched to the painting."""
     strokes: Strokes | None = None
     """The painting's strokes, laid over the start; null: off."""
     terms: Terms
-    """What the steps improve."""
+    """What the steps minimize."""
 
     @model_validator(mode="after")
     def _every_tap_has_a_field(self) -> "Pass":
-        """A field is carried to finer taps only."""
         roots = self.field.taps if self.field.kind == "nearest" else self.field.taps[:1]
         coarsest = max(block(tap) for tap in roots)
         for term in (self.terms.style, self.terms.histogram):
@@ -189,7 +186,7 @@ class Pass(Section):
 
 
 def block(tap: str) -> int:
-    """The block of the network that a tap lies in: 4 for `relu4_1`."""
+    """Return the block of a tap: 4 for `relu4_1`."""
     return int(tap[4])
 
 
@@ -199,27 +196,27 @@ class Palette(Section):
     field: Field
     """How the element is matched to the places whose colors it takes."""
     luma: Weight
-    """How far lights and darks go along the quantile map to the matched places': 0 to 1."""
+    """How far lights and darks move to those of the matched places: 0 to 1."""
     places: Share
-    """The matched places' own hue, against the linear map of hues."""
+    """Share of the matched places' hue in a mix with a linear map of the element's hues."""
     own: Weight
-    """How much a colored element keeps of its hue, as far as the painting has it: 0 to 1."""
+    """How far colored things take the painting's nearest to their own hue, not the mix: 0 to 1."""
     settle: Weight
-    """How far the places' hue is drawn to the painting's nearest at that lightness: 0 to 1."""
+    """How far the mix moves to the nearest hue that the painting has at that lightness: 0 to 1."""
     sure: Weight
-    """Similarity of features at which a match is trusted for its hue, half and half."""
+    """Similarity of features at which a match's hue is trusted by half."""
     silhouette: Share
-    """How much of the contrast along the element's contour must remain."""
+    """Share of the contrast along the element's contour that must remain."""
     edge: Natural
     """Within so many pixels of the mask's edge, colors come from further inside."""
     soften: Blur
-    """Of the Gaussian over the mask's edge, in pixels at the working size."""
+    """Sigma of the Gaussian over the mask's edge, in pixels at the working size."""
     light: Share
-    """How much of the map's light and hue at large is brought back after the last pass."""
+    """Share of the palette map's broad light and hue that is brought back after the last pass."""
     light_sigma: Sigma
-    """Of the Gaussian that tells what is at large, in pixels at the working size."""
+    """Sigma of the Gaussian that tells what is broad, in pixels at the working size."""
     contrast: Share
-    """How much of the underpainting's lights and darks is brought back after the last pass."""
+    """Share of the underpainting's lights and darks that is brought back after the last pass."""
 
 
 class Underpainting(Section):
@@ -232,9 +229,9 @@ class Underpainting(Section):
     features: Weight
     """Weight of the network's features as a guide."""
     painting_blur: Weight
-    """Of the Gaussian over the painting's guide, in pixels at the working size."""
+    """Sigma of the Gaussian over the painting's guide, in pixels at the working size."""
     element_blur: Weight
-    """Of the Gaussian over the element's guide, in pixels at the working size."""
+    """Sigma of the Gaussian over the element's guide, in pixels at the working size."""
     patch: Odd
     """Side of a patch, in pixels at each scale."""
     steps: Steps
@@ -244,23 +241,23 @@ class Underpainting(Section):
     sharpness: Positive
     """How much more the nearest of overlapping patches count; 1 averages most."""
     coherence: NonNegative
-    """How much is gained by copying neighboring pixels from neighboring places."""
+    """What is gained by copying neighboring pixels from neighboring places; 0: nothing."""
     amount: Weight
     """Share of the underpainting over the palette map: 0 to 1."""
     drawing: Weight
-    """Share of the element's own fine lights and darks laid over it: outlines, ironwork."""
+    """Share of the element's own fine lights and darks laid over it, such as outlines: 0 to 1."""
     fine: Range
-    """Share of the painting's light and dark that is finer than 2 pixels: up to the first the
-    underpainting leads, from the second the passes from the composite do (engravings)."""
+    """Share of the painting's variance of luma that is finer than 2 pixels. Up to the first number
+    passes begin from the underpainting, from the second (engravings) from the composite."""
 
 
 class Chroma(Section):
     """The guided filter of the Lab chroma, along the composite's edges."""
 
     radius: Radius
-    """Of the filter's window, in pixels at the working size."""
+    """How far the filter's window reaches, in pixels at the working size."""
     eps: Fraction
-    """Regularizer: the variance of colors (0 to 1) below which all is smoothed."""
+    """The variance of colors (0 to 1) below which all is smoothed."""
 
 
 class Detail(Section):
@@ -289,4 +286,4 @@ class Finish(Section):
     detail: Detail | None = None
     """Detail for paintings above the working size; null: off."""
     paste_sigma: Blur
-    """Of the Gaussian that softens the paste, in pixels of a painting of 700."""
+    """Sigma of the Gaussian that softens the paste, in pixels of a painting of 700."""

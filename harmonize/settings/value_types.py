@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: each with its type, its range, and both in words."""
+"""Types of values, with their ranges, also in words."""
 
 import re
 from collections.abc import Callable
@@ -18,10 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 @dataclass(frozen=True)
 class Expects:
-    """Says what is expected: in place of pydantic's message, or several of them for a union.
-
-    A JSON Schema has the words as `expected`.
-    """
+    """Replaces pydantic's messages by what is expected; the JSON Schema has it too."""
 
     words: str
 
@@ -43,14 +40,14 @@ class Expects:
 
 
 def number_keys(value: Any) -> Any:
-    """Turn a table's keys back into numbers: JSON, and so the run record, has them as strings."""
+    """Turn a table's keys into numbers: JSON has strings."""
     if not isinstance(value, dict):
         return value
     return {float(key) if is_number(key) else key: item for key, item in value.items()}
 
 
 def is_number(key: object) -> bool:
-    """Return whether a key is a number written as a string."""
+    """Return whether a key is a string like `5` or `7.5`."""
     return isinstance(key, str) and re.fullmatch(r"\d+(\.\d+)?", key) is not None
 
 
@@ -67,7 +64,7 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 
 
 def one_of(*names: str) -> Expects:
-    """Say which names are valid when none of them was given."""
+    """Name the valid words."""
     return Expects("one of " + ", ".join(names))
 
 

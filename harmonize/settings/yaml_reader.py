@@ -1,8 +1,7 @@
-"""YAML text → a layer of settings: what it says, on which line, and what is wrong with it.
+"""YAML text, read with the line of every key and problem.
 
-YAML is read as version 1.2 has it: `1e-3` is a number, `no` a string, `010` ten, a repeated key a
-problem. Merge keys (`<<: *base`) are read too. Only plain values are read, no objects; size, depth
-and what aliases stand for are limited, so that no text takes more than a moment.
+As in YAML 1.2, `1e-3` is a number, `no` a string, `010` ten; a repeated key is a problem. Merge
+keys (`<<: *base`) work, objects do not; size, depth and aliases are limited.
 """
 
 import re
@@ -24,14 +23,7 @@ Problem = tuple[Keys, int, str]  # where, on which line (0: of no text), what is
 
 @dataclass(frozen=True)
 class Layer:
-    """What one source says about the settings.
-
-    Attributes:
-        source: where it comes from: `mine.yaml`, `preset default`, `--strength`.
-        tree: what it says.
-        lines: path → line from 1, for every key of text with lines; otherwise empty.
-        problems: what could not be read, or used.
-    """
+    """What one `source` (`mine.yaml`, `preset default`, `--size`) says; `lines` count from 1."""
 
     source: str
     tree: Tree
@@ -39,7 +31,6 @@ class Layer:
     problems: tuple[Problem, ...] = ()
 
     def says(self, path: Keys) -> bool:
-        """Return whether the layer has something at `path` itself."""
         tree: Any = self.tree
         for key in path:
             if not isinstance(tree, dict) or key not in tree:
@@ -48,17 +39,16 @@ class Layer:
         return True
 
     def line(self, path: Keys) -> int:
-        """Return the line of `path`, or of the nearest key above it; 0 if there is none."""
+        """Return the line of `path`, or of the nearest key above; 0: none."""
         above = (self.lines.get(path[:depth]) for depth in range(len(path), 0, -1))
         return next(filter(None, above), 0)
 
     def with_problem(self, path: Keys, problem: str) -> "Layer":
-        """Return the layer with one more problem, at `path`."""
         return replace(self, problems=(*self.problems, (path, self.line(path), problem)))
 
 
 def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
-    """Read YAML text; what is wrong with it is in the layer's `problems`."""
+    """Read YAML text; problems go into the layer."""
     reader = _Reader(longest)
     tree = reader.read(text)
     if tree is None or tree is _UNREAD:
@@ -71,14 +61,14 @@ def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
 
 
 def read_value(text: str, longest: int = LONGEST) -> tuple[Any, tuple[Problem, ...]]:
-    """Read YAML text that may hold anything; return it, and what is wrong with it."""
+    """Read YAML text of any kind; return the value and its problems."""
     reader = _Reader(longest)
     value = reader.read(text)
     return (None if value is _UNREAD else value), tuple(reader.problems)
 
 
 def read_setting(key: str, text: str, source: str) -> Layer:
-    """Read one setting, such as `passes.refine.steps` and `9`; its value is YAML text."""
+    """Read one setting, such as `passes.refine.steps` and `9`."""
     reader = _Reader()
     value = reader.read(text)
     if reader.problems:
@@ -95,7 +85,7 @@ def dotted(path: Keys) -> str:
 
 
 def printable(name: object) -> str:
-    """Return a name that keeps to one line, in messages and in comments."""
+    """Return a name on one line."""
     return str(name) if str(name).isprintable() else show(str(name))
 
 
@@ -112,7 +102,7 @@ _UNREAD = object()  # in place of a value that could not be read
 
 
 class _Reader:
-    """Goes through the nodes of a text once: values out, lines and problems noted."""
+    """Goes through a text's nodes once."""
 
     def __init__(self, longest: int = LONGEST) -> None:
         self.longest = longest
@@ -176,7 +166,7 @@ class _Reader:
     def _pairs(
         self, node: yaml.MappingNode, path: Keys, depth: int = 0
     ) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
-        """A mapping's own keys and values, then those merged into it, from the nearest on."""
+        """Yield a mapping's own keys and values, then merged ones."""
         merges: list[yaml.Node] = []
         for key_node, value_node in node.value:
             self._count(key_node, depth)
@@ -204,7 +194,7 @@ class _Reader:
 
 
 class _TooMuch(Exception):  # noqa: N818 - becomes a problem
-    """More than a text may stand for; takes the line and what is too much."""
+    """Takes the line, and what is too much."""
 
 
 def _is_merge(key: yaml.ScalarNode) -> bool:
@@ -216,7 +206,7 @@ def _line(node: yaml.Node) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers, Booleans and nulls; a limit on depth, anchors that may be named again."""
+    """Reads plain values as YAML 1.2 does; limits depth, lets anchors be named again."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
