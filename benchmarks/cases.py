@@ -1,4 +1,4 @@
-"""Inputs: a folder of cases, or the samples that lie in this repository."""
+"""The pictures that benchmarks paint: a folder of cases, or the shipped samples."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def sample(name: str) -> Case:
 
 
 def find_cases(folder: Path | None) -> list[Case]:
-    """The cases in `folder`, by number, or the shipped samples if there is none.
+    """The cases in `folder` by number, or the shipped samples without one.
 
-    A case is N_painting.jpg, N_composite.jpg, N_mask.jpg and, if there are any, N_loose_mask.jpg
-    and N_published.png.
+    A case is N_painting.jpg, N_composite.jpg, N_mask.jpg, and perhaps N_loose_mask.jpg and
+    N_published.png.
     """
     if folder is None:
         return [sample(name) for name in PAIRS]
@@ -128,7 +128,7 @@ def canvas(case: Case, config: Settings) -> Canvas:
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:
-    """All at the long side `size` (700 if None), never enlarged; `others` that are None are not."""
+    """All at the long side `size` (700 if None), never enlarged, without `others` that are None."""
     scene = load_scene(**case.inputs)
     h, w = scene.tight.shape
     scale = min(1.0, (size or LONG) / max(h, w))
@@ -146,7 +146,7 @@ def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> 
 
 def box(mask: Tensor, margin: int = 40) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is white in `mask` [H, W], with `margin` pixels around."""
-    window = windows.around(mask.numpy(), margin)
+    window = windows.box(mask.numpy()).grown(margin).aligned(windows.ALIGN, mask.shape)
     return window.left, window.top, window.right, window.bottom
 
 

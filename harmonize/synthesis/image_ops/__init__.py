@@ -1,1 +1,1 @@
-"""Tensors as images: filters, windows, tiles, crops."""
+"""Images as tensors: filters, windows, tiles, crops."""

@@ -1,4 +1,4 @@
-"""A painting with an element on it, as large as it is, and the part at work at any scale of it."""
+"""A painting with an element on it, and the part at work at any scale."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LEAST = 16  # pixels: the shortest side of a picture at work
 
 @dataclass(frozen=True)
 class View:
-    """What is seen of a canvas at one scale: the whole painting, and a window of all the rest.
+    """A canvas at one scale: the whole painting, and a window of all else.
 
-    In the window, [3, h, w]: `frame` is the painting and `composite` the pasted picture; `loose`
-    [h, w] is 1 where the picture may change, 0 elsewhere; `tight` [h, w] from 0 to 1 the element.
+    `frame` [3, h, w] is the painting, `composite` [3, h, w] the pasted picture; `loose` [h, w] is 1
+    where the picture may change, else 0; `tight` [h, w] is the element, 0 to 1.
     """
 
     painting: Raster
@@ -35,16 +35,16 @@ class View:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the whole: height and width."""
+        """Return the whole's height and width."""
         return self.painting.shape
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A painting and what is pasted on it, at the painting's own size.
+    """A painting and what is pasted on it, in sRGB, at the painting's own size.
 
-    `painting` and `composite` are sRGB, `loose` [H, W] is above 0 where the picture may change;
-    `tight` [H, W, 1] is the element. It may be part of a larger one, from row and column `corner`.
+    The picture may change where `loose` [H, W] is above 0; `tight` [H, W, 1] is the element. A part
+    of a larger canvas begins at row and column `corner`.
     """
 
     painting: Raster
@@ -55,16 +55,13 @@ class Canvas:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
         return self.painting.shape
 
     @cached_property
     def box(self) -> Window:
-        """The box of where the picture may change: looked for once, in all of the mask."""
         return windows.box(self.loose)
 
     def part(self, window: Window) -> Canvas:
-        """What is inside `window`, a canvas of its own."""
         return Canvas(
             self.painting.part(window),
             self.composite.part(window),
@@ -74,7 +71,7 @@ class Canvas:
         )
 
     def view(self, shape: Sequence[int], margin: int | None) -> View:
-        """The canvas at `shape` (h, w), with `margin` pixels around the loose mask; None: all."""
+        """Return the view at `shape` (h, w), `margin` pixels around the loose mask; None: all."""
         near = self._near(shape)
         loose = self._loose(shape, near)
         if margin is None:
@@ -95,7 +92,6 @@ class Canvas:
         )
 
     def _near(self, shape: Sequence[int]) -> Window:
-        """A window at `shape` that certainly holds the loose mask."""
         box, (h, w) = self.box, self.shape
         return Window(
             box.top * shape[0] // h,
@@ -105,10 +101,7 @@ class Canvas:
         )
 
     def _loose(self, shape: Sequence[int], window: Window) -> NDArray[np.bool_]:
-        """Where the picture may change, in `window` at `shape`: wherever any pixel of it may.
-
-        So an island, however small, is at work at every scale.
-        """
+        """Return the mask at `shape`, in `window`: wherever any pixel may change."""
         h, w = self.shape
         rows = [
             self.loose[y * h // shape[0] : -(-(y + 1) * h // shape[0])].any(0)
@@ -131,10 +124,7 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Painted:
-    """The picture so far: `image` [3, h, w] in the view's window, the painting outside it.
-
-    `strokes`, if known, says which places of the painting the view's pixels come from.
-    """
+    """A picture: `image` [3, h, w] in the view's window, the painting outside it."""
 
     view: View
     image: Tensor
@@ -142,11 +132,11 @@ class Painted:
 
     @classmethod
     def on(cls, view: View, image: Tensor) -> Painted:
-        """`image` [3, h, w] under the view's loose mask, the painting elsewhere."""
+        """Return `image` [3, h, w] under the view's loose mask, the painting elsewhere."""
         return cls(view, torch.lerp(view.frame, image.detach().clamp(0, 1), view.loose))
 
     def seen(self, view: View) -> Tensor:
-        """What another view's window shows of the picture: [3, h', w']."""
+        """Return what another view's window shows of the picture: [3, h', w']."""
         mine = self.view
         if (mine.shape, mine.window) == (view.shape, view.window):
             return self.image
@@ -160,6 +150,6 @@ class Painted:
 
 
 def scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
-    """`shape` (h, w) times `scale`, whole pixels, at least `LEAST`."""
+    """Return `shape` (h, w) times `scale` in whole pixels, at least `LEAST`."""
     h, w = (max(LEAST, round(side * scale)) for side in shape)
     return h, w

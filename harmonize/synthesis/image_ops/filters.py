@@ -1,4 +1,4 @@
-"""Image filters and color spaces, on tensors [C, H, W] with values 0 to 1."""
+"""Filters and color spaces, on images [C, H, W] from 0 to 1."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ OPPONENT = (
 
 
 def to_opponent(image: Tensor) -> Tensor:
-    """sRGB [3, H, W] → luma (0 to √3) and two chroma channels (about ±0.8)."""
+    """Return luma (0 to √3) and two chroma channels (about ±0.8) of sRGB [3, H, W]."""
     return torch.einsum("ij,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
 def from_opponent(image: Tensor) -> Tensor:
-    """The inverse of `to_opponent`; values may leave 0 to 1."""
+    """Invert `to_opponent`; values may leave 0 to 1."""
     return torch.einsum("ji,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
 def chroma_span(colors: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest opponent chroma of `colors` [3, n], two of [2, 1, 1] each.
+    """Return the lowest and highest opponent chroma [2, 1, 1] of `colors` [3, n].
 
-    The outermost thousandth at either end does not count.
+    The outermost thousandth at either end is left out.
     """
     chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
     edge = chroma.shape[1] // 1000
@@ -40,25 +40,25 @@ def chroma_span(colors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def limit_chroma(image: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-    """`image` [3, H, W] with its opponent chroma kept within `span`."""
+    """Keep the opponent chroma of `image` [3, H, W] within `span`."""
     luma, chroma = to_opponent(image).split((1, 2))
     return from_opponent(torch.cat((luma, chroma.clamp(*span)))).clamp(0, 1)
 
 
 def to_lab(image: Tensor) -> Tensor:
-    """sRGB [3, H, W] → CIE Lab (D65): L 0 to 100, a and b about ±100."""
+    """Return CIE Lab (D65; L 0 to 100, a and b about ±100) of sRGB [3, H, W]."""
     return rgb_to_lab(image[None])[0]
 
 
 def from_lab(image: Tensor) -> Tensor:
-    """The inverse of `to_lab`, clipped to the sRGB gamut."""
+    """Invert `to_lab`, clipped to sRGB."""
     return lab_to_rgb(image[None], clip=True)[0]
 
 
 def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
-    """Gaussian blur of `image` [C, H, W], borders repeated.
+    """Blur `image` [C, H, W] by `sigma` pixels, borders repeated.
 
-    `sigma` in pixels; `size` is the kernel's odd side (left out: 3 σ to each side).
+    `size` is the kernel's odd side; left out: 3 σ to each side.
     """
     side = size or 2 * ceil(3 * sigma) + 1
     half = side // 2
@@ -68,17 +68,16 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
 
 
 def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
-    """`image` [C, H, W] smoothed along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
+    """Smooth `image` [C, H, W] along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
 
-    `radius` in pixels of the square window, at most the image's side less one; `eps` is the
-    variance of the guide (0 to 1 squared) below which it counts as flat.
+    The window reaches `radius` pixels; a guide with a variance below `eps` counts as flat.
     """
     radius = min(radius, *(side - 1 for side in image.shape[1:]))
     return guided_blur(guide[None], image[None], 2 * radius + 1, eps)[0]
 
 
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """`image` [C, H, W] at `shape` (h, w): bicubic, with antialiasing where it shrinks."""
+    """Resize `image` [C, H, W] to `shape` (h, w): bicubic, with antialiasing where it shrinks."""
     if tuple(image.shape[1:]) == tuple(shape):
         return image
     return F.interpolate(

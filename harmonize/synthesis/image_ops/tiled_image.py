@@ -1,4 +1,4 @@
-"""A picture of any size, kept as it came; parts of it as tensors, at its own size or another."""
+"""A picture of any size as it was stored; parts of it as tensors at any scale."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ TOP = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """A picture [H, W, C]: uint8, uint16, or float32 from 0 to 1, on the host, never written to.
+    """A picture [H, W, C]: uint8, uint16, or float32 from 0 to 1; never written to.
 
-    A painting of 100 million pixels fits in memory as it comes, but not as 32-bit numbers. Its
-    parts go to `device` as float32 tensors, 0 to 1.
+    Parts of it go to `device` as float32 tensors, 0 to 1.
     """
 
     pixels: NDArray[Any]
@@ -32,30 +31,28 @@ class Raster:
 
     @classmethod
     def of(cls, image: Tensor) -> Raster:
-        """The raster of a tensor [C, H, W]."""
         pixels = image.detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
         return cls(pixels, image.device)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def part(self, window: Window) -> Raster:
-        """What is inside `window`, as a raster of its own (a view)."""
+        """Return `window` of it, a view."""
         return Raster(window.crop_pixels(self.pixels), self.device)
 
     def crop(self, window: Window) -> Tensor:
-        """What is inside `window`: [C, h, w]."""
+        """Return `window` of it: [C, h, w]."""
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         return self._tensor(self.pixels[rows, columns]).permute(2, 0, 1).contiguous()
 
     def pick(self, places: Tensor) -> Tensor:
-        """The pixels at `places` [n], flat indices: [C, n]."""
+        """Return the pixels [C, n] at `places` [n], flat indices."""
         return self._tensor(self._flat.take(places.cpu().numpy(), axis=0)).T
 
     def patches(self, places: Tensor, size: int) -> Tensor:
-        """The `size` × `size` patches around `places` [n], flat indices: [n, C · size²].
+        """Return the `size` × `size` patches [n, C · size²] around `places` [n], flat indices.
 
         Beyond the border the nearest pixel is repeated.
         """
@@ -67,9 +64,9 @@ class Raster:
         return found.view(len(found), len(places), size**2).transpose(0, 1).flatten(1)
 
     def bands(self, most: int | None = None) -> Iterator[Tensor]:
-        """Bands of rows [C, h, W] from top to bottom, each with the first row of the next.
+        """Yield bands of rows [C, h, W], top to bottom, each with the first row of the next.
 
-        With `most`, only as many, spread evenly, as have about so many pixels.
+        With `most`, only some, evenly spread, that have about so many pixels.
         """
         h, w = self.shape
         rows = max(1, AREA // w)
@@ -79,17 +76,13 @@ class Raster:
             yield self.crop(Window(top, 0, min(top + rows + 1, h), w))
 
     def sample(self, most: int = AREA) -> Tensor:
-        """Pixels of every n-th row and column, at most about `most` of them: [C, n]."""
+        """Return about `most` pixels [C, n]: those of every n-th row and column."""
         h, w = self.shape
         step = max(1, round((h * w / most) ** 0.5))
         return self._tensor(self.pixels[::step, ::step]).flatten(0, 1).T
 
     def resized(self, shape: Sequence[int], window: Window | None = None) -> Tensor:
-        """The picture at `shape` (h, w), or what is inside `window` of that: [C, h, w].
-
-        Bicubic, with antialiasing where it shrinks: as `filters.resize` does it, without the whole
-        picture in memory.
-        """
+        """Return the picture at `shape` (h, w), or `window` of that, as `filters.resize` would."""
         window = window or Window(0, 0, *shape)
         if tuple(shape) == self.shape:
             return self.crop(window)
@@ -99,7 +92,7 @@ class Raster:
         return found
 
     def at(self, shape: Sequence[int]) -> Raster:
-        """The picture at `shape` (h, w) as a raster, clipped to 0 … 1."""
+        """Return the picture at `shape` (h, w) as a raster, clipped to 0 … 1."""
         if tuple(shape) == self.shape:
             return self
         pixels = np.empty((*shape, self.pixels.shape[2]), np.float32)
@@ -108,10 +101,7 @@ class Raster:
         return Raster(pixels, self.device)
 
     def _resized(self, shape: Sequence[int], window: Window) -> Iterator[tuple[Window, Tensor]]:
-        """`window` of the picture at `shape` in pieces, each from about 2 · `AREA` pixels at most.
-
-        Small ones: the weights that they share are small too, and made once.
-        """
+        """Yield `window` of the picture at `shape` in pieces, from about 2 · `AREA` pixels each."""
         scale = max(old / new for old, new in zip(self.shape, shape, strict=True))
         side = max(8, min(256, round(AREA**0.5 / scale)))
         for tile in tiles(window.shape, side, align=1):
@@ -129,7 +119,7 @@ class Raster:
 
 
 def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
-    """Windows about `side` pixels wide and high that cover `shape` (h, w) once.
+    """Return windows, about `side` pixels wide and high, that cover `shape` (h, w) once.
 
     They begin on multiples of `align`.
     """
@@ -147,7 +137,7 @@ def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
 
 
 def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Window:
-    """The window of a picture of `shape` that `window` of it at the size `target` depends on."""
+    """Return the window of a picture of `shape` that `window` of it at `target` depends on."""
     top, bottom = _reach(shape[0], target[0], window.top, window.bottom)
     left, right = _reach(shape[1], target[1], window.left, window.right)
     return Window(top, left, bottom, right)
@@ -156,9 +146,9 @@ def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Wind
 def resample(
     part: Tensor, there: Window, shape: Sequence[int], window: Window, target: Sequence[int]
 ) -> Tensor:
-    """`window` of a picture at the size `target`, from `part` [C, h, w]: `there` of it at `shape`.
+    """Return `window` of a picture at the size `target` from `part` [C, h, w] of it at `shape`.
 
-    Bicubic (a = −½), stretched where it shrinks. `there` holds at least the `support`.
+    Bicubic (a = −½), stretched where it shrinks. `part` is `there`, at least the `support`.
     """
     down = _weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
     across = _weights(shape[1], target[1], window.left, window.right, there.left, there.right)
@@ -175,7 +165,6 @@ def _reach(size: int, target: int, first: int, last: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=128)
 def _weights(size: int, target: int, first: int, last: int, start: int, end: int) -> Tensor:
-    """[last − first, end − start]: the share of each source pixel in each target pixel."""
     scale = size / target
     stretch = max(scale, 1.0)
     centers = ((torch.arange(first, last, dtype=torch.float64) + 0.5) * scale)[:, None]
@@ -188,7 +177,6 @@ def _weights(size: int, target: int, first: int, last: int, start: int, end: int
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Keys' kernel with a = −½ at distances `x` ≥ 0."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))

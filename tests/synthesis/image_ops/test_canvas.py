@@ -54,7 +54,8 @@ def test_every_island_is_at_work_at_every_scale(data: st.DataObject) -> None:
     loose.flat[places] = 1
     plain = Raster(np.zeros((h, w, 3), np.uint8))
     view = Canvas(plain, plain, loose, Raster(255 * loose[..., None])).view(shape, 4)
-    whole = view.window.paste(torch.zeros(shape), view.loose)
+    whole = torch.zeros(shape)
+    view.window.crop(whole).copy_(view.loose)
     for place in places:
         y = int((place // w + 0.5) * shape[0] / h)
         x = int((place % w + 0.5) * shape[1] / w)
@@ -78,7 +79,8 @@ def test_another_view_sees_the_whole_picture_resized(
     view = whole.view((60, 75), 8)
     painted = Painted.on(view, torch.rand(3, *view.window.shape))
     other: View = whole.view(shape, margin)
-    everything = view.window.paste(view.painting.crop(Window(0, 0, 60, 75)), painted.image)
+    everything = view.painting.crop(Window(0, 0, 60, 75))
+    view.window.crop(everything).copy_(painted.image)
     expected = other.window.crop(filters.resize(everything, shape).clamp(0, 1))
     torch.testing.assert_close(painted.seen(other), expected, rtol=0, atol=1e-5)
 

@@ -112,8 +112,10 @@ def test_an_activation_sees_as_far_as_its_reach_and_no_farther(network: VGG19, t
     image = torch.rand(3, side, side, generator=torch.Generator().manual_seed(3))
     before = network(image[None], [tap])[tap][:, cell, cell]
     kept = Window(*(stride * cell,) * 2, *(stride * (cell + 1),) * 2).grown(far)
-    other = kept.paste(torch.zeros_like(image), kept.crop(image))
+    other = torch.zeros_like(image)
+    kept.crop(other).copy_(kept.crop(image))
     assert torch.equal(network(other[None], [tap])[tap][:, cell, cell], before)
     less = kept.grown(-1)
-    other = less.paste(torch.zeros_like(image), less.crop(image))
+    other = torch.zeros_like(image)
+    less.crop(other).copy_(less.crop(image))
     assert not torch.equal(network(other[None], [tap])[tap][:, cell, cell], before)
