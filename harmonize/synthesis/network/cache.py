@@ -1,4 +1,4 @@
-"""What runs have in common, kept from one to the next: the network, and studies of paintings."""
+"""What is kept between runs: the network, and studies of paintings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ Value = TypeVar("Value")
 
 
 class Memory:
-    """Values by key, the least recently used forgotten when their tensors exceed `limit` bytes.
+    """Values by key; the least recently used go when tensors exceed `limit` bytes.
 
-    A value larger than the limit is never kept. Threads may share it: two that miss the same value
-    both make it.
+    Threads may share it; two that miss the same value both make it.
     """
 
     def __init__(self, limit: int = 1 << 30) -> None:
@@ -26,12 +25,11 @@ class Memory:
 
     @property
     def size(self) -> int:
-        """Bytes of the tensors that are kept."""
         with self._lock:
             return sum(size for _, size in self._kept.values())
 
     def recall(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of `key`; made, and kept if it fits, when it is not there."""
+        """Return the value of `key`, made and kept if missing."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -48,7 +46,6 @@ class Memory:
 
 
 def _bytes(value: object) -> int:
-    """Size of the tensors in `value`, its fields and its items."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Names of devices → devices that are really there; torch's state while a run computes."""
+"""Devices by name, number types, and PyTorch's state during a run."""
 
 import threading
 from collections.abc import Iterator
@@ -10,13 +10,12 @@ from harmonize.errors import DeviceError
 
 
 def resolve(name: str) -> torch.device:
-    """Return the device called `name`: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+    """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    `auto` takes CUDA where it is there, else the CPU. A device asked for by name is
-    never replaced by another.
+    `auto` is CUDA where it is found, else the CPU; a device asked for by name is never replaced.
 
     Raises:
-        DeviceError: the name is not a device's, or this machine does not have it.
+        DeviceError: there is no such name, or no such device here.
     """
     if name == "auto":
         return torch.device(_best())
@@ -34,10 +33,9 @@ def resolve(name: str) -> torch.device:
 
 
 def precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of the network's convolutions: `float32`, `bfloat16`, or `auto`.
+    """Return the type of the network's convolutions: `float32`, `bfloat16` or `auto`.
 
-    `auto` takes bfloat16 only where the hardware multiplies it faster: CPUs with AMX, CUDA GPUs
-    that support it. Losses are float32 whatever this is.
+    `auto` is bfloat16 where hardware multiplies it faster: CPUs with AMX, CUDA GPUs with support.
     """
     if name == "auto":
         name = "bfloat16" if _fast_bfloat16(device) else "float32"
@@ -45,7 +43,7 @@ def precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def use_threads(count: int) -> None:
-    """Let this process compute with `count` threads, at least 1."""
+    """Let this process compute with `count` threads."""
     torch.set_num_threads(count)
 
 
@@ -78,10 +76,9 @@ def _require_cuda(name: str, index: int) -> None:
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Compute with gradients, in float32 and on the CPU by default, whatever the caller has set.
+    """Compute with gradients, float32 and the CPU as defaults, whatever the caller has set.
 
-    What the caller has set is the same afterwards, and other threads of theirs see no change but
-    the default type where that was not float32.
+    Afterwards all is as before. Meanwhile the caller's other threads see only the default type.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -96,7 +93,7 @@ def own_state() -> Iterator[None]:
 
 
 class _Float32:
-    """float32 as the default type while anybody computes: it is one for all threads."""
+    """float32 as the default type, which all threads share, while any run computes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
-"""VGG19 as named taps (`relu1_1` … `relu5_1`).
+"""VGG19 up to `relu5_1`; its ReLUs are called taps.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(2014), configuration E, up to the first convolution of the fifth block.
+(2014), configuration E.
 """
 
 from __future__ import annotations
@@ -56,22 +56,20 @@ STRIDE = {layer.tap: layer.stride for layer in LAYOUT}
 
 
 def depth(tap: str) -> int:
-    """How many convolutions lie at or before `tap`."""
+    """Return the number of convolutions up to `tap`."""
     return next(i for i, layer in enumerate(LAYOUT, start=1) if layer.tap == tap)
 
 
 def reach(tap: str) -> int:
-    """How far an activation at `tap` sees, in pixels beyond its own cell."""
+    """Return how many pixels beyond its own cell an activation at `tap` sees."""
     return sum(layer.stride for layer in LAYOUT[: depth(tap)])
 
 
 class VGG19:
-    """The network up to `relu5_1`, frozen.
+    """The network, frozen.
 
-    `state` holds float32 tensors under torchvision's names (`features.0.weight` …). `padding`
-    is `replicate` when the picture is a window of a larger one (zeros would draw an edge that is
-    not there), `zeros` as in the paper. `precision` is the type of the convolutions; what comes
-    out is float32 always.
+    `state` holds tensors under torchvision's names (`features.0.weight` …). `padding` is
+    `replicate`, or `zeros` as in the paper; `precision` is the convolutions' type.
     """
 
     def __init__(
@@ -98,7 +96,7 @@ class VGG19:
         self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
     def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Activations of `image` [1, 3, H, W] (sRGB, 0 to 1) at `taps`: tap → [C, h, w], float32.
+        """Return activations of `image` [1, 3, H, W] (sRGB, 0 to 1) by tap: [C, h, w], float32.
 
         h and w are H and W divided by the tap's stride, rounded down.
         """
@@ -122,10 +120,9 @@ class VGG19:
 
 
 def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """`mask` [H, W] (0 to 1) on the grid of each tap: tap → [h, w], 0 to 1.
+    """Return `mask` [H, W] (0 to 1) on each tap's grid [h, w].
 
-    As the activations travel: a 3×3 mean at every convolution, a halving at every pooling
-    (paper, section 4.1). Borders count only what lies inside the picture.
+    A 3×3 mean at every convolution, halved at every pooling (paper, 4.1).
     """
     wanted = set(taps)
     m = mask[None, None]

@@ -1,10 +1,8 @@
-"""VGG19 weights as values: bundled, from torchvision's cache, or from a file.
+"""VGG19 weights: bundled, from torchvision's cache, or from a file.
 
-Every set comes out the same way: float32 tensors under torchvision's names, `features.0.weight` to
-`features.28.bias` (conv1_1 to conv5_1), for RGB input in [0, 1] normalized with torchvision's
-ImageNet mean and standard deviation.
-
-No file is trusted: nothing in it is run, and what it holds is limited before it is read.
+Float32 tensors under torchvision's names, `features.0.weight` to `features.28.bias`, for RGB in
+[0, 1] normalized with ImageNet's mean and standard deviation. No file is trusted: nothing in it is
+run, and its size is limited before it is read.
 """
 
 import hashlib
@@ -46,31 +44,22 @@ NAMES = {
 
 @dataclass(frozen=True)
 class WeightSet:
-    """One set of VGG19 weights.
-
-    Attributes:
-        name: `oxford`, `torchvision`, or the path it was read from.
-        sha256: of the file that the tensors were read from, in hexadecimal.
-        license: of the weights, in words.
-        state: torchvision's names → float32 tensors on the CPU.
-    """
+    """One set of weights; `name` may be a path, `sha256` is the file's, `state` is on the CPU."""
 
     name: str
     sha256: str
-    license: str
     state: State
 
 
 def load(name_or_path: str) -> WeightSet:
     """Return the set called `oxford` or `torchvision`, or the one in a file.
 
-    A file is a `.safetensors` (plain tensors, or the bundled file's index and codebook) or a
-    `.pth` in torchvision's layout, read with `weights_only`; `~/` stands for the user's home.
-    Tensors beyond conv5_1 are ignored.
+    A file is a `.safetensors` (plain, or with the bundled file's index and codebook) or a `.pth`
+    in torchvision's layout; tensors beyond conv5_1 are ignored.
 
     Raises:
-        WeightsError: no such file or set, a damaged or far too large file, a missing tensor, a
-            wrong shape, or torchvision's weights neither cached nor to be downloaded.
+        WeightsError: no such set, a damaged or too large file, a missing or misshapen tensor, or
+            torchvision's weights neither cached nor to be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()
@@ -82,10 +71,8 @@ def load(name_or_path: str) -> WeightSet:
 def download(progress: bool = False) -> Path:
     """Fetch torchvision's weights into its cache unless they are there; return the file.
 
-    What is fetched gets its name in the cache only when its hash is right.
-
     Raises:
-        WeightsError: they cannot be fetched.
+        WeightsError: they cannot be fetched, or are not what their name's hash says.
     """
     path = cached_torchvision()
     if path.exists():
@@ -102,7 +89,7 @@ def download(progress: bool = False) -> Path:
 
 
 def cached_torchvision() -> Path:
-    """Return where torchvision keeps its VGG19 weights, whether they are there or not."""
+    """Return the path of torchvision's weights in its cache; it need not exist."""
     return Path(torch.hub.get_dir()) / "checkpoints" / _url().rsplit("/", 1)[-1]
 
 
@@ -113,7 +100,6 @@ def _url() -> str:
 
 
 def _hash_prefix(path: Path) -> str:
-    """The start of the file's SHA-256, which its name ends in."""
     return path.stem.rsplit("-", 1)[-1]
 
 
@@ -125,7 +111,7 @@ def _load_bundled() -> WeightSet:
             f"{BUNDLED}: damaged (its SHA-256 is {digest}); install the package again"
         )
     state = _checked(_parse_safetensors(data, BUNDLED), BUNDLED)
-    return WeightSet("oxford", digest, NAMES["oxford"], state)
+    return WeightSet("oxford", digest, state)
 
 
 def _load_torchvision() -> WeightSet:
@@ -135,7 +121,7 @@ def _load_torchvision() -> WeightSet:
     if not digest.startswith(_hash_prefix(path)):
         raise WeightsError(f"{path}: damaged; delete it and download again")
     state = _checked(_parse_pth(data, path), path)
-    return WeightSet("torchvision", digest, NAMES["torchvision"], state)
+    return WeightSet("torchvision", digest, state)
 
 
 def _load_file(path: Path) -> WeightSet:
@@ -146,7 +132,7 @@ def _load_file(path: Path) -> WeightSet:
             f"weights {path}: expected oxford, torchvision, or a .safetensors or .pth"
         )
     digest = hashlib.sha256(data).hexdigest()
-    return WeightSet(str(path), digest, "not known", _checked(parse(data, path), path))
+    return WeightSet(str(path), digest, _checked(parse(data, path), path))
 
 
 def _read(path: Path) -> bytes:
@@ -207,7 +193,6 @@ def _parse_pth(data: bytes, path: Path) -> State:
 
 
 def _unpacked(data: bytes) -> int:
-    """The bytes that a file becomes; a ZIP archive may hold more than its own size."""
     if not data.startswith(b"PK"):
         return len(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
