@@ -1,4 +1,4 @@
-"""After the last pass: cleaner chroma, the painting's own palette and grain, the soft paste.
+"""After the last pass: cleaner chroma, the painting's palette and detail.
 
 Luan et al. (2018), section 5 and the authors' released post-processing.
 """
@@ -26,9 +26,9 @@ CANDIDATES = 1 << 16
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
-    """`image` [3, H, W] with its Lab chroma smoothed along the edges of `guide` [3, H, W].
+    """Smooth the Lab chroma of `image` [3, H, W] along the edges of `guide`, the composite.
 
-    Removes the color speckle of backpropagated convolutions; `guide` is the composite.
+    It removes color speckle of backpropagated convolutions.
     """
     lab = filters.to_lab(image)
     chroma = filters.guided(lab[1:] / 100, guide, radius, eps) * 100
@@ -38,12 +38,10 @@ def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Te
 def patch_field(
     image: Tensor, painting: Raster, mask: Tensor, *, size: int, stride: int
 ) -> tuple[Tensor, Tensor]:
-    """Nearest `size` × `size` patches of `painting` for `image` [3, h, w], by color.
+    """Return positions of `image` [3, h, w] and the nearest patches of `painting`, flat indices.
 
-    Asked for on every `stride`-th row and column, where any pixel up to the next is under `mask`
-    [h, w]. Looked for first on every n-th of the painting's, about `CANDIDATES` in all, so that the
-    wait is the patch's and not the painting's; then around the best. Returns (positions, field),
-    flat indices into the two pictures.
+    Positions are every `stride`-th row and column where a pixel up to the next is under `mask`.
+    By color: first about `CANDIDATES` places, spread evenly, then around the best.
     """
     w = mask.shape[1]
     cells = F.max_pool2d(mask[None], stride, ceil_mode=True)[0]
@@ -69,11 +67,9 @@ def patch_vote(
     stride: int = 2,
     detail_sigma: float = 1.0,
 ) -> Tensor:
-    """`image` [3, h, w] rebuilt under `mask` from patches of `painting`, fine detail added back.
+    """Rebuild `image` [3, h, w] under `mask` from patches of `painting`, and add its fine luma.
 
-    Overlapping nearest patches are averaged to a base; the result is base + (luma − its Gaussian):
-    the palette is the painting's, the finest lights and darks are the picture's own. The authors
-    add the detail of all three channels, and with it the color speckle of the optimization.
+    The authors add the fine detail of all three channels, and so color speckle.
     """
     positions, field = patch_field(image, painting, mask, size=size, stride=stride)
     base, mass = vote(
@@ -102,12 +98,10 @@ def enlarge(
     stride: int = 2,
     strokes: Strokes | None = None,
 ) -> Tensor:
-    """`image` [3, h, w] of the view's window at the size of `original`: `window` of that.
+    """Return `window` of a picture at the size of `original`, from `image` [3, h, w] in the view.
 
-    The view shows `original` shrunk. What shrinking took from the painting, the original less the
-    enlarged painting of the view, is brought back under the view's mask times `amount` from the
-    places that `strokes` names, or whose `size` × `size` patches are nearest. Time grows with the
-    window.
+    Under the mask, `amount` times the detail that shrinking took from the painting is added, from
+    the places in `strokes`, or else of the nearest `size` × `size` patches.
     """
     details: Details | None = None
     if amount > 0 and bool((view.loose > 0).any()):
@@ -130,7 +124,6 @@ def enlarge(
 
 
 def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, Tensor]:
-    """Where the original's pixels in `window` lie at the view's scale: y and x [h, w]."""
     (h, w), (big_h, big_w) = view.shape, original.shape
     rows = torch.arange(window.top, window.bottom, device=view.loose.device)
     columns = torch.arange(window.left, window.right, device=view.loose.device)
@@ -142,10 +135,10 @@ def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, 
 
 @dataclass(frozen=True)
 class Details:
-    """What shrinking took from the painting at the places that an image's patches are nearest to.
+    """The detail that shrinking took from the painting, at the places that match positions.
 
-    `positions` [n] are those of every `stride`-th row and column in the view's window, `field` [n]
-    their places in the view's painting.
+    `positions` [n] are on every `stride`-th row and column of the window, `field` [n] in the view's
+    painting.
     """
 
     view: View
@@ -155,7 +148,7 @@ class Details:
     stride: int
 
     def at(self, y: Tensor, x: Tensor) -> Tensor:
-        """The detail [3, H, W] for pixels at the view's coordinates `y` and `x` [H, W]."""
+        """Return the detail [3, H, W] for pixels at the view's coordinates `y` and `x` [H, W]."""
         (h, w), (big_h, big_w) = self.view.shape, self.original.shape
         total = torch.zeros(3, *y.shape, device=y.device)
         corners: list[tuple[Tensor, Tensor]] = []
@@ -186,7 +179,6 @@ class Details:
         return total / power.sqrt().clamp_min(1e-6)
 
     def _moves(self, cy: Tensor, cx: Tensor) -> tuple[Tensor, Tensor]:
-        """How far the matches of cells are from them, down and to the right."""
         rows, columns = self._cells
         cy, cx = cy.clamp(0, rows - 1).long(), cx.clamp(0, columns - 1).long()
         origin = self._parent[cy * columns + cx]
@@ -214,7 +206,6 @@ class Details:
 
 
 def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """`image` [C, h, w] at fractional pixel coordinates [H, W], bicubic."""
     h, w = image.shape[1:]
     grid = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), dim=-1)
     return F.grid_sample(

@@ -29,11 +29,11 @@ STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as
 
 @dataclass(frozen=True)
 class Start:
-    """What is known before the first pass. Pictures are sRGB [3, h, w] of the view's window.
+    """What is known before the first pass; pictures are sRGB [3, h, w] of the view's window.
 
-    `mapped` is the palette map, `drawn` the same without detail weaker than the painting's own
-    brushwork, `image` where the passes begin. `mask` [1, h, w] is the element, softly; `own`
-    [1, h, w] where it keeps its hue. `strokes` says where in the painting pixels come from.
+    `mapped` is the palette map, `drawn` that without detail weaker than the painting's brushwork;
+    passes begin from `image`. `mask` [1, h, w] is the element, `own` [1, h, w] where it keeps its
+    hue, both soft; `strokes` says where in the painting pixels come from.
     """
 
     mapped: Tensor
@@ -58,9 +58,9 @@ def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tu
 
 
 def soft_mask(tight: Tensor, sigma: float) -> Tensor:
-    """The element [1, h, w] with its edge softened by `sigma` pixels; thin parts stay whole.
+    """Return the element [1, h, w] with its edge blurred by `sigma` pixels.
 
-    A blurred edge is a brush's; but what is thinner than the blur would become transparent.
+    Parts thinner than the blur stay: they would become transparent.
     """
     if not sigma:
         return tight[None]
@@ -78,9 +78,9 @@ def underpaint(
     goal: SynthesisGoal,
     on_scale: Callable[[Tensor], None] = lambda image: None,
 ) -> Start:
-    """Rebuild the palette-mapped element from the painting's own patches.
+    """Rebuild the palette-mapped element from the painting's patches.
 
-    `on_scale` receives the picture at the window's size when a scale is done.
+    `on_scale` receives the picture at the window's size after each scale.
     """
     window, size = view.window, start.mapped.shape[1:]
     painting = filters.to_lab(view.painting.crop(Window(0, 0, *view.shape)))
@@ -110,11 +110,10 @@ def underpaint(
 
 
 def _drawing(mapped: Tensor, painting: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The element's fine lights and darks that stand out from the painting's own brushwork.
+    """Return the element's fine luma [1, h, w] that stands out from the painting's brushwork.
 
-    `mapped` [3, h, w] and `painting` [3, H, W] are Lab. What is as strong as the brushwork, a
-    photograph's texture, gives way to it; outlines, spectacles, ironwork stay. Returns their luma
-    [1, h, w], and `mapped` with no other detail.
+    Outlines do, a photograph's texture does not. Also return `mapped` without other detail. Both
+    pictures are Lab.
     """
     brushwork = _fine(painting[:1])
     typical = filters.gaussian(brushwork.square(), 3.0).sqrt().median()
@@ -130,7 +129,7 @@ def _fine(luma: Tensor) -> Tensor:
 
 
 def fine_share(painting: Tensor) -> float:
-    """The share of a painting's variance of luma that is finer than `FINE` pixels, 0 to 1.
+    """Return the share of a painting's variance of luma that is finer than `FINE` pixels, 0 to 1.
 
     `painting` [3, H, W] is sRGB, about 700 pixels long. Hatching, engraving and thick impasto have
     0.37 to 0.55; other paintings 0.04 to 0.30.
@@ -141,11 +140,10 @@ def fine_share(painting: Tensor) -> float:
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """`image` [3, h, w] with a share of the light and hue at large that it had before the passes.
+    """Return `image` [3, h, w] with a share of the broad light and hue from before the passes.
 
-    Their statistics make lights pale and even hues out. Light comes back from the palette map, hue
-    from it where the element keeps its own and else from the underpainting; then a share of the
-    underpainting's finer lights and darks.
+    Passes make lights pale and hues even. Light comes back from the palette map, hue from it or the
+    underpainting, by `own`; then the underpainting's finer lights and darks.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     hue = torch.lerp(painted[1:], mapped[1:], start.own)

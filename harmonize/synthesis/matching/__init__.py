@@ -1,5 +1,5 @@
 """Which place of the painting each position of the picture is like.
 
-A *field* is an int64 tensor [n] of flat indices (y · width + x) into the painting's grid, one for
-each of n positions, which are flat indices into the picture's grid.
+A *field* [n] (int64) holds, for n positions, flat indices y · width + x into the painting's grid.
+Positions are flat indices into the picture's grid.
 """

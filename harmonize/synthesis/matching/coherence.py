@@ -1,4 +1,4 @@
-"""Fields whose neighbors agree, and their way from a coarse grid to a finer one.
+"""Fields whose neighbors agree, also on finer grids.
 
 Luan et al., "Deep Painterly Harmonization" (2018), section 4.2.
 """
@@ -22,12 +22,11 @@ def coherent(
     *,
     window: int = 5,
 ) -> Tensor:
-    """Return `field` [n] with each position taking the match that its neighbors agree on.
+    """Return `field` [n] with the match that each position's neighbors agree on.
 
-    Candidates of position q are field(q + δ) − δ for the neighbors q + δ in the `window` ×
-    `window` around it that have a match; kept is the one with the least summed squared distance to
-    all of them in `reference` [C, H, W] (features, or as the authors do it colors of the painting
-    at the grid's size). Among equals q's own match wins. `positions` [n] lie in a grid (h, w).
+    Position q may take field(q + δ) − δ of a neighbor in the `window` × `window` around it; it
+    takes the one with the least summed squared distance to all of these in `reference` [C, H, W].
+    `positions` [n] lie in a grid of `shape` (h, w).
     """
     candidates, valid = _candidates(field, positions, shape, reference.shape[1:], window)
     flat = reference.flatten(1).T
@@ -78,11 +77,10 @@ def carry(
     fine_reference_shape: Sequence[int],
     ratio: int,
 ) -> Tensor:
-    """Return the field for `fine_positions` of grids `ratio` times finer than `field`'s.
+    """Return the field for `fine_positions`, on grids `ratio` times finer; shapes are (h, w).
 
-    A fine position q with the coarse parent p goes to q + ratio · (field(p) − p), kept inside; a
-    parent without a match takes the nearest matched position's. Shapes are (h, w) of the picture's
-    and the painting's grid, coarse and fine.
+    Position q in the coarse cell p takes q + ratio · (field(p) − p), kept inside; without a match
+    at p, the nearest one's.
     """
     w = shape[1]
     fy, fx = fine_positions // fine_shape[1], fine_positions % fine_shape[1]
@@ -98,9 +96,9 @@ def carry(
 
 
 def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return for each cell of a grid (h, w), flat, the index of a nearest one in `positions`.
+    """Return, for each cell of a grid (h, w), the index of a nearest one in `positions`.
 
-    Distance is counted in king's moves; among equals of a ring the highest index wins.
+    The distance is max(|dy|, |dx|).
     """
     h, w = shape
     known = torch.full((1, 1, h, w), -1.0, device=positions.device)

@@ -1,4 +1,4 @@
-"""An image matched to the painting, layer by layer, where the losses count."""
+"""Match an image to the painting, layer by layer."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ class Site:
 class Match:
     """An image [3, H, W] matched to the painting; all else is by tap.
 
-    `features` [C, h, w] are the image's activations, `where` says at which positions it is
-    matched, `fields` [n] to which places of the painting. `references` [C, m] are the painting's
-    activations at the places in use, each once, so that one smooth patch of sky does not rule the
-    statistics (paper, section 4.2); `uses` [n] says which of them a position has.
+    `features` [C, h, w] are the image's; `fields` [n] are the places that the positions of `where`
+    take. `references` [C, m] are the painting's activations there, each place once (a patch of sky
+    must not rule the statistics: paper, 4.2); `uses` [n] index them.
     """
 
     image: Tensor
@@ -67,11 +66,10 @@ def match(
     where: Mapping[str, Site],
     taps: Sequence[str],
 ) -> Match:
-    """Match `image` [3, H, W] with its `features` to the painting, at the positions of `where`.
+    """Match `image` [3, H, W] and its `features` to the painting, at `where`, for each of `taps`.
 
-    There is a field for each of `taps`. Of kind `nearest`, each of the settings' taps is matched
-    by itself; of kind `coherent` the first one is, made coherent by the painting's colors. A tap
-    that is not matched itself takes the field of the next coarser one that is.
+    All of the settings' taps are matched, or for `coherent` the first, made coherent by colors.
+    Other taps take the next coarser one's field.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
     fields = {tap: _matched(settings, tap, image, features[tap], painting, where) for tap in roots}
@@ -93,7 +91,6 @@ def _matched(
     painting: PaintingFeatures,
     where: Mapping[str, Site],
 ) -> Tensor:
-    """Return the field of a tap that is matched itself."""
     site, own, its = where[tap], None, None
     if settings.luma or settings.chroma:
         own = _guide(resize(image, site.shape), settings)
@@ -106,7 +103,7 @@ def _matched(
 
 
 def _guide(image: Tensor, settings: Matching) -> Tensor:
-    """Return luma and chroma of [3, h, w], scaled so that squared distances have the weights."""
+    """Return luma and chroma of [3, h, w], scaled by the guides' weights."""
     opponent = to_opponent(image)
     scale = [settings.luma / 3] + [settings.chroma / 2] * 2
     return opponent * opponent.new_tensor(scale).sqrt().view(3, 1, 1)
@@ -119,7 +116,6 @@ def _carried(
     where: Mapping[str, Site],
     painting: PaintingFeatures,
 ) -> Tensor:
-    """Return the field of a tap that takes the next coarser root's."""
     coarser = [root for root in roots if STRIDE[root] >= STRIDE[tap]]
     root = min(coarser, key=lambda name: STRIDE[name])
     return carry(

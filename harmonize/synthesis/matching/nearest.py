@@ -1,4 +1,4 @@
-"""Search for the painting's most similar patches: exact by features, quick by colors.
+"""Find the painting's most similar patches: exactly by features, quickly by colors.
 
 Luan et al., "Deep Painterly Harmonization" (2018), section 4.1.
 """
@@ -18,7 +18,7 @@ BLOCK = 1 << 24  # similarities in memory at once: 64 MiB of float32
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
-    """Return the `size` × `size` patches around `positions` [n] of [C, h, w]: [n, C · size²].
+    """Return the `size` × `size` patches [n, C · size²] around `positions` [n] of [C, h, w].
 
     Beyond the border the nearest activation is repeated.
     """
@@ -33,10 +33,10 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of a grid of activations, with a ring of `size` // 2 cells around it.
+    """A rectangle [h, w] of a grid of activations, with a ring of `size` // 2 cells around it.
 
-    `cells` is [C, h + size − 1, w + size − 1], `guide` [G, h, w]. Its first cell, without the ring,
-    is (`top`, `left`) in the grid, which is `width` cells wide.
+    `cells` is [C, h + size − 1, w + size − 1], `guide` [G, h, w]. The first cell inside the ring is
+    (`top`, `left`) in a grid `width` wide.
     """
 
     cells: Tensor
@@ -63,14 +63,8 @@ def nearest(
 ) -> Tensor:
     """Return the field [n] from `positions` [n] of `query` [C, h, w] to the most similar places.
 
-    Similarity is the cosine of `size` × `size` × C patches. With guides, [G, h, w] of the query
-    and one of each part, the squared distance between the guides of the two places is subtracted:
-    it keeps darks dark and hues near (not in the paper). The reference comes in `parts` and is
-    never in memory as a whole.
-
-    The dot product of two patches is a sum of shifted dot products of cells: size² times fewer
-    multiplications than with unfolded patches. Memory holds `block` products at a time, or those
-    of one row with one row.
+    Similarity is the cosine of `size` × `size` × C patches, less the squared distance of guides
+    [G, h, w], if any (not in the paper). About `block` products are in memory.
     """
     asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
     y, x = positions // query.shape[2], positions % query.shape[2]
@@ -89,9 +83,9 @@ def nearest(
 def _nearest_in(
     part: Part, asked: Tensor, y: Tensor, x: Tensor, size: int, here: Tensor | None, block: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the best similarity [n] in one part, and its place among the cells without the ring.
+    """Return the best similarities [n] in one part, and their places among its inner cells.
 
-    `asked` is the padded query, `y` and `x` [n] are positions in it, `here` [G, n] their guide.
+    `asked` is the padded query, `here` [G, n] its guide at (`y`, `x`).
     """
     span, known = size - 1, part.cells
     high, wide = known.shape[1] - span, known.shape[2] - span
@@ -121,10 +115,9 @@ def _nearest_in(
 
 
 def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, size: int) -> Tensor:
-    """Return the products of patches of `cells` with all patches of `known`: [n, h, w].
+    """Return the products [n, h, w] of patches of `cells` [C, a, b] with all of `known`.
 
-    The patches of `cells` [C, a, b] begin at (`row`, `column`) [n]; `known` is
-    [C, h + size − 1, w + size − 1].
+    Those patches begin at (`row`, `column`) [n]; `known` is [C, h + size − 1, w + size − 1].
     """
     products = cells.flatten(1).T @ known.flatten(1)
     products = products.view(*cells.shape[1:], *known.shape[1:])
@@ -138,11 +131,7 @@ def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, siz
 
 
 def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes (top, bottom, left, right) around the positions (`y`, `x`).
-
-    Each takes as many rows as make at most `cells` cells with `span` more rows and columns, and at
-    least one row.
-    """
+    """Yield boxes (top, bottom, left, right) of `cells` cells at most, around places."""
     if len(y) == 0:
         return
     left, right = int(x.min()), int(x.max()) + 1
@@ -155,7 +144,6 @@ def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, i
 
 
 def _patch_lengths(cells: Tensor, size: int) -> Tensor:
-    """Return the length of each `size` × `size` patch of [C, h + size − 1, w + size − 1]."""
     power = cells.square().sum(0)[None, None]
     return (F.avg_pool2d(power, size, stride=1)[0, 0] * size**2).sqrt().clamp_min(1e-12)
 
@@ -172,9 +160,9 @@ def nearest_patches(
 ) -> Tensor:
     """Return the field [n] from `positions` [n] of `query` [C, h, w] to near patches.
 
-    `size` × `size` × C patches are compared by squared distance, first with the places
-    `candidates` [m] of `reference`, then with the eight places around the best so far, at each
-    distance in `reach`: candidates may be few and far apart. Memory holds `block` comparisons.
+    By squared distance of `size` × `size` × C patches: first to places `candidates` [m] of
+    `reference`, then to the eight around the best, at each distance in `reach`. Memory holds
+    `block` comparisons.
     """
     keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
@@ -193,7 +181,7 @@ def nearest_patches(
 
 
 def _around(places: Tensor, shape: Sequence[int], step: int) -> Tensor:
-    """Return `places` [n] of a grid (h, w) and the eight `step` cells around: [n, 9], inside."""
+    """Return `places` [n] and the eight `step` cells away, in a grid (h, w): [n, 9]."""
     h, w = shape
     shift = torch.tensor([0, -step, step], device=places.device)
     y = (places[:, None] // w + shift).clamp(0, h - 1)

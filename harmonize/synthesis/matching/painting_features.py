@@ -1,4 +1,4 @@
-"""A painting's activations, tile by tile: never more of it in memory than a tile."""
+"""A painting's activations, of which memory holds one tile's at a time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 class PaintingFeatures:
     """A painting at one scale, seen by the network in tiles of `side` pixels.
 
-    A painting of a single tile is looked at once, if `seen` holds its activations by tap (from
-    `look`). A larger one is looked at anew for every question, each tile with as much around it as
-    its activations depend on; tiles change activations by rounding only.
+    `seen` may hold the activations of a painting of one tile. Larger ones are looked at for every
+    question, each tile with all around it that its activations depend on.
     """
 
     painting: Raster
@@ -31,23 +30,17 @@ class PaintingFeatures:
 
     @property
     def single(self) -> bool:
-        """Whether the painting is one tile."""
         return len(self._tiles()) == 1
 
     def look(self, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return the activations of the whole painting, to keep in `seen`."""
         return self._look(Window(0, 0, *self.painting.shape), taps)
 
     def grid(self, tap: str) -> tuple[int, int]:
-        """Return the height and width of a tap's grid."""
         h, w = self.painting.shape
         return h // STRIDE[tap], w // STRIDE[tap]
 
     def parts(self, tap: str, size: int = 3, guide: Tensor | None = None) -> Iterator[Part]:
-        """Yield the tap's activations, a part for each tile.
-
-        `guide` [G, h, w] covers the tap's whole grid.
-        """
+        """Yield a part of the tap's grid for each tile; `guide` [G, h, w] covers the whole grid."""
         stride, half, (high, wide) = STRIDE[tap], size // 2, self.grid(tap)
         for tile in self._tiles():
             cells = _cells(tile, stride, (high, wide))
@@ -92,7 +85,6 @@ class PaintingFeatures:
         return tiles(self.painting.shape, self.side, ALIGN)
 
     def _inside(self, tile: Window, tap: str, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return which of `places` [n] lie in a tile: their indices, rows and columns."""
         cells = _cells(tile, STRIDE[tap], self.grid(tap))
         y, x = places // self.grid(tap)[1], places % self.grid(tap)[1]
         held = (y >= cells.top) & (y < cells.bottom) & (x >= cells.left) & (x < cells.right)
@@ -100,7 +92,6 @@ class PaintingFeatures:
         return index, y[index], x[index]
 
     def _box(self, inside: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Window:
-        """Return the box, in pixels, around the rows and columns of all taps."""
         boxes = [
             Window(*(int(end) for end in (y.min(), x.min(), y.max() + 1, x.max() + 1))).scaled(
                 STRIDE[tap]
@@ -116,7 +107,7 @@ class PaintingFeatures:
         return around.aligned(ALIGN, self.painting.shape)
 
     def _activations(self, window: Window, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return the activations [C, h, w] of the cells in `window`, in pixels, by tap."""
+        """Return the activations [C, h, w] in `window`, in pixels, by tap."""
         origin = Window(0, 0, 0, 0)
         if all(tap in self.seen for tap in taps):
             found = {tap: self.seen[tap] for tap in taps}
@@ -137,7 +128,7 @@ class PaintingFeatures:
 
 
 def _cells(window: Window, stride: int, grid: tuple[int, int]) -> Window:
-    """Return the cells of `stride` pixels that begin in `window`, which begins on one itself."""
+    """Return the cells of `stride` pixels that begin in `window`."""
     return Window(
         window.top // stride,
         window.left // stride,

@@ -1,4 +1,4 @@
-"""The picture that the painting's patches at a field's places add up to."""
+"""Add up the painting's patches at a field's places to a picture."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def vote(
 ) -> tuple[Tensor, Tensor]:
     """Return the mean [C, h, w] of overlapping patches of `reference`, and each pixel's weight.
 
-    Cell `positions` [n] of a grid `width` wide, `stride` pixels a cell, receives the `size` ×
-    `size` pixels around the middle of its match `field` [n], a cell of a grid `reference_width`
-    wide. Patches are weighted by a tent; a pixel of `shape` (h, w) that none reaches is 0.
+    Cell `positions` [n] of a grid `width` wide takes the `size` × `size` pixels around cell `field`
+    [n] of a grid `reference_width` wide; cells have `stride` pixels. A tent weights patches; pixels
+    that none reaches are 0.
     """
     big_h, big_w = reference.shape
     h, w = shape

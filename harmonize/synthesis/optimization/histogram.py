@@ -1,9 +1,8 @@
-"""Histogram matching of activations: the rank → value table and the remapping.
+"""Histogram matching of activations.
 
 Wilmot, Risser and Barnes, "Stable and Controllable Neural Texture Synthesis and Style Transfer
-Using Histogram Losses" (2017). The value of the i-th smallest activation depends on the reference
-and on the number of activations only, so the table is made once, before the loop; a step is left
-with one sort per channel.
+Using Histogram Losses" (2017). The value of the i-th smallest activation is fixed by the reference
+and their number, so a table is made once; a step only sorts.
 """
 
 from __future__ import annotations
@@ -19,12 +18,10 @@ CHANNELS = 16
 
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
-    """Where on the bins' axis each rank falls: [C, n], 0 to B, for `counts` [C, B] (whole numbers).
+    """Return where ranks fall on the axis of bins: [C, n], 0 to B, for `counts` [C, B].
 
-    Rank i (1 to n, ascending) goes to the first bin whose cumulative count, scaled from the
-    reference's total to n, reaches i, and within that bin to the ratio of the bin's scaled count
-    that i has used up. Bins and ranks are compared as whole numbers (count × n against
-    i × total), so rank n cannot fall off the last bin by rounding.
+    Rank i, 1 to n, goes to the first bin whose cumulative count · n / total reaches i, and within
+    it as far as i uses up its count.
     """
     counts = counts.long()
     cumulative = counts.cumsum(1)
@@ -37,7 +34,7 @@ def rank_positions(counts: Tensor, n: int) -> Tensor:
 
 
 def channel_histogram(reference: Tensor, bins: int) -> Tensor:
-    """Counts [C, bins] of `reference` [C, n] between each channel's own minimum and maximum."""
+    """Return counts [C, bins] of `reference` [C, n] between each channel's minimum and maximum."""
     low, high = reference.aminmax(dim=1, keepdim=True)
     width = (high - low).clamp_min(torch.finfo(reference.dtype).tiny)
     index = ((reference - low) / width * bins).long().clamp_(0, bins - 1)
@@ -46,12 +43,10 @@ def channel_histogram(reference: Tensor, bins: int) -> Tensor:
 
 
 class RankTable:
-    """Rank → value for every channel of `reference`, for outputs of `n` activations a channel.
+    """The value of each of `n` ranks, for every channel of `reference` [C, n_ref].
 
-    `reference` is [C, n_ref]. With `exact`, the reference's own quantiles (linear between
-    neighbors) replace the `bins` bins: the limit of ever finer bins. `span` says whose minimum
-    and maximum the bins stretch over: the `reference`'s (as the paper's authors do, which is what
-    makes the histograms match) or the `input`'s (the article's: shape without range).
+    With `exact`, quantiles of the reference replace bins. Bins span the `reference`'s range (the
+    authors' code) or the `input`'s (the article).
     """
 
     def __init__(
@@ -83,7 +78,7 @@ class RankTable:
         self._values = values.to(reference.dtype).to(device)
 
     def values(self, x: Tensor) -> Tensor:
-        """The table for `x` [C, n]: the value of each rank, ascending, [C, n]."""
+        """Return the value of each rank for `x` [C, n], ascending: [C, n]."""
         if self._span == "reference":
             return self._values
         low, high = x.aminmax(dim=1, keepdim=True)
@@ -91,10 +86,7 @@ class RankTable:
 
 
 def ascending(x: Tensor) -> Tensor:
-    """The order of each row of `x` [C, n] from its smallest to its largest: indices [C, n].
-
-    Equal values stay in their places' order.
-    """
+    """Return the indices [C, n] that sort each row of `x` [C, n]; equal values keep their order."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x.argsort(dim=1, stable=True)
     # Value and place in one whole number, so that a plain sort will do: NumPy's is vectorized, and
@@ -110,9 +102,9 @@ def ascending(x: Tensor) -> Tensor:
 
 
 def remap(x: Tensor, table: RankTable) -> Tensor:
-    """`x` [C, n] with the i-th smallest activation of each channel replaced by rank i's value.
+    """Return `x` [C, n] with each channel's i-th smallest activation replaced by rank i's value.
 
-    Treated as constant: no gradient flows through it.
+    No gradient flows through it.
     """
     with torch.no_grad():
         values = table.values(x)

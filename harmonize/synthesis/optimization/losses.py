@@ -1,8 +1,4 @@
-"""The terms of the objective as pure functions of activations and masks.
-
-Positions are flattened: activations are [C, n], masks [n] with values 0 to 1. Every term is
-divided by the mask's mass, so that it does not depend on the patch's size.
-"""
+"""Losses of activations [C, n] under masks [n], 0 to 1, divided by the mask's sum."""
 
 from __future__ import annotations
 
@@ -13,34 +9,31 @@ from torch import Tensor
 
 
 def masked_mse(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Σ mask · (x − target)² / (C · Σ mask): the content term (paper, equation 2).
-
-    Also the histogram term, where `target` is the remapped x held constant (article).
-    """
+    """Return Σ mask · (x − target)² / (C · Σ mask) (paper, equation 2)."""
     return ((x - target).square() * mask).sum() / (len(x) * mask.sum())
 
 
 def gram(x: Tensor, mask: Tensor) -> Tensor:
-    """Masked Gram matrix Σ_q mask(q) x(q) x(q)ᵀ / Σ mask, [C, C] (paper, equation 3)."""
+    """Return the masked Gram matrix Σ_q mask(q) x(q) x(q)ᵀ / Σ mask, [C, C] (paper, equation 3)."""
     return (x * mask) @ x.T / mask.sum()
 
 
 def gram_distance(x: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference between the masked Gram matrix of x and `target` [C, C]."""
+    """Return the mean squared difference of x's masked Gram matrix and `target` [C, C]."""
     return (gram(x, mask) - target).square().mean()
 
 
 def total_variation(image: Tensor, mask: Tensor) -> Tensor:
-    """Σ mask · (dx² + dy²) / Σ mask of forward differences, for `image` [3, H, W], mask [H, W]."""
+    """Return Σ mask · (dx² + dy²) / Σ mask of `image` [3, H, W], by forward differences."""
     dy = (image[:, 1:, :-1] - image[:, :-1, :-1]).square().sum(0)
     dx = (image[:, :-1, 1:] - image[:, :-1, :-1]).square().sum(0)
     return ((dy + dx) * mask[:-1, :-1]).sum() / mask.sum()
 
 
 def noise(bands: Iterable[Tensor]) -> Tensor:
-    """The median over a painting of (dx² + dy²)/2 of its colors, 0 to 1: how grainy it is.
+    """Return the median of (dx² + dy²)/2 of a painting's colors, 0 to 1: how grainy it is.
 
-    The painting comes in `bands` [3, h, W]. 0 for one without neighbors.
+    The painting comes in `bands` [3, h, W].
     """
 
     def steps(band: Tensor) -> Tensor:
@@ -53,9 +46,9 @@ def noise(bands: Iterable[Tensor]) -> Tensor:
 
 
 def total_variation_weight(eta: float) -> float:
-    """10 / (1 + exp(10⁴ η − 25)): about 10 for smooth paintings, about 0 for grainy ones.
+    """Return 10 / (1 + exp(10⁴ η − 25)): 10 for smooth paintings, 0 for grainy ones.
 
-    `eta` is `noise` of the painting (paper, section 4.3).
+    `eta` is the painting's `noise` (paper, section 4.3).
     """
     from math import exp
 

@@ -1,4 +1,4 @@
-"""An image and an objective in, an image of lower objective out. Knows nothing of paintings."""
+"""Minimize an objective of an image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAIRS = 10  # that L-BFGS remembers
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a pass: its number from 1, how many there are, the weighted terms."""
+    """A step of a pass, `index` from 1, with its weighted terms."""
 
     pass_name: str
     index: int
@@ -32,10 +32,7 @@ class Step:
 
 
 class Objective(Protocol):
-    """Named, weighted terms of an image [3, H, W]; their sum is minimized.
-
-    `restart` forgets what is held from call to call.
-    """
+    """Named, weighted terms of an image [3, H, W]; `restart` forgets what is held between calls."""
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]: ...
 
@@ -48,11 +45,7 @@ OnStep = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 
 @dataclass(frozen=True)
 class Descent:
-    """The image [3, H, W] that was found, and how.
-
-    `steps` and `history` (the terms at every report) are those of the last attempt; `trouble` says
-    in words what went wrong.
-    """
+    """The image [3, H, W]; steps and reported terms of the last attempt; what went wrong."""
 
     image: Tensor
     steps: int
@@ -62,10 +55,10 @@ class Descent:
 
 @dataclass
 class State:
-    """All that a descent needs to go on after a step to the same bytes.
+    """What a descent needs to go on after a step to the same bytes.
 
-    `best` are the variables with the `lowest` sum of terms so far, `first` is the sum at the start
-    of the `attempt` (0 or 1), `steps` counts the steps of that attempt.
+    `best` are the variables with the `lowest` sum of terms; `first` is the sum when the `attempt`,
+    0 or 1, began.
     """
 
     best: list[Tensor]
@@ -81,7 +74,7 @@ class State:
 
 @dataclass(frozen=True)
 class Shelter:
-    """After every `every` steps `keep` receives a function that returns the state.
+    """Every `every` steps, `keep` receives a function that returns the state.
 
     The state's tensors change with the next step.
     """
@@ -92,18 +85,15 @@ class Shelter:
 
 @dataclass
 class Minimizer:
-    """One descent from `image` [3, H, W] by the steps of `method`; `run` takes them.
+    """A descent from `image` [3, H, W] by `method`.
 
-    `adam`'s rate falls to a tenth along a cosine; `lbfgs` takes steps of length `rate` without a
-    line search. Values are read back from the device at the start, the end and every
-    `report_every` steps, when `on_step` is called; a `StopRun` that it raises ends the descent.
+    Adam's rate falls to a tenth along a cosine; L-BFGS takes steps of length `rate` without line
+    search. `on_step` is called every `report_every` steps and at the end; it may raise `StopRun`.
 
-    When a term is not finite, the sum explodes, or it ends more than `worse` times as large as it
-    began, the descent starts again from the best image, once, with Adam at a tenth of the rate or
-    less. If that goes wrong too, the best image is the result.
+    When a term is not finite, the sum explodes, or it ends above `worse` times the first, Adam goes
+    on from the best image at a tenth of the rate or less. If that fails, the best image is taken.
 
-    With a state from `shelter` as `resume`, and the same image and objective made anew, the
-    descent goes on to the same bytes.
+    `resume` is a state from `shelter`, for the same image and objective.
     """
 
     image: Tensor
@@ -127,7 +117,7 @@ class Minimizer:
             _put(self._variables.parameters, self.resume.parameters)
 
     def run(self) -> Descent:
-        """Go on to the end, with a second attempt where the first goes wrong."""
+        """Take all steps that are left; where that goes wrong, try once more."""
         while (wrong := self._attempt()) is not None:
             _put(self._variables.parameters, self._state.best)
             last = self._state.attempt + 1 == len(self._attempts)
@@ -146,7 +136,7 @@ class Minimizer:
         self.objective.restart()
 
     def _attempt(self) -> str | None:
-        """Take the attempt's steps that are left; return what went wrong, if anything."""
+        """Take steps; return what went wrong, if anything."""
         optimizer = self._optimizer()
         while self._state.steps < self.method.steps and not self._stopped:
             if wrong := self._step(optimizer):
@@ -157,7 +147,7 @@ class Minimizer:
             return self._fault(_read(self.objective(self._variables.image())), self.worse)
 
     def _step(self, optimizer: torch.optim.Optimizer) -> str | None:
-        """Take one step; return what is wrong with the image before it, if anything."""
+        """Take one step; return what was wrong before it, if anything."""
         index = self._state.steps + 1
         terms = self.objective(self._variables.image())
         report = index % self.report_every == 0 or index == self.method.steps
@@ -194,7 +184,7 @@ class Minimizer:
             self._stopped = True
 
     def _fault(self, terms: Mapping[str, float], limit: float) -> str | None:
-        """Return what is wrong with the terms, if anything; remember the best variables."""
+        """Return what is wrong, if anything; remember the best variables."""
         state = self._state
         for name, value in terms.items():
             if not math.isfinite(value):
@@ -241,7 +231,7 @@ def _variables(image: Tensor, method: Method) -> Variables:
 
 
 def _fallen(done: int, steps: int) -> float:
-    """Return what is left of the rate after `done` of `steps`: from 1 to a tenth."""
+    """Return the share of the rate left after `done` of `steps`: 1 to 0.1."""
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done / steps)) / 2
 
 

@@ -1,7 +1,7 @@
-"""The terms of a pass: targets fixed before the loop, losses of an image in it.
+"""The terms of a pass: targets are made once, losses at every step.
 
-A term of activations is divided by its target's own mean square, so that weights mean the same for
-any network weights and any painting.
+A loss of activations is divided by its target's mean square: weights mean the same for any network
+and painting.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harmonize.synthesis.optimization.histogram import RankTable, remap
 
 @dataclass
 class Term:
-    """A weighted loss of the activations [C, n] at a tap, or without a tap of the image itself."""
+    """A weighted loss of the activations [C, n] at a tap, or of the image if `tap` is None."""
 
     name: ClassVar[str]
     tap: str | None
@@ -34,7 +34,7 @@ class Term:
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Forget what is held from call to call."""
+        """Forget what is held between calls."""
 
 
 @dataclass
@@ -49,7 +49,6 @@ class ContentTerm(Term):
         self._power = _power(self.target, self.mask)
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the masked mean squared difference."""
         return losses.masked_mse(x, self.target, self.mask) / self._power
 
 
@@ -65,16 +64,12 @@ class StyleTerm(Term):
         self._power = self.target.square().mean()
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the mean squared difference of the two matrices."""
         return losses.gram_distance(x, self.mask, self.target) / self._power
 
 
 @dataclass
 class HistogramTerm(Term):
-    """Distance to x remapped to the histogram of `reference` [C, m] (article).
-
-    The remapped activations are renewed every `refresh` calls and held in between.
-    """
+    """Distance to x remapped by `table` (article), made anew every `refresh` calls."""
 
     name = "histogram"
     table: RankTable
@@ -85,14 +80,12 @@ class HistogramTerm(Term):
     _held: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the masked mean squared difference to the remapped activations."""
         if self._calls % self.refresh == 0:
             self._held = remap(x.detach(), self.table)
         self._calls += 1
         return losses.masked_mse(x, self._held, self.mask) / self.power
 
     def restart(self) -> None:
-        """Renew the remapped activations at the next call."""
         self._calls = 0
 
 
@@ -105,7 +98,6 @@ class VariationTerm(Term):
     power: Tensor
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the total variation, relative to the painting's."""
         return losses.total_variation(x, self.mask) / self.power
 
 
@@ -120,10 +112,9 @@ def content_terms(
 
 
 def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
-    """Return terms that take over the matched places' Gram matrices.
+    """Return terms of the matched places' Gram matrices.
 
-    With `dedupe` each place of the painting counts once, however many positions took it; otherwise
-    places are weighted like the positions that took them.
+    With `dedupe` each place of the painting counts once, else as often as it was matched.
     """
     found: list[Term] = []
     for tap in taps:
@@ -137,7 +128,7 @@ def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool
 
 
 def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh: int) -> list[Term]:
-    """Return terms that take over the matched places' histograms, each place counted once."""
+    """Return terms of the matched places' histograms, each place counted once."""
     found: list[Term] = []
     for tap in goal.taps:
         site, reference = matched.where[tap], matched.references[tap]
@@ -163,11 +154,9 @@ def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
 
 @dataclass(frozen=True)
 class PassObjective:
-    """The weighted terms of an image.
+    """The weighted terms of an image; where `mask` [H, W] is 0 it shows `frame` [3, H, W].
 
-    `frame` [3, H, W] shows where `mask` [H, W] is 0, whatever the image. With `unit_gradients`
-    weights are ratios of gradient norms, term by term and tap by tap, not of losses (the authors'
-    balance).
+    With `unit_gradients` (the authors' balance) weights are ratios of gradient norms.
     """
 
     network: VGG19
@@ -178,9 +167,9 @@ class PassObjective:
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the terms of `image` [3, H, W] by name, each summed over its taps.
+        """Return the terms of `image` [3, H, W] by name, summed over taps.
 
-        They are weighted, or with `unit_gradients` plain losses whose gradients are.
+        With `unit_gradients` the values are plain losses; the weights are in their gradients.
         """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
@@ -195,7 +184,6 @@ class PassObjective:
         return values
 
     def restart(self) -> None:
-        """Forget what the terms hold: the next call is as the first was."""
         for term in self.terms:
             term.restart()
 
@@ -218,7 +206,7 @@ class _UnitGradient(torch.autograd.Function):
 
 
 def unit_gradient(x: Tensor, weight: float) -> Tensor:
-    """Return `x`; the gradient that comes back through it is scaled to the L2 norm `weight`."""
+    """Return `x`, whose gradient will be scaled to the L2 norm `weight`."""
     return cast(Tensor, _UnitGradient.apply(x, weight))
 
 

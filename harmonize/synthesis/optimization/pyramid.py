@@ -1,4 +1,4 @@
-"""What the optimizer moves in place of an image: its pixels, or a Laplacian pyramid of it."""
+"""What an optimizer moves: an image's pixels, or its Laplacian pyramid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harmonize.synthesis.image_ops import filters
 
 
 class Variables(Protocol):
-    """Parameters that make up an image; each moves by its share of the optimizer's rate."""
+    """Parameters that make up an image; each has its share of the rate."""
 
     parameters: list[Tensor]
     shares: list[float]
@@ -29,17 +29,15 @@ class Pixels:
         self.shares = [1.0]
 
     def image(self) -> Tensor:
-        """Return the image [3, H, W]."""
         return self.parameters[0]
 
 
 class Pyramid:
-    """Laplacian pyramids of luma and chroma, so that a step moves coarse and fine structure alike.
+    """Laplacian pyramids of luma and chroma: a step moves coarse and fine structure alike.
 
-    The `frozen` finest levels of chroma keep the image's values: there backpropagated convolutions
-    leave color speckle. Luma's levels, finest first, move by the shares `rates`; the last one holds
-    for all coarser levels. Adam moves every coefficient by about its rate, however small the
-    gradient: at the full rate the finest level turns into noise. Not in the paper.
+    The `frozen` finest chroma levels stay: convolutions leave color speckle there. Luma levels move
+    by the shares `rates`, finest first, the last for all coarser: at the full rate Adam turns the
+    finest level into noise. Not in the paper.
     """
 
     def __init__(
@@ -53,14 +51,13 @@ class Pyramid:
         self.shares = [*shares, *(1.0 for _ in free)]
 
     def image(self) -> Tensor:
-        """Return the image [3, H, W]."""
         return filters.from_opponent(
             torch.cat((_synthesize(self._luma), _synthesize(self._chroma)))
         )
 
 
 def _analyze(image: Tensor, levels: int) -> list[Tensor]:
-    """Return the bands of `image` [C, H, W], finest first; the last is what remains."""
+    """Return the bands of `image` [C, H, W], finest first."""
     bands = []
     for _ in range(levels - 1):
         if min(image.shape[1:]) < 4:
