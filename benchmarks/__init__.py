@@ -1,1 +1,1 @@
-"""What the figures in the README come from: `python -m benchmarks NAME`."""
+"""What the figures in docs/figures.md come from: `python -m benchmarks NAME`."""

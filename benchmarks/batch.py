@@ -74,7 +74,7 @@ def run(options: Options) -> bool:
 
 
 def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
-    """One batch, timed as a whole and job by job."""
+    """Time one batch as a whole and job by job."""
     log = listing.with_name("log.json")
     log.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -99,7 +99,7 @@ def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
 
 @contextmanager
 def two_nodes() -> Iterator[str]:
-    """A Ray cluster of two nodes of a CPU each on this machine; its address."""
+    """Yield the address of a Ray cluster of two nodes, of a CPU each, on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -31,7 +31,7 @@ def overlap(found: NDArray[Any], true: NDArray[Any]) -> float:
 
 
 def run(options: Options) -> bool:
-    """All cases; whether the worst overlap is fair."""
+    """Cut out all cases; whether the worst overlap is fair."""
     rows: list[Row] = []
     pictures = []
     for case in find_cases(options.cases):

@@ -39,7 +39,7 @@ def saturated(image: Image.Image) -> Image.Image:
 
 
 def smooth(image: Image.Image) -> Image.Image:
-    """No strokes left: soft as an old master's sky."""
+    """Without strokes: soft as an old master's sky."""
     return image.filter(ImageFilter.MedianFilter(9)).filter(ImageFilter.GaussianBlur(2))
 
 
@@ -115,7 +115,7 @@ def hard_cases() -> list[Case]:
 
 
 def run(options: Options) -> bool:
-    """Every case; True if the engraving stayed gray."""
+    """Paint every case; True if the engraving stayed gray."""
     vgg = network()
     rows: list[Row] = []
     board = []
@@ -138,7 +138,7 @@ def run(options: Options) -> bool:
 
 
 def _fit(image: Image.Image) -> Image.Image:
-    """As tall as the sheet's rows: small ones enlarged, at most 4 times."""
+    """As tall as the sheet's rows; enlarged at most 4 times."""
     factor = min(TALL / image.height, 4.0)
     size = (max(round(image.width * factor), 1), max(round(image.height * factor), 1))
     return image.resize(size, Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""Our remap against the article's broadcasting formula, on the same tensors."""
+"""Our remap beside the article's formula, on the same tensors."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What is measured of a picture: pure functions of tensors.
+"""What is measured of a picture.
 
-Pictures are [3, H, W], sRGB 0 to 1; masks [H, W], 0 to 1, white where the pasted element
-is. Lengths are in pixels of the picture as given: compare numbers only between pictures of one
-size.
+Pictures are [3, H, W], sRGB 0 to 1; masks [H, W], 0 to 1, are white where the element is. Lengths
+are in pixels: compare numbers only between pictures of one size.
 """
 
 from __future__ import annotations
@@ -48,10 +47,10 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def content_kept(image: Tensor, composite: Tensor, mask: Tensor) -> float:
-    """How much of the composite's edge structure is in the image: 1 all, 0 none, below 0 inverted.
+    """How much of the composite's edges is in the image: 1 all, 0 none, below 0 inverted.
 
-    Correlation of the two fields of luma gradients under the mask, strong edges compressed by a
-    square root, mean of two scales. A change of contrast alone costs nothing.
+    The correlation of luma gradients under the mask, their strength square-rooted; mean of two
+    scales. A change of contrast alone costs nothing.
     """
     found = []
     for sigma in EDGE_SIGMAS:
@@ -67,7 +66,7 @@ def _compressed(field: Tensor) -> Tensor:
 
 
 def speckle(image: Tensor, painting: Tensor, mask: Tensor) -> float:
-    """Fine color detail under the mask over the whole painting's own: 1 as speckled as it."""
+    """Fine color detail under the mask over the whole painting's: 1 is as speckled."""
     own = chroma_detail(painting).mean().clamp_min(1e-4)
     return float(masked_mean(chroma_detail(image), mask) / own)
 
@@ -99,7 +98,7 @@ def _grown(mask: Tensor, by: int) -> Tensor:
 
 
 def seam(image: Tensor, mask: Tensor) -> float:
-    """Fine luma detail along the contour over that on both sides of it: 1 no seam to be seen."""
+    """Fine luma detail along the contour over that on both sides: 1 is no seam."""
     plane = luma(image)
     detail = (plane - filters.gaussian(plane, 1.5))[0].abs()
     at, within, without = (
@@ -111,7 +110,7 @@ def seam(image: Tensor, mask: Tensor) -> float:
 def halo(image: Tensor, painting: Tensor, mask: Tensor) -> float:
     """How far the contour is lighter or darker than both of its sides, in the painting's contrast.
 
-    0 where its luma lies between the means of both sides nearby.
+    0 if its luma lies between the means of both sides.
     """
     plane = luma(image)
     inside, outside = (_local_mean(plane, ring(mask, *w)) for w in ((-12, -4), (4, 12)))
@@ -131,13 +130,13 @@ def _local_mean(plane: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StyleReference:
-    """Channel means and deviations, tap by tap, of what the painting has for this patch."""
+    """Channel means and deviations by tap of what the painting has for this element."""
 
     network: VGG19
     moments: Mapping[str, Moments]
 
     def distance(self, image: Tensor, mask: Tensor) -> float:
-        """0: the image under the mask has the same channel statistics as the matched places.
+        """How far channel statistics under the mask are from the matched places': 0 is the same.
 
         Relative to the reference's own size; the mean over `STYLE_TAPS`.
         """
@@ -148,10 +147,9 @@ class StyleReference:
 def style_reference(
     network: VGG19, painting: Tensor, composite: Tensor, mask: Tensor
 ) -> StyleReference:
-    """The places of the painting nearest to the composite's patch, each counted once.
+    """Statistics of the painting's places nearest to the composite's element, each counted once.
 
-    Matched from the composite, not from the picture that is judged: every picture of a case is
-    measured against the same places.
+    Matched from the composite: every picture of a case is measured against the same places.
     """
     tap = STYLE_TAPS[-1]
     features = network(painting[None], STYLE_TAPS)

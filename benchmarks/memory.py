@@ -1,4 +1,4 @@
-"""The memory that a run is said to take beside what it takes; limits beside what was kept to."""
+"""The memory that a run is said to take beside what it takes; a limit beside what it is kept to."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Runs:
     def row(
         self, long: int, size: int | str, share: float, preset: str, limit: int | None = None
     ) -> Row:
-        """One run: a painting `long` pixels long, a patch `share` of that wide."""
+        """Run on a painting `long` pixels long, with an element `share` of that wide."""
         scale = long / max(self.painting.size)
         shape = (round(self.painting.width * scale), round(self.painting.height * scale))
         painting = self.folder / "painting.png"
@@ -107,7 +107,7 @@ def _short(value: Any) -> str:
 
 
 def run(options: Options) -> bool:
-    """The two tables; whether all was within bounds. `--size` adds a native run that long."""
+    """Write the two tables; whether all was within bounds. `--size` adds a native run that long."""
     runs = Runs(options)
     asked = [*RUNS, *([(options.size, "native", 0.03, "default")] if options.size else [])]
     told = [runs.row(*each) for each in asked]

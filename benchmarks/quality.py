@@ -1,4 +1,4 @@
-"""Ours beside the published result and the raw composite, in numbers and in contact sheets."""
+"""Ours beside the published result and the composite, in numbers and contact sheets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def self_check(name: str, seen: Views) -> list[Row]:
 
 
 def agreement(rows: Sequence[Row]) -> list[Row]:
-    """Of how many cases each series is in order."""
+    """In how many cases each series is in order."""
     kinds = dict.fromkeys(row["painting"] for row in rows)
     found = []
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Seconds and peak memory against the painting's area, the patch's area and the number of bins."""
+"""Seconds and peak memory against the painting's area, the element's, and the number of bins."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Runs:
         self.cutout = Image.open(SAMPLES / "cutouts" / cutout)
 
     def row(self, area: int = 1, patch: float = 0.1, bins: int | None = None) -> Row:
-        """One run: `area` times the painting, a patch of the share `patch` of the one painting."""
+        """Run on `area` times the painting; the element covers the share `patch` of one."""
         big = mirrored(self.painting, *TILES[area])
         whole = self.painting.width * self.painting.height
         filled = share(self.cutout, self.cutout)

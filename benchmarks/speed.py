@@ -1,4 +1,4 @@
-"""The default preset against the paper's schedule: same process, same case, same objective."""
+"""The default preset against the paper's schedule: same process, case and objective."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EVALUATE = PassObjective.__call__  # the judge's own, which no watch sees
 
 @dataclass
 class Watch:
-    """Sees every picture that a run evaluates, at the clock of the run alone."""
+    """Sees every picture that a run evaluates; its clock stops while it judges."""
 
     config: Settings
     full: Canvas
@@ -124,7 +124,7 @@ class Watch:
 
 
 def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
-    """A picture in the view's window → the one objective that both runs are judged by."""
+    """The objective, of a picture in the view's window, by which both runs are judged."""
     weights = [f"passes.refine.terms.{name}.weight={value}" for name, value in COMMON.items()]
     config = Options(None, Path(), None).config("paper", "passes.refine.balance=loss", *weights)
     settings = next(item for item in resolve(config, 5.0).passes if item.name == "refine")
@@ -152,7 +152,7 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
 
 
 def race(case: Case, options: Options) -> tuple[list[Row], list[Row], dict[str, Any]]:
-    """Both at the reduced size: their times, the crossings, the curves."""
+    """Run both at the reduced size; return their times, the crossings and the curves."""
     configs = {name: options.config(name, size=REDUCED) for name in ("default", "paper")}
     full = canvas(case, configs["default"])
     seen = working_view(full, configs["default"])
@@ -200,7 +200,7 @@ def _crossing(share: float, value: float, ours: Watch, paper: Watch) -> Row:
 
 
 def full_size(case: Case, options: Options) -> Row:
-    """The default run whole, the paper's schedule extrapolated from a few steps."""
+    """Run the default whole; extrapolate the paper's schedule from a few steps."""
     config = options.config("default", size=LONG)
     full = canvas(case, config)
     ours = Watch(config, full, None).run(case)
@@ -224,7 +224,7 @@ def full_size(case: Case, options: Options) -> Row:
 
 
 def run(options: Options) -> bool:
-    """The first case of a folder, or the duck; returns True."""
+    """Race on a folder's first case, or on the duck; returns True."""
     case = find_cases(options.cases)[0] if options.cases else sample("duck")
     times, crossings, curves = race(case, options)
     big = full_size(case, Options(options.cases, options.out, None, options.overrides))

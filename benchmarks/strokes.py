@@ -1,12 +1,12 @@
-"""A number for strokes that agrees with the eye: does the patch look worked like the painting?
+"""A number for strokes that agrees with the eye: is the element worked like the painting?
 
-Maps are made of a picture: how strong its detail is in four bands from fine to broad, how the bands
-compare, how sparse each is (an edge here and there, or grain everywhere), how far gradients run in
-one direction at three scales, and how far each spot is lighter or darker than around it. For each
-map, the distribution of its values under the mask is compared with that over the whole painting
-(earth mover's distance), and divided by what the painting's own places, seen through the same mask,
-differ from the whole. What is alike all over a painting, its handling, so counts most. The mean
-over the maps: 1 is as typical as any place of the painting, 2 twice as far off.
+A picture's maps say how strong its detail is in four bands from fine to broad, how the bands
+compare, how sparse each is (an edge here and there, or grain everywhere), how far gradients share a
+direction at three scales, and how much lighter or darker each spot is than its surroundings. Each
+map's distribution under the mask is compared with that over the whole painting (earth mover's
+distance), and divided by the same for the painting's own places under the mask's shape: what is
+alike all over a painting counts most. The mean over maps is 1 for a typical place of the painting,
+and 2 for one twice as far off.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class StrokeScale:
         return (distribution(maps, mask) - self.quantiles).abs().mean(1)
 
     def __call__(self, image: Tensor, mask: Tensor) -> float:
-        """How far from the painting's handling the image is under the mask: about 1 is its own."""
+        """How far the image under the mask is from the painting's handling: about 1 is its own."""
         return self._number(stroke_maps(image), mask)
 
     def typical(self, image: Tensor, mask: Tensor) -> float:
-        """The median over places all over the image, seen through the same mask."""
+        """The median over places all over the image, under the mask's shape."""
         maps = stroke_maps(image)
         return float(torch.tensor([self._number(maps, moved) for moved in windows(mask)]).median())
 
@@ -91,7 +91,7 @@ class StrokeScale:
 
 
 def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
-    """The scale for patches of this `mask` [H, W] in this `painting` [3, H, W]."""
+    """The scale for elements of this `mask` [H, W] in this `painting` [3, H, W]."""
     maps = stroke_maps(painting)
     quantiles = distribution(maps, torch.ones_like(mask))
     bare = StrokeScale(quantiles, torch.ones(len(maps)))
@@ -101,9 +101,9 @@ def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
 
 
 def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
-    """`mask` [H, W] moved to `count` × `count` places that cover the picture, all of it inside.
+    """`mask` [H, W] moved to `count` × `count` places that cover the picture.
 
-    One too large to be moved is made smaller first.
+    A mask too large to be moved is made smaller first.
     """
     mask = movable(mask)
     ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
@@ -131,10 +131,10 @@ def movable(mask: Tensor) -> Tensor:
 
 
 def known_differences(painting: Tensor, seed: int = 0) -> dict[str, list[tuple[str, Tensor]]]:
-    """Series of pictures, each from the painting itself ever further away from it.
+    """Series of pictures, each ever further from the painting.
 
-    `blurred`: strokes melt. `noise`: grain instead of strokes. `no strokes`: the painting's own
-    spectrum and colors, but random phases: mottle where strokes were. `pale`: no lights, no darks.
+    `blurred`: strokes melt. `noise`: grain instead of strokes. `no strokes`: the painting's
+    spectrum and colors with random phases. `pale`: no lights, no darks.
     """
     generator = torch.Generator().manual_seed(seed)
     grain = torch.randn(painting.shape, generator=generator)

@@ -1,4 +1,4 @@
-"""Strength and keep over their ranges on one sample: do they act in one direction?"""
+"""Strength and keep over their ranges: do they act in one direction?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def verdict(strength: Sequence[Row], keep: Sequence[Row]) -> list[Row]:
 
 
 def run(options: Options) -> bool:
-    """Both sweeps on the duck, or on the first case of a folder; True if all goes one way."""
+    """Sweep both on the duck, or on a folder's first case; True if all goes one way."""
     case = find_cases(options.cases)[0] if options.cases else sample("duck")
     vgg = network()
     settings = {

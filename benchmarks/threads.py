@@ -1,4 +1,4 @@
-"""What waiting threads cost: spinning or passive, on a quiet machine or beside a busy process."""
+"""What waiting threads cost: spinning or passive, on a quiet or a busy machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ is said. Passive: they sleep, as the command has it. The pictures are compared b
 
 @contextmanager
 def beside(busy: bool) -> Iterator[None]:
-    """Within, another process never rests, if `busy`."""
+    """Keep another process busy meanwhile, if `busy`."""
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
     try:
         yield

