@@ -63,6 +63,7 @@ class Page:
             ("GET", "/api/files/{id}/{kind}", self.picture),
             ("POST", "/api/cutout", self.cut),
             ("POST", "/api/palette", self.palette),
+            ("POST", "/api/warm", self.warm),
             ("POST", "/api/tasks", self.ask),
             ("POST", "/api/tasks/{id}/stop", self.stop),
             ("GET", "/api/tasks/{id}/{kind}", self.result),
@@ -70,7 +71,11 @@ class Page:
         return Starlette(
             routes=[Route(path, handler, methods=[way]) for way, path, handler in routes],
             middleware=[Middleware(Guard, hosts=self.hosts, key=self.key)],
-            exception_handlers={HarmonizeError: _mistake, HTTPException: _http, Exception: _crash},
+            exception_handlers={
+                HarmonizeError: self._mistake,
+                HTTPException: _http,
+                Exception: _crash,
+            },
         )
 
     # --- the page -----------------------------------------------------------------------------
@@ -174,10 +179,17 @@ class Page:
         data, window = found
         return Response(data, media_type="image/png", headers={"X-Window": json.dumps(window)})
 
+    async def warm(self, request: Request) -> Response:
+        painting = self.files.get((await self._json(request)).get("painting"))
+        await run_in_threadpool(self.studio.warm, painting)
+        return Response(status_code=204)
+
     async def ask(self, request: Request) -> Response:
         tree = await self._json(request)
         asked = results.asked_of(tree, self.files)
-        await run_in_threadpool(self.studio.session, asked)  # a wrong setting is told at once
+        await run_in_threadpool(
+            self.studio.session, asked.preset, **asked.options
+        )  # a wrong setting is told at once
         facts = {"asked": {key: tree.get(key) for key in results.KEYS}}
         return JSONResponse(self.tasks.add(asked, facts).told)
 
@@ -217,6 +229,10 @@ class Page:
         if len(box) != 4:
             raise HTTPException(404)
         return _image(await run_in_threadpool(part_of, path, tuple(box)))
+
+    async def _mistake(self, request: Request, error: Exception) -> Response:
+        lines = error.lines if isinstance(error, HarmonizeError) else [str(error)]
+        return JSONResponse({"error": self.files.without_folder(" ".join(lines))}, 400)
 
     def _task(self, request: Request) -> Task:
         return self.tasks.get(request.path_params["id"])
@@ -270,11 +286,6 @@ def _quoted(name: str) -> str:
 
 def _download(path: Path, name: str) -> Response:
     return FileResponse(path, headers=_attachment(name), media_type="application/octet-stream")
-
-
-async def _mistake(request: Request, error: Exception) -> Response:
-    lines = error.lines if isinstance(error, HarmonizeError) else [str(error)]
-    return JSONResponse({"error": " ".join(lines)}, 400)
 
 
 async def _http(request: Request, error: Exception) -> Response:

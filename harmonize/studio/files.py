@@ -114,6 +114,10 @@ class Files:
         (self.folder / key).mkdir()
         return self.folder / key / safe_name(name)
 
+    def without_folder(self, text: str) -> str:
+        """Return `text` with the session's files named as they were uploaded."""
+        return re.sub(re.escape(str(self.folder)) + r"[\\/][\w-]+[\\/]", "", text)
+
     def discard(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         path.parent.rmdir()

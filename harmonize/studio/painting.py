@@ -5,20 +5,23 @@ import io
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from harmonize.scene.placement import Length, Placement
-from harmonize.studio.files import Files, encoded
+from harmonize.settings.load import Settings
+from harmonize.studio.files import File, Files, encoded
 from harmonize.studio.results import Asked, Kept, keep
 from harmonize.studio.tasks import Task, Tasks
 
 if TYPE_CHECKING:
+    from harmonize.run.prepare import Plan
     from harmonize.run.session import Progress, Session
 
 EVERY = 0.7  # seconds between two pictures of a run
-SMALL = 480  # pixels: long side of the copy that the palette map is made of
+SMALL = 320  # pixels: long side of the copy that the palette map is made of
 AROUND = 12  # pixels around the element that its palette map shows
 GROWING = 1024  # pixels: long side of a picture so far
 
@@ -38,7 +41,7 @@ class Studio:
     _painting: bool = False
     _latest: int = 0  # number of the palette map that was asked for last
 
-    def session(self, asked: Asked, **more: Any) -> "Session":
+    def session(self, preset: str, **options: Any) -> "Session":
         """Return a session with these settings; all share what they keep.
 
         Raises:
@@ -48,19 +51,20 @@ class Studio:
 
         if self._network is None:
             self._network = Session()
-        return self._network.using(asked.preset, **{**asked.options, **more})
+        return self._network.using(_preset(preset), **options)
 
     def paint(self, task: Task, tasks: Tasks) -> Kept:
         asked: Asked = task.asked
         self._painting = True
         try:
             with self._working:
-                session = self.session(asked)
+                session = self.session(asked.preset, **asked.options)
                 tasks.tell(task, stage="reading")
                 plan = session.plan(
                     asked.painting.path, asked.element.path, placement=asked.placement
                 )
                 watch = Watch(task, tasks, dict(plan.steps), self._seconds)
+                tasks.tell(task, stage="palette" if plan.settings.palette else watch.order[2])
                 result = session.run(plan, on_progress=watch)
                 watch.end()
         finally:
@@ -69,10 +73,10 @@ class Studio:
         return keep(asked, result, self.files)
 
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        """Return the palette map around the element, PNG, and its place on the painting.
+        """Return the palette map around the element, below it the composite, and their place.
 
-        It is made of small copies. The place is left, top, width, height. None where a later one is
-        asked for meanwhile, or something is being painted.
+        They are of a small copy, PNG; the place is left, top, width, height on the painting. None
+        where a later one is asked for meanwhile, or something is being painted.
 
         Raises:
             InputError: nothing of the element lies on the painting.
@@ -87,30 +91,56 @@ class Studio:
             self._working.release()
 
     def _palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        painting = _opened(asked.painting.view)
-        factor = min(1.0, SMALL / max(asked.painting.size))
-        width, height = (max(1, round(side * factor)) for side in asked.painting.size)
-        element = _opened(asked.element.shown or asked.element.view)
-        placement = _scaled(asked.placement, factor)
-        session = self.session(replace(asked, preset="preview"), size=SMALL)
-        small = painting.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        plan = session.plan(small, element, placement=placement)
-        found: list[Image.Image | None] = []
-
-        def first(progress: "Progress") -> None:
-            found.append(progress.preview())
-            raise _Seen
-
-        with contextlib.suppress(_Seen):
-            session.run(plan, on_progress=first)
-        if not found or found[0] is None:
+        painting, (whole, _) = _small(asked.painting), asked.painting.size
+        placement = _scaled(asked.placement, painting.width / whole)
+        session = self.session("preview", **{**asked.options, "size": SMALL})
+        plan = session.plan(painting, _small(asked.element), placement=placement)
+        mapped = _mapped(session, plan)
+        if mapped is None:
             return None
-        rows, columns = plan.scene.layout.rows, plan.scene.layout.columns
+        (width, height), layout = painting.size, plan.scene.layout
+        rows, columns = layout.rows, layout.columns
         left, top = max(columns.start - AROUND, 0), max(rows.start - AROUND, 0)
         right, down = min(columns.stop + AROUND, width), min(rows.stop + AROUND, height)
         x, y = asked.painting.size[0] / width, asked.painting.size[1] / height
         window = [left * x, top * y, (right - left) * x, (down - top) * y]
-        return encoded(found[0].crop((left, top, right, down))), window
+        both = Image.new("RGB", (right - left, 2 * (down - top)))
+        both.paste(mapped.crop((left, top, right, down)))
+        both.paste(plan.composite.crop((left, top, right, down)), (0, down - top))
+        return encoded(both), window
+
+    def warm(self, painting: File) -> None:
+        """Look at a painting, so that its first palette map comes quickly."""
+        with self._working:
+            session, dot = self.session("preview", size=SMALL), Image.new("L", (32, 32), 255)
+            _mapped(session, session.plan(_small(painting), dot.convert("RGB"), dot))
+
+
+@cache
+def _preset(name: str) -> Settings:
+    return Settings.preset(name)
+
+
+def _mapped(session: "Session", plan: "Plan") -> Image.Image | None:
+    """A run's first picture: the palette map."""
+    found: list[Image.Image | None] = [None]
+
+    def first(progress: "Progress") -> None:
+        found[0] = progress.preview()
+        raise _Seen
+
+    with contextlib.suppress(_Seen):
+        session.run(plan, on_progress=first)
+    return found[0]
+
+
+@lru_cache(maxsize=8)
+def _small(file: File) -> Image.Image:
+    """A picture, or what can be seen of it, at most `SMALL` pixels long."""
+    with Image.open(io.BytesIO(file.shown or file.view), formats=("PNG",)) as image:
+        factor = min(1.0, SMALL / max(image.size))
+        size = [max(1, round(side * factor)) for side in image.size]
+        return image.resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def _scaled(placement: Placement, factor: float) -> Placement:
@@ -126,12 +156,6 @@ def _scaled(placement: Placement, factor: float) -> Placement:
     )
 
 
-def _opened(view: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(view), formats=("PNG",)) as image:
-        image.load()
-        return image
-
-
 class Watch:
     """Tells of a run: how far, how long still, the picture so far."""
 
@@ -142,6 +166,7 @@ class Watch:
         self.began = self.last = time.monotonic()
         self.shown = 0.0
         self.stage = ""
+        self.order = ["palette", "underpainting", *steps, "finish"]
         self.stage_began, self.stage_steps = self.began, 0
 
     def __call__(self, progress: "Progress") -> None:
@@ -151,7 +176,7 @@ class Watch:
             self._end_stage(now)
             self.stage, self.stage_began = progress.stage, now
         self.stage_steps = progress.step
-        changes: dict[str, Any] = {"stage": progress.stage, "seconds": now - self.began}
+        changes: dict[str, Any] = {"stage": self._doing(progress), "seconds": now - self.began}
         changes |= self._share(progress, now)
         if now - self.shown >= EVERY or not self.task.pictures:
             picture = progress.preview()
@@ -163,6 +188,11 @@ class Watch:
 
     def end(self) -> None:
         self._end_stage(time.monotonic())
+
+    def _doing(self, progress: "Progress") -> str:
+        """The stage that is worked on after this step."""
+        at = self.order.index(progress.stage) + (progress.step == progress.total)
+        return self.order[min(at, len(self.order) - 1)]
 
     def _end_stage(self, now: float) -> None:
         if self.stage and self.stage_steps:

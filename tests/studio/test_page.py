@@ -164,6 +164,8 @@ def test_the_whole_way(
     page = view.page
     view.load(pictures / "painting.png", pictures / "photo.png")
 
+    assert view.text("#go-hint") == "Now cut the thing out."
+
     # Cut out: a box, then a stroke.
     assert page.get_attribute("#tab-cut", "aria-selected") == "true"
     photo = (200, 150)
@@ -212,6 +214,8 @@ def test_the_whole_way(
     assert abs(painted - pasted).max() > 3
     page.locator("#compare input").fill("0")
     assert abs(view.pixel(at) - painted).max() < 3
+    page.get_by_role("button", name="Back to placing").click()
+    assert page.locator("#compare").is_hidden() and page.locator("#place").is_visible()
 
     # Paint, stop, go back to the first.
     page.click("#tab-paint")

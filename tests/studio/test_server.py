@@ -133,13 +133,27 @@ def test_the_palette_map_shows_the_element_alone(serve: Serve, files: Path) -> N
     answer = studio.ask("POST", "/api/palette", asked(studio, files, options={"keep_color": 0.0}))
     assert answer.status == 200
     left, top, width, height = json.loads(answer.headers["X-Window"])
-    shown = pixels(answer.read()).astype(int)
-    assert shown.shape[:2] == (round(height), round(width))
+    both = pixels(answer.read()).astype(int)
+    assert both.shape == (2 * round(height), round(width), 3)
+    after, before = both[: round(height)], both[round(height) :]
     painting = strokes(96, 80).astype(int)
     there = painting[round(top) : round(top + height), round(left) : round(left + width)]
-    changed = abs(shown[..., :3] - there).max(-1) > 12
-    assert changed[15:25, 20:30].any()
-    assert not changed[:4].any() and not changed[-4:].any()
+    for shown in (after, before):
+        changed = abs(shown - there).max(-1) > 12
+        assert changed[15:25, 20:30].any()
+        assert not changed[:4].any() and not changed[-4:].any()
+    assert (abs(after - before).max(-1) > 3)[15:25, 20:30].any()
+
+
+def test_a_painting_that_was_looked_at_is_no_other(serve: Serve, files: Path) -> None:
+    studio = serve()
+    wanted = asked(studio, files)
+    cold = studio.post("/api/palette", wanted)
+    other = serve()
+    wanted = asked(other, files)
+    assert other.ask("POST", "/api/warm", {"painting": wanted["painting"]}).status == 204
+    assert other.post("/api/palette", wanted) == cold
+    assert other.ask("POST", "/api/warm", {"painting": "none"}).status == 400
 
 
 def cut(photo: str, **more: Any) -> dict[str, Any]:
@@ -269,6 +283,12 @@ def test_every_file_of_the_page_is_there_and_no_other_is_asked_for() -> None:
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
         assert "innerHTML" not in text and "eval(" not in text
     assert asked_for | {"index.html"} == names
+
+
+def test_an_error_names_a_file_as_it_was_uploaded(serve: Serve, files: Path) -> None:
+    (files / "text.png").write_text("no picture")
+    told = serve().upload("painting", files / "text.png", 400)["error"]
+    assert told.startswith("painting text.png: not an image")
 
 
 def test_the_page_has_words_for_every_stage() -> None:

@@ -42,6 +42,9 @@ export async function palette(asked, signal) {
   return { image: await bitmap(await response.blob()), window: JSON.parse(response.headers.get("X-Window")) };
 }
 
+// The painting is looked at already, so that the first palette map comes quickly.
+export const warm = (painting) => send("/api/warm", { painting }).catch(() => {});
+
 export const bitmap = (blob) => createImageBitmap(blob);
 
 export async function picture(path) {

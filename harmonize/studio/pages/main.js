@@ -13,7 +13,8 @@ import * as state from "./state.js";
 const { files } = state;
 let session = null;
 let alone = false;
-let palette = { key: null, image: null, window: null };
+let palette = { key: null, image: null, window: null, colored: null };
+let mixing = false;  // whether the palette map is long in coming
 const compare = $("#compare input");
 
 // --- what is seen ---------------------------------------------------------------------------------
@@ -33,7 +34,7 @@ function scene() {
   const size = [painting.width, painting.height];
   if (alone) return { size, painter: (context) => under(context, painting) };
   const current = runs.current();
-  if (current) return { size, painter: (context) => compared(context, current, size), tool: splitter() };
+  if (current) return { size, painter: (context) => compared(context, current, size), overlay: (context) => divider(context, current, size), tool: splitter() };
   return { size, painter: (context) => pasted(context, size), tool: place.tool, overlay: place.overlay };
 }
 
@@ -59,21 +60,31 @@ function pasted(context, size) {
   }
 }
 
-// The palette map is made of a small copy: it colors the element alone, the painting stays sharp.
-const layer = document.createElement("canvas");
+// The palette map is made of a small copy. What it changes is added to the element in full, which
+// stays sharp: the answer's upper half is the map, its lower half the same before.
 function colored(context) {
-  [layer.width, layer.height] = [context.canvas.width, context.canvas.height];
-  const over = layer.getContext("2d"), file = state.element(), image = view(file, "shown");
+  const image = view(state.element(), "shown");
   if (!image) return;
-  over.setTransform(context.getTransform());
-  place.drawElement(over, image, file, state.doc.placement);
-  over.globalCompositeOperation = "source-in";
-  over.imageSmoothingQuality = "high";
-  over.drawImage(palette.image, ...palette.window);
-  context.save();
-  context.resetTransform();
-  context.drawImage(layer, 0, 0);
-  context.restore();
+  palette.colored ??= recolored(image, state.element(), state.doc.placement);
+  context.drawImage(palette.colored, ...palette.window);
+}
+
+function recolored(image, file, placement) {
+  const [left, top, wide, high] = palette.window, scale = Math.min(1, 1600 / Math.max(wide, high));
+  const [width, height] = [wide, high].map((side) => Math.max(1, Math.round(side * scale)));
+  const layer = make("canvas", { width, height }), over = layer.getContext("2d", { willReadFrequently: true });
+  const drawn = (draw) => { over.reset(); over.imageSmoothingQuality = "high"; draw(); return over.getImageData(0, 0, width, height); };
+  const { image: both } = palette, half = both.height / 2;
+  const [after, before] = [0, half].map((y) => drawn(() => over.drawImage(both, 0, y, both.width, half, 0, 0, width, height)));
+  const whole = drawn(() => {
+    over.setTransform(width / wide, 0, 0, height / high, -left * width / wide, -top * height / high);
+    place.drawElement(over, image, file, placement);
+  });
+  for (let index = 0; index < whole.data.length; index += 1) {
+    if (index % 4 < 3) whole.data[index] += after.data[index] - before.data[index];
+  }
+  over.putImageData(whole, 0, 0);
+  return layer;
 }
 
 // The painted picture, and the pasted one from the left as far as the slider says.
@@ -88,19 +99,26 @@ function compared(context, { task, image }, size) {
   context.drawImage(image, 0, 0, ...size);
   if (task.state === "done") detail.draw(context, `/api/tasks/${task.id}/pixels`, size);
   context.restore();
-  if (+compare.value > 0 && +compare.value < 100) {
-    context.fillStyle = "#fff";
-    context.fillRect(split - 1 / stage.scale(), 0, 2 / stage.scale(), size[1]);
-  }
+}
+
+// The line between the two, and which is which.
+function divider(context, { task, image }, [wide, high]) {
+  if (!image || task.state !== "done" || +compare.value <= 0 || +compare.value >= 100) return;
+  const [x, top] = stage.toScreen([wide * compare.value / 100, 0]), [, low] = stage.toScreen([0, high]);
+  context.fillStyle = "#fff";
+  context.fillRect(x - 1, top, 2, low - top);
+  stage.knob(context, [x, (top + low) / 2], true);
+  stage.label(context, "Before", [x - 10, Math.max(top, 0) + 12], -1);
+  stage.label(context, "After", [x + 10, Math.max(top, 0) + 12], 1);
 }
 
 // The line between before and after can be dragged on the picture itself.
 const splitter = () => {
   const at = () => state.painting().width * compare.value / 100;
-  const close = (point) => Math.abs(stage.toScreen([at(), 0])[0] - point[0]) < 14;
+  const close = (point, event) => Math.abs(stage.toScreen([at(), 0])[0] - point[0]) < (event?.pointerType === "touch" ? 28 : 14);
   return {
     down: (point, event) => {
-      if (close(point)) return true;
+      if (close(point, event)) return true;
       if (state.tab !== "place" || !place.hits(point, event)) return false;
       runs.look(null);
       return place.tool.down(point, event);
@@ -121,7 +139,7 @@ function show() {
   const current = state.tab !== "cut" && runs.current();
   $("#welcome").hidden = Boolean(state.painting() || state.photo() || state.element());
   $("#compare").hidden = !current?.image || alone || current.task.state !== "done";
-  const badge = alone ? "Painting alone" : current ? { running: "Painting …", waiting: "Waits its turn", done: "" }[current.task.state] : "";
+  const badge = alone ? "Painting alone" : mixing ? "Matching the colors …" : current ? { running: "Painting …", waiting: "Waits its turn", done: "" }[current.task.state] : "";
   $("#badge").hidden = !badge;
   $("#badge").textContent = badge;
   $("#stage").setAttribute("aria-label", described(current));
@@ -145,17 +163,21 @@ let paletteAsked = null;
 const mapPalette = later(60, async () => {
   if (!state.painting() || !state.element() || !state.doc.placement || runs.shown) return;
   const key = paletteKey();
-  if (palette.key === key) return;
   paletteAsked?.abort();
-  paletteAsked = new AbortController();
+  if (palette.key === key) return;
+  const own = paletteAsked = new AbortController();
+  const slow = setTimeout(() => { mixing = true; show(); }, 500);
+  own.signal.addEventListener("abort", () => clearTimeout(slow));
   try {
-    const found = await api.palette(asked(), paletteAsked.signal);
+    const found = await api.palette(asked(), own.signal);
     if (found) palette = { key, ...found };
     complain("#place .error", null);
-    stage.draw();
   } catch (error) {
     if (error.name !== "AbortError") complain("#place .error", error);
   }
+  clearTimeout(slow);
+  mixing = false;
+  show();
 });
 
 // --- steps ----------------------------------------------------------------------------------------
@@ -213,7 +235,7 @@ function accept(role, file) {
   runs.look(null);
   if (role === "mask") { state.commit({ cut: { ...(state.doc.cut ?? cut.fresh()), mask: file.id } }); cut.refresh(); return; }
   const changes = {};
-  if (role === "painting") changes.painting = file.id;
+  if (role === "painting") { changes.painting = file.id; api.warm(file.id); }
   else if (file.box) Object.assign(changes, { element: file.id, photo: null, cut: null });
   else Object.assign(changes, { photo: file.id, element: null, cut: cut.fresh() });
   put(changes);
@@ -312,7 +334,8 @@ $("#keep-color").addEventListener("input", () => option("keep_color", +$("#keep-
 $("#seed").addEventListener("change", () => option("seed", Math.max(0, Math.round(+$("#seed").value)) || null));
 $("#preset").addEventListener("change", () => { runs.look(null); state.commit({ preset: $("#preset").value }); });
 $("#preview").addEventListener("click", () => runs.ask("preview"));
-$("#do-paint").addEventListener("click", () => runs.ask(state.doc.preset));
+$("#do-paint").addEventListener("click", () => { state.open("paint"); runs.ask(state.doc.preset); });
+$("#replace").addEventListener("click", () => go("place"));
 
 function showSettings() {
   const { options, preset } = state.doc, { defaults } = session;
@@ -328,6 +351,15 @@ function showSettings() {
   $("#preset-about").textContent = session.presets.find((one) => one.name === preset)?.about ?? "";
   const able = Boolean(state.painting() && state.element() && state.doc.placement);
   $("#preview").disabled = $("#do-paint").disabled = !able;
+  $("#go-hint").textContent = missing();
+}
+
+// What must be done before anything can be painted.
+function missing() {
+  if (state.painting() && state.element()) return "";
+  if (state.photo()) return state.painting() ? "Now cut the thing out." : "Cut the thing out, and choose a painting.";
+  if (state.painting()) return "Now choose what to put into it.";
+  return state.element() ? "Now choose a painting." : "First choose a painting, and what to put into it.";
 }
 
 // --- keys and buttons -----------------------------------------------------------------------------

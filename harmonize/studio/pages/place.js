@@ -184,7 +184,7 @@ export function show() {
   const able = Boolean(ready());
   [...Object.values(fields), ...Object.values(sliders), $("#flip-h"), $("#flip-v"), $("#center")]
     .forEach((control) => { control.disabled = !able; });
-  if (!able) { $("#place-note").textContent = "Choose a painting and an element first."; return; }
+  if (!able) { $("#place-note").textContent = ""; return; }
   const { placement } = state.doc, file = state.element(), painting = state.painting();
   const values = { x: placement.at[0], y: placement.at[1], w: placement.width, r: placement.rotate };
   for (const [name, field] of Object.entries(fields)) if (document.activeElement !== field) field.value = values[name];

@@ -1,7 +1,8 @@
 // Pictures asked for: progress, the strip of what was painted, and what can be taken away.
 
 import * as api from "./api.js";
-import { $, complain, make, round, say } from "./dom.js";
+import { $, clamp, complain, make, round, say } from "./dom.js";
+import * as geometry from "./geometry.js";
 import * as state from "./state.js";
 
 export const tasks = new Map();  // id → what the server says of it
@@ -30,7 +31,6 @@ function take(task) {
   const before = tasks.get(task.id);
   tasks.set(task.id, task);
   if (before?.state === task.state) return;
-  if (task.state === "running" && before && shown !== null) look(task.id);
   if (task.state === "done") say(`Painted: ${task.result.name}`);
   if (task.state === "failed" && before) complain("#go-error", task.error);
 }
@@ -93,8 +93,9 @@ function words(task) {
 
 export function summary({ asked }) {
   const { preset, options: { strength, keep, keep_color: color, seed } } = asked;
-  const said = [preset === "default" ? "" : preset, strength != null ? `strength ${strength}` : "", keep != null && keep !== 1 ? `keep ${round(keep, 2)}` : "", color != null ? `colors ${color}` : "", seed ? `seed ${seed}` : ""];
-  return said.filter(Boolean).join(", ") || "as the painting asks";
+  const said = [strength != null ? `strength ${strength}` : "", keep != null && keep !== 1 ? `keep ${round(keep, 2)}` : "", color != null ? `colors ${color}` : "", seed ? `seed ${seed}` : ""];
+  const changed = said.filter(Boolean).join(", ");
+  return changed && preset === "default" ? changed : [preset, changed].filter(Boolean).join(", ");
 }
 
 export function show() {
@@ -146,6 +147,15 @@ function update(node, task) {
   node.className = task.state;
   const path = task.state === "done" ? `/api/tasks/${task.id}/view` : task.pictures ? `/api/tasks/${task.id}/growing?n=${task.pictures}` : "";
   if (path && image.getAttribute("src") !== path) image.src = path;
+  image.style.objectViewBox = around(task.asked);
+}
+
+// The part of a picture that is seen small: the element and some of the painting around it.
+function around({ painting, element, placement }) {
+  const { width, height } = state.files.get(painting), file = state.files.get(element);
+  const [left, top, wide, high] = geometry.bounds(file, placement), more = 0.3 * Math.max(wide, high);
+  const cut = (length, whole) => `${clamp(100 * (length - more) / whole, 0, 100)}%`;
+  return `inset(${cut(top, height)} ${cut(width - left - wide, width)} ${cut(height - top - high, height)} ${cut(left, width)})`;
 }
 
 // Go back to a picture and to what it was made with; a step that can be undone.
@@ -164,6 +174,7 @@ function result(task) {
   $("#result").hidden = !done;
   if (!done || resultOf === task.id) { if (!done) resultOf = null; return; }
   resultOf = task.id;
+  if (task.asked.preset !== "preview") requestAnimationFrame(() => $("#result").scrollIntoView({ block: "nearest" }));
   $("#h-result").textContent = task.result.interrupted ? "Painted so far" : "Painted";
   $("#result-facts").textContent = `${task.result.name} · ${summary(task)} · ${round(task.seconds, 1)} s`;
   $("#result-notes").replaceChildren(...task.result.notes.map((text) => make("li", { textContent: text })));

@@ -210,4 +210,16 @@ export function knob(context, [x, y], filled = false) {
   context.stroke();
 }
 
+// A word on the picture: it ends at a point, or (side 1) begins there.
+export function label(context, text, [x, y], side) {
+  context.font = "600 12px system-ui, sans-serif";
+  const width = context.measureText(text).width + 16, left = side < 0 ? x - width : x;
+  context.fillStyle = "#000a";
+  context.beginPath();
+  context.roundRect(left, y, width, 22, 11);
+  context.fill();
+  context.fillStyle = "#fff";
+  context.fillText(text, left + 8, y + 15.5);
+}
+
 export const near = (a, b, touch) => Math.hypot(a[0] - b[0], a[1] - b[1]) < (touch ? 24 : 12);
