@@ -20,8 +20,17 @@ from starlette.routing import Route
 from harmonize import __version__
 from harmonize.errors import HarmonizeError, InputError
 from harmonize.settings.load import Settings, about, presets
-from harmonize.studio import cutting, painting, results, samples
-from harmonize.studio.files import File, Files, mask_of, part_of, safe_name
+from harmonize.studio import cutting, painting, results
+from harmonize.studio.files import (
+    File,
+    Files,
+    mask_of,
+    part_of,
+    safe_name,
+    sample,
+    samples,
+    thumbnail,
+)
 from harmonize.studio.guard import Guard, Pass, chunks
 from harmonize.studio.tasks import Task, Tasks
 
@@ -94,8 +103,8 @@ class Page:
                 "id": self.id,
                 "version": __version__,
                 "presets": [{"name": name, "about": about(name)} for name in presets()],
-                "samples": samples.listed(),
-                "files": self.files.listed(),
+                "samples": [{"name": name, "role": role} for name, (_, role) in samples().items()],
+                "files": [file.facts for file in self.files.all],
                 "defaults": {"keep_color": Settings.preset().keep_color},
                 "start": {role: file.facts for role, file in self.start.items()},
                 "limits": {"upload": self.files.limits.upload},
@@ -139,12 +148,12 @@ class Page:
         return JSONResponse(taken.facts)
 
     async def sample(self, request: Request) -> Response:
-        path, role = samples.find((await self._json(request)).get("name"))
+        path, role = sample((await self._json(request)).get("name"))
         return JSONResponse((await run_in_threadpool(self.files.add, role, path)).facts)
 
     async def sample_view(self, request: Request) -> Response:
-        path, _ = samples.find(request.path_params["name"])
-        data = await run_in_threadpool(samples.thumbnail, path)
+        path, _ = sample(request.path_params["name"])
+        data = await run_in_threadpool(thumbnail, path)
         return Response(data, media_type="image/webp", headers=_KEEP)
 
     async def picture(self, request: Request) -> Response:

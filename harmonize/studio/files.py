@@ -5,8 +5,9 @@ import os
 import re
 import secrets
 import threading
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from harmonize.scene.mask import FAINT
 from harmonize.studio.guard import Limits, show_bytes
 
 VIEW = 2048  # pixels: long side of a picture as the page shows it
+THUMB = 240  # the same of a shipped picture
 ROLES = ("painting", "element", "mask")
+SHIPPED = {"paintings": "painting", "cutouts": "element"}
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
@@ -75,6 +78,7 @@ class Files:
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
+    on_change: Callable[[], None] = lambda: None
     _known: dict[str, File] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -91,11 +95,13 @@ class Files:
             raise InputError("this session has no such picture; load it again")
         return found
 
-    def listed(self) -> list[dict[str, Any]]:
-        return [file.facts for file in list(self._known.values())]
+    @property
+    def all(self) -> list[File]:
+        """Every file, in the order they came."""
+        return list(self._known.values())
 
     def owns(self, file: File) -> bool:
-        return file.path.parent.name in self._sizes
+        return file.path.parent.parent == self.folder
 
     def room(self, name: str) -> Path:
         """Return a path for a new file, in a folder of its own.
@@ -123,8 +129,8 @@ class Files:
         path.parent.rmdir()
         self._sizes.pop(path.parent.name, None)
 
-    def add(self, role: str, path: Path, source: str | None = None) -> File:
-        """Take in the file at `path`.
+    def add(self, role: str, path: Path, source: str | None = None, key: str | None = None) -> File:
+        """Take in the file at `path`, under the id `key` if it has one already.
 
         Raises:
             InputError: it cannot be used, or has too many pixels.
@@ -135,10 +141,51 @@ class Files:
             check_pixels(role, path, self.limits.pixels)
             opened = open_picture(role, path)
             file = _described(role, path, source, opened.stored, opened.warnings)
+        file = replace(file, id=key or file.id)
         self._known[file.id] = file
-        if path.parent.name in self._sizes:
+        if self.owns(file):
             self._sizes[path.parent.name] = path.stat().st_size
+        self.on_change()
         return file
+
+
+# --- the shipped pictures -------------------------------------------------------------------------
+
+
+@cache
+def samples() -> dict[str, tuple[Path, str]]:
+    """Return name → file and role of the shipped pictures."""
+    package = Path(__file__).parent.parent
+    inside = package / "samples"  # in a wheel; in a checkout they lie beside the package
+    folder = inside if inside.is_dir() else package.parent / "samples"
+    return {
+        path.stem: (path, role)
+        for name, role in SHIPPED.items()
+        for path in sorted((folder / name).glob("*.*"))
+    }
+
+
+def sample(name: object) -> tuple[Path, str]:
+    """Return a shipped picture's file and role.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    found = samples().get(name) if isinstance(name, str) else None
+    if found is None:
+        raise InputError("there is no such sample")
+    return found
+
+
+@cache
+def thumbnail(path: Path) -> bytes:
+    """Return a shipped picture made small."""
+    with Image.open(path, formats=("PNG", "JPEG")) as image:
+        image.load()
+        return encoded(image, THUMB, quick=True)
+
+
+# --- what a picture holds -------------------------------------------------------------------------
 
 
 def safe_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """What a finished run leaves: picture, record, command line."""
 
+import contextlib
 import json
 import shlex
 import zipfile
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmonize.errors import InputError, OutputError
+from harmonize.images.read import open_picture
 from harmonize.images.write import write_picture
+from harmonize.run.record import read_tree
 from harmonize.run.result import record_path, write_result
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import presets
@@ -113,20 +116,26 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
         OutputError: the disk is.
     """
     path = files.room(f"{asked.name}.png")
-    write_result(path, result.picture, result.record)
-    formats = {"png": path}
     for kind in ("jpeg", "tiff"):
-        try:
+        with contextlib.suppress(OutputError):  # too long for the format
             write_picture(path.with_suffix(FORMATS[kind]), result.picture)
-        except OutputError:  # too long for the format
-            continue
-        formats[kind] = path.with_suffix(FORMATS[kind])
-    record = json.loads(record_path(path).read_text(encoding="utf-8"))
+    write_result(path, result.picture, result.record)
+    return kept_at(asked, path)
+
+
+def kept_at(asked: Asked, path: Path) -> Kept:
+    """Return the finished run whose picture lies at `path`.
+
+    Raises:
+        InputError: it is gone, or its record.
+    """
+    record = read_tree(record_path(path))
+    beside = {kind: path.with_suffix(suffix) for kind, suffix in FORMATS.items()}
     return Kept(
         asked=asked,
         picture=path,
-        formats=formats,
-        view=encoded(result.picture.shown),
+        formats={kind: file for kind, file in beside.items() if file.is_file()},
+        view=encoded(open_picture("picture", path).stored.shown),
         interrupted=bool(record["interrupted"]),
         notes=list(record["warnings"]),
     )

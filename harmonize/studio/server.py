@@ -10,19 +10,21 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harmonize.errors import InputError
+from harmonize.studio import recovery
 from harmonize.studio.app import Page
 from harmonize.studio.files import Files
 from harmonize.studio.guard import Limits, Pass
 
 HOME = "127.0.0.1"
-PREFIX = "harmonize-studio-"
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -47,25 +49,44 @@ def serve(
     Raises:
         InputError: a picture cannot be used, or the address cannot be listened on.
     """
-    listener = _listen(host, port)
-    listener.listen(128)  # who comes early waits
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    _address(host)
+    pictures = {"painting": painting, "element": element}
+    killed = recovery.find(Path(tempfile.gettempdir()), list(pictures.values()))
+    folder, tree = killed or (Path(tempfile.mkdtemp(prefix=recovery.PREFIX)), None)
+    listener, ended = None, tree is None
     try:
+        listener = _listen_again(host, port, tree)
+        listener.listen(128)  # who comes early waits
         port = listener.getsockname()[1]
         page = Page(Files(folder, limits or Limits()), Pass(), hosts_of(host, port))
-        for role, path in (("painting", painting), ("element", element)):
-            if path is not None:
-                page.start[role] = page.files.add(role, path.absolute())
+        _begin(page, tree, pictures)
+        save = partial(recovery.save, page, (host, port), list(pictures.values()))
+        save()
+        page.files.on_change = page.tasks.on_change = save
         server = _Server(page)
         page.tasks.start()
         try:
             on_ready(f"http://{_shown(host)}:{port}/?token={page.key.token}", server.end)
+            ended = True
             server.run([listener])
         finally:
             page.tasks.close()
     finally:
-        listener.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        if listener is not None:
+            listener.close()
+        if ended:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin(page: Page, tree: dict[str, Any] | None, pictures: dict[str, Path | None]) -> None:
+    """Load what the killed studio held, or what the command line names."""
+    if tree is not None:
+        page.id = tree["id"]
+        recovery.restore(page, tree)
+        return
+    for role, path in pictures.items():
+        if path is not None:
+            page.start[role] = page.files.add(role, path.absolute())
 
 
 def hosts_of(host: str, port: int) -> frozenset[str]:
@@ -108,6 +129,15 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{host}, port {port}: cannot listen there ({reason})") from error
     return listener
+
+
+def _listen_again(host: str, port: int, tree: dict[str, Any] | None) -> socket.socket:
+    """Listen where the killed studio did, so that its page finds what the browser kept."""
+    before = tree["address"] if tree else (host, 0)
+    if port == 0 and before[0] == host:
+        with contextlib.suppress(InputError):
+            return _listen(host, before[1])
+    return _listen(host, port)
 
 
 class _Protocol(H11Protocol):
@@ -165,4 +195,5 @@ class _Server(uvicorn.Server):
 
     def end(self) -> None:
         self.page.ending = self.page.tasks.closing = True
+        recovery.forget(self.page)  # before the port is given up
         self.should_exit = True

@@ -58,6 +58,7 @@ class Tasks:
     def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
         self.version = 0
         self.closing = False
+        self.on_change: Callable[[], None] = lambda: None
         self._work = work
         self._all: dict[str, Task] = {}
         self._change = threading.Condition()
@@ -86,7 +87,14 @@ class Tasks:
                 raise InputError(f"{MOST_WAITING} pictures are waiting already; stop some first")
             self._all[task.id] = task
             self._changed(task)
+        self.on_change()
         return task
+
+    def take_up(self, task: Task) -> None:
+        """Take in a run of an earlier studio."""
+        with self._change:
+            self._all[task.id] = task
+            self._changed(task)
 
     def get(self, key: str) -> Task:
         """Return the task of an id.
@@ -107,6 +115,7 @@ class Tasks:
                 del self._all[task.id]
                 task.state = "gone"
             self._changed(task)
+        self.on_change()
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
         """Return the version now, the tasks changed since `version`, the ids of all."""
@@ -159,3 +168,4 @@ class Tasks:
             else:
                 seconds = time.monotonic() - began
                 self.tell(task, state=DONE, kept=kept, seconds=seconds, share=1.0, left=0.0)
+            self.on_change()

@@ -19,7 +19,7 @@ from PIL import Image
 from studio_client import Client
 
 from harmonize.errors import InputError
-from harmonize.studio import server
+from harmonize.studio import recovery, server
 from harmonize.studio.guard import Limits
 
 Serve = Callable[..., Client]
@@ -33,6 +33,12 @@ OUT = [
     "%00",
     "....",
 ]
+
+
+def held(files: Path) -> list[Path]:
+    """What lies in the folder of the studio, but for its notes on the session."""
+    (folder,) = files.glob(f"{recovery.PREFIX}*")
+    return [path for path in folder.rglob("*") if path.name != recovery.NAME]
 
 
 @pytest.fixture
@@ -112,8 +118,7 @@ def test_no_name_leads_to_a_file(serve: Serve, files: Path) -> None:
     for name in OUT:
         taken = studio.post(f"/api/files?role=painting&name={quote(name)}", data)
         assert re.fullmatch(r"[\w-]+(\.\w+)?", taken["name"])
-    (folder,) = files.glob(f"{server.PREFIX}*")
-    made = [path for path in folder.rglob("*") if path.is_file()]
+    made = [path for path in held(files) if path.is_file()]
     assert len(made) == len(OUT)
 
 
@@ -188,8 +193,7 @@ def test_the_limit_of_pixels_is_the_sessions(studio: Client) -> None:
 def test_what_is_no_picture_is_refused(studio: Client, files: Path) -> None:
     for data in (b"<svg/>", b"%!PS-Adobe", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"P6 9", b"\0" * 99):
         assert "error" in studio.post("/api/files?role=painting&name=a.png", data, 400)
-    (folder,) = files.glob(f"{server.PREFIX}*")
-    assert not list(folder.iterdir())
+    assert not held(files)
 
 
 def test_two_gigabytes_are_refused_before_they_are_sent(serve: Serve, files: Path) -> None:
@@ -199,8 +203,7 @@ def test_two_gigabytes_are_refused_before_they_are_sent(serve: Serve, files: Pat
     )
     assert answer.status == 413
     assert "GB" in json.loads(answer.read())["error"]
-    (folder,) = files.glob(f"{server.PREFIX}*")
-    assert not list(folder.iterdir())
+    assert not held(files)
 
 
 def test_reading_stops_at_the_limit(studio: Client, files: Path) -> None:
@@ -221,13 +224,12 @@ def test_reading_stops_at_the_limit(studio: Client, files: Path) -> None:
         except OSError:
             pass  # closed by the server
     assert sent < 40_000_000
-    (folder,) = files.glob(f"{server.PREFIX}*")
     wait = threading.Event()
     for _ in range(100):
-        if not list(folder.iterdir()):
+        if not held(files):
             break
         wait.wait(0.05)
-    assert not list(folder.iterdir())
+    assert not held(files)
 
 
 def test_a_text_is_as_long_as_texts_are(studio: Client) -> None:
@@ -316,7 +318,7 @@ def test_a_photograph_larger_than_the_page_shows_is_shown_reduced(
     studio = serve()
     taken = studio.upload("element", files / "wide.png")
     assert (taken["width"], taken["height"]) == (2880, 160)
-    (folder,) = files.glob(f"{server.PREFIX}*")
+    (folder,) = files.glob(f"{recovery.PREFIX}*")
     view = studio.get(f"/api/files/{taken['id']}/view")
     (files / "view.png").write_bytes(view)
     with Image.open(files / "view.png") as image:

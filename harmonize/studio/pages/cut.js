@@ -161,8 +161,8 @@ export function forget() { [veil, veilOf] = [null, null]; }
 export function show() {
   const photo = state.photo(), now = cut();
   const none = state.element() ? "What you chose is cut out already. To cut out another thing, choose a photograph." : "Choose a photograph first, under Pictures.";
-  const lead = photo ? "Draw a box around the thing. Then mend the edge with the brushes." : none;
-  $("#cut-lead").textContent = lead;
+  const next = touched(now) ? "Where the edge is wrong, paint over it with Keep or Remove." : "Draw a box around the thing.";
+  $("#cut-lead").textContent = photo ? next : none;
   $$("#cut input, #cut button").forEach((control) => { control.disabled = !photo; });
   $("#cut-use").disabled = !photo || !touched(now) || veilOf !== JSON.stringify(asked()) || !veil;
   $("#brush-field").hidden = chosen() === "box";

@@ -41,6 +41,16 @@ export function origin(file, placement) {
   return [placement.at[0] - left, placement.at[1] - top];
 }
 
+// From the visible box's own pixels to the painting's.
+export function matrix(file, placement) {
+  const [width, height] = sizeOf(file), scale = placement.width / width;
+  const placed = new DOMMatrix().translate(...origin(file, placement)).rotate(-placement.rotate).scale(scale);
+  if (placement.flip === "horizontal") return placed.translate(width, 0).scale(-1, 1);
+  return placement.flip === "vertical" ? placed.translate(0, height).scale(1, -1) : placed;
+}
+
+export const numbers = ({ a, b, c, d, e, f }) => [a, b, c, d, e, f];
+
 // A point of the visible box (0 to 1, as it looks when mirrored) on the painting.
 export function pointOf(file, placement, [u, v]) {
   const [width, height] = sizeOf(file), scale = placement.width / width;

@@ -7,139 +7,22 @@ import { $, $$, complain, later, make, round, say } from "./dom.js";
 import * as geometry from "./geometry.js";
 import * as place from "./place.js";
 import * as runs from "./runs.js";
+import * as seen from "./seen.js";
 import * as stage from "./stage.js";
 import * as state from "./state.js";
 
 const { files } = state;
 let session = null;
 let alone = false;
-let palette = { key: null, image: null, window: null, colored: null };
-let mixing = false;  // whether the palette map is long in coming
-const compare = $("#compare input");
 
 // --- what is seen ---------------------------------------------------------------------------------
 
-const view = (file, kind = "view") => runs.picture(`/api/files/${file.id}/${kind}`);
-
-function scene() {
-  if (state.tab === "cut" && state.photo()) {
-    const photo = state.photo(), image = view(photo);
-    return { size: [photo.width, photo.height], tool: cut.tool, overlay: cut.overlay, painter: (context) => image && cut.draw(context, image) };
-  }
-  const painting = state.painting();
-  if (!painting) {
-    const photo = state.photo() ?? state.element(), image = photo && view(photo);
-    return { size: photo ? [photo.width, photo.height] : [0, 0], painter: (context) => image && context.drawImage(image, 0, 0, photo.width, photo.height) };
-  }
-  const size = [painting.width, painting.height];
-  if (alone) return { size, painter: (context) => under(context, painting) };
-  const current = runs.current();
-  if (current) return { size, painter: (context) => compared(context, current, size), overlay: (context) => divider(context, current, size), tool: splitter() };
-  return { size, painter: (context) => pasted(context, size), tool: place.tool, overlay: place.overlay };
-}
-
-const whole = (context, image, size) => { if (image) context.drawImage(image, 0, 0, ...size); };
-
-function under(context, file) {
-  const size = [file.width, file.height];
-  whole(context, view(file), size);
-  detail.draw(context, `/api/files/${file.id}/pixels`, size);
-}
-
-function paste(context, { painting, element, placement }) {
-  const over = files.get(element);
-  under(context, files.get(painting));
-  const image = over && placement && view(over, "shown");
-  if (image) place.drawElement(context, image, over, placement);
-}
-
-function pasted(context, size) {
-  paste(context, state.doc);
-  if (palette.image && palette.key === paletteKey()) {
-    colored(context);
-  }
-}
-
-// The palette map is made of a small copy. What it changes is added to the element in full, which
-// stays sharp: the answer's upper half is the map, its lower half the same before.
-function colored(context) {
-  const image = view(state.element(), "shown");
-  if (!image) return;
-  palette.colored ??= recolored(image, state.element(), state.doc.placement);
-  context.drawImage(palette.colored, ...palette.window);
-}
-
-function recolored(image, file, placement) {
-  const [left, top, wide, high] = palette.window, scale = Math.min(1, 1600 / Math.max(wide, high));
-  const [width, height] = [wide, high].map((side) => Math.max(1, Math.round(side * scale)));
-  const layer = make("canvas", { width, height }), over = layer.getContext("2d", { willReadFrequently: true });
-  const drawn = (draw) => { over.reset(); over.imageSmoothingQuality = "high"; draw(); return over.getImageData(0, 0, width, height); };
-  const { image: both } = palette, half = both.height / 2;
-  const [after, before] = [0, half].map((y) => drawn(() => over.drawImage(both, 0, y, both.width, half, 0, 0, width, height)));
-  const whole = drawn(() => {
-    over.setTransform(width / wide, 0, 0, height / high, -left * width / wide, -top * height / high);
-    place.drawElement(over, image, file, placement);
-  });
-  for (let index = 0; index < whole.data.length; index += 1) {
-    if (index % 4 < 3) whole.data[index] += after.data[index] - before.data[index];
-  }
-  over.putImageData(whole, 0, 0);
-  return layer;
-}
-
-// The painted picture, and the pasted one from the left as far as the slider says.
-function compared(context, { task, image }, size) {
-  paste(context, task.asked);
-  const split = size[0] * compare.value / 100;
-  if (!image) return;
-  context.save();
-  context.beginPath();
-  context.rect(split, 0, size[0] - split, size[1]);
-  context.clip();
-  context.drawImage(image, 0, 0, ...size);
-  if (task.state === "done") detail.draw(context, `/api/tasks/${task.id}/pixels`, size);
-  context.restore();
-}
-
-// The line between the two, and which is which.
-function divider(context, { task, image }, [wide, high]) {
-  if (!image || task.state !== "done" || +compare.value <= 0 || +compare.value >= 100) return;
-  const [x, top] = stage.toScreen([wide * compare.value / 100, 0]), [, low] = stage.toScreen([0, high]);
-  context.fillStyle = "#fff";
-  context.fillRect(x - 1, top, 2, low - top);
-  stage.knob(context, [x, (top + low) / 2], true);
-  stage.label(context, "Before", [x - 10, Math.max(top, 0) + 12], -1);
-  stage.label(context, "After", [x + 10, Math.max(top, 0) + 12], 1);
-}
-
-// The line between before and after can be dragged on the picture itself.
-const splitter = () => {
-  const at = () => state.painting().width * compare.value / 100;
-  const close = (point, event) => Math.abs(stage.toScreen([at(), 0])[0] - point[0]) < (event?.pointerType === "touch" ? 28 : 14);
-  return {
-    down: (point, event) => {
-      if (close(point, event)) return true;
-      if (state.tab !== "place" || !place.hits(point, event)) return false;
-      runs.look(null);
-      return place.tool.down(point, event);
-    },
-    move: (point) => { compare.value = 100 * stage.toPicture(point)[0] / state.painting().width; split(); },
-    cursor: (point) => (point && close(point) ? "ew-resize" : "grab"),
-  };
-};
-
-function split() {
-  compare.setAttribute("aria-valuetext", `${Math.round(compare.value)} % before`);
-  stage.setScene(scene());
-}
-compare.addEventListener("input", split);
-
 function show() {
-  stage.setScene(scene());
+  stage.setScene(seen.scene(alone));
   const current = state.tab !== "cut" && runs.current();
   $("#welcome").hidden = Boolean(state.painting() || state.photo() || state.element());
   $("#compare").hidden = !current?.image || alone || current.task.state !== "done";
-  const badge = alone ? "Painting alone" : mixing ? "Matching the colors …" : current ? { running: "Painting …", waiting: "Waits its turn", done: "" }[current.task.state] : "";
+  const badge = alone ? "Painting alone" : seen.mixing ? "Matching the colors …" : current ? { running: "Painting …", waiting: "Waits its turn", done: "" }[current.task.state] : "";
   $("#badge").hidden = !badge;
   $("#badge").textContent = badge;
   $("#stage").setAttribute("aria-label", described(current));
@@ -153,32 +36,6 @@ function described(current) {
   const { at, width, rotate } = state.doc.placement;
   return `The painting with the element pasted: left ${at[0]}, top ${at[1]}, ${width} pixels wide, turned by ${rotate} degrees. Arrow keys move it.`;
 }
-
-// --- the palette map, when the hand rests ---------------------------------------------------------
-
-const asked = () => ({ painting: state.doc.painting, element: state.doc.element, placement: state.doc.placement, preset: state.doc.preset, options: state.doc.options });
-const paletteKey = () => JSON.stringify(asked());
-let paletteAsked = null;
-
-const mapPalette = later(60, async () => {
-  if (!state.painting() || !state.element() || !state.doc.placement || runs.shown) return;
-  const key = paletteKey();
-  paletteAsked?.abort();
-  if (palette.key === key) return;
-  const own = paletteAsked = new AbortController();
-  const slow = setTimeout(() => { mixing = true; show(); }, 500);
-  own.signal.addEventListener("abort", () => clearTimeout(slow));
-  try {
-    const found = await api.palette(asked(), own.signal);
-    if (found) palette = { key, ...found };
-    complain("#place .error", null);
-  } catch (error) {
-    if (error.name !== "AbortError") complain("#place .error", error);
-  }
-  clearTimeout(slow);
-  mixing = false;
-  show();
-});
 
 // --- steps ----------------------------------------------------------------------------------------
 
@@ -430,7 +287,7 @@ function all(why) {
   $("#undo").disabled = !state.canUndo();
   $("#redo").disabled = !state.canRedo();
   show();
-  if (why !== "change" && state.tab !== "cut") mapPalette();
+  if (why !== "change" && state.tab !== "cut") seen.mapPalette();
 }
 
 async function begin() {
@@ -441,6 +298,7 @@ async function begin() {
   showSamples();
   state.onChange(all);
   detail.begin(stage.draw);
+  seen.begin(show);
   runs.begin(session, {
     redraw: show,
     opened: ({ asked: { painting, element, placement, preset, options } }) => {

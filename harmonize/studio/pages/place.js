@@ -91,14 +91,9 @@ function wide(width) {
 const turned = (degrees) => round(((degrees + 180) % 360 + 360) % 360 - 180, 1);
 
 export function drawElement(context, image, file, placement) {
-  const [width, height] = geometry.sizeOf(file), scale = placement.width / width;
   context.save();
-  context.translate(...geometry.origin(file, placement));
-  context.rotate(-geometry.radians(placement.rotate));
-  context.scale(scale, scale);
-  if (placement.flip === "horizontal") { context.translate(width, 0); context.scale(-1, 1); }
-  if (placement.flip === "vertical") { context.translate(0, height); context.scale(1, -1); }
-  context.drawImage(image, 0, 0, width, height);
+  context.transform(...geometry.numbers(geometry.matrix(file, placement)));
+  context.drawImage(image, 0, 0, ...geometry.sizeOf(file));
   context.restore();
 }
 
