@@ -52,7 +52,9 @@ def _look(address: str, _: Any) -> None:
         for name, value in (("x", "690"), ("y", "480"), ("w", "330")):
             page.fill(f"#place-{name}", value)
             page.keyboard.press("Enter")
-        page.wait_for_timeout(5000)  # the palette map
+        page.wait_for_timeout(1500)
+        page.wait_for_selector("#badge", state="hidden", timeout=120_000)  # the palette map
+        page.wait_for_timeout(500)
         _keep(page, "studio-place.jpg")
         page.click("#tab-paint")
         page.click("#do-paint")
