@@ -138,12 +138,17 @@ def load(
 def settle(given: object = None, options: Mapping[str, object] | None = None) -> Settings:
     """Return the settings that a Python caller means, with `options` on top; errors as for `load`.
 
-    `given` is a preset's name, a path, a mapping, Settings, or None for `default`.
+    `given` is a preset's name, a path, a mapping, Settings, or None for `default`. A complete
+    mapping, such as a record's `config`, means itself: no preset lies below it.
     """
     if isinstance(given, Settings):
         layers = [Layer("settings", given.model_dump(mode="json"))]
     elif isinstance(given, Mapping):
-        layers = _chain(Layer("settings", _plain(given)))
+        tree = _plain(given)
+        whole = "extends" not in tree and _is_whole(_without_former(tree))
+        layers = (
+            [Layer("settings", _without_former(tree))] if whole else _chain(Layer("settings", tree))
+        )
     elif given is None or isinstance(given, (str, Path)):
         layers = list(layers_of(given or "default", ()))
     else:
@@ -153,6 +158,14 @@ def settle(given: object = None, options: Mapping[str, object] | None = None) ->
         )
     named = {key: _plain(value) for key, value in (options or {}).items() if value is not None}
     return build([*layers, *(Layer(key, {key: value}) for key, value in named.items())])
+
+
+def _is_whole(tree: Tree) -> bool:
+    try:
+        Settings.model_validate(tree)
+    except ValidationError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

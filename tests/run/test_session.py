@@ -143,6 +143,17 @@ def test_settings_come_in_any_form(files: Path, given: Any, common: dict[str, An
     assert Session(given, **common).settings == load("preview")
 
 
+def test_a_complete_mapping_means_itself() -> None:
+    one = load("default", ["passes.strokes=null", "underpainting=null"])
+    whole = one.model_dump(mode="json")
+    assert Session(whole).settings == one
+    assert Session(json.loads(json.dumps(whole)), seed=3).settings.seed == 3
+    former = {name: {**part, "plateau": 0} for name, part in whole["passes"].items()}
+    assert Session({**whole, "passes": former}).settings == one
+    part = {**whole, "passes": {"refine": {"steps": 3}}}  # not complete: on top of the preset
+    assert set(Session(part).settings.passes) == set(load().passes)
+
+
 def test_keywords_have_the_last_word(files: Path) -> None:
     settings = Session(
         {"strength": 2, "keep": 5.0},
