@@ -27,6 +27,9 @@ except ImportError as error:
     ) from error
 
 
+WAITING = "OMP_WAIT_POLICY"
+
+
 @dataclass(frozen=True)
 class Need:
     """What a worker takes of a node."""
@@ -127,6 +130,8 @@ class Pool:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=2,  # one thread paints, the other one answers
+            # Threads that spin at barriers keep other workers from the processors.
+            runtime_env={"env_vars": {WAITING: os.environ.get(WAITING, "PASSIVE")}},
         )(Worker)
         self.need = need
         self.hands: list[Hand] = []
