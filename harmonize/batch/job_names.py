@@ -18,12 +18,10 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 def filled(
     template: str, painting: Path, values: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> str:
-    """Return a template's name; without an extension it gets the painting's, or .png.
-
-    `{key}` stands for one of `values`, or for the setting of that dotted name.
+    """Fill in a template's `{key}`s: from `values`, or the setting of that dotted name.
 
     Raises:
-        InputError: a key that stands for nothing, or a format that is not written here.
+        InputError: a key stands for nothing, or the format is not written here.
     """
 
     def fill(match: re.Match[str]) -> str:
@@ -44,12 +42,12 @@ def filled(
 
 
 def with_format(name: str, painting: Path) -> str:
-    """Return a name with the painting's extension, or .png where that format is not written."""
+    """Add the painting's extension, or .png where that format is not written."""
     return name + default_output(painting).suffix
 
 
 def setting(tree: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a key such as `passes.refine.steps`; None where there is none."""
+    """Return the value at a dotted key, or None."""
     found: Any = tree
     for key in dotted.split("."):
         found = found.get(key) if isinstance(found, dict) else None
@@ -57,10 +55,10 @@ def setting(tree: Mapping[str, Any], dotted: str) -> Any:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return where a result of that name goes.
+    """Return where a result goes.
 
     Raises:
-        InputError: that is outside the folder, a folder itself, or no name that a file can have.
+        InputError: outside the folder, a folder itself, or no name that a file can have.
     """
     path = folder / name
     root = os.path.realpath(folder)
@@ -81,6 +79,5 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def _shown(value: Any) -> str:
-    """A value as part of a file's name."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return re.sub(r"[/\\\0]", "_", text)

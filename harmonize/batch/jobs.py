@@ -4,7 +4,7 @@ import json
 import os
 import stat
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.images.protected import clashes
 from harmonize.images.read import Source, open_picture
 from harmonize.run.result import record_path
+from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
-from harmonize.scene.scene import load_scene
+from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings, load
 
 KEPT = 1 << 29  # bytes of opened pictures that are kept for the jobs to come
 
 Named = tuple[str, Path]  # what messages call a file; where it is
+Look = Callable[[Scene, Placement, float], object]  # the last one is the loose mask's sigma
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,9 @@ class Draft:
     Attributes:
         where: what messages call it.
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
-        placement: where the element goes.
-        config: a preset or a file.
-        overrides: settings, in the order in which they count.
-        varied: dotted setting → the value that the matrix gives it here.
-        output: template of the output's name, with or without an extension.
-        name: the output's name without its extension, in place of a template.
+        varied: dotted setting → the matrix's value.
+        output: template of the output's name.
+        name: the output's name without extension, in place of a template.
     """
 
     where: str
@@ -50,13 +49,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Refused:
-    """Something a list asks for that cannot be done.
-
-    Attributes:
-        where: what messages call it.
-        reason: why, on one line.
-        files: those it names.
-    """
+    """Something that cannot be done: where the list asks for it, why, its files."""
 
     where: str
     reason: str
@@ -68,14 +61,10 @@ class Job:
     """One picture to be made.
 
     Attributes:
-        name: the picture's path within the output folder.
-        inputs: role → file.
+        name: its path within the output folder.
         hashes: role → SHA-256 of the file when it was checked.
-        placement: where the element goes.
-        config: its settings.
-        output: the picture's file.
-        absolute_paths: whether the record names files in the home in full.
-        max_memory: bytes that it may take.
+        absolute_paths: of files in the home, in the record.
+        max_memory: in bytes.
     """
 
     name: str
@@ -89,19 +78,12 @@ class Job:
 
     @property
     def painting(self) -> str:
-        """The painting's hash: jobs that share it share its study."""
         return self.hashes["painting"]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A list that was looked through: what can be done, what cannot, and what must stay.
-
-    Attributes:
-        jobs: those that can be done.
-        refused: the others.
-        inputs: every file that the list names, with what messages call it.
-    """
+    """A list looked through; `inputs` are all files it names, with what messages call them."""
 
     jobs: list[Job]
     refused: list[Refused]
@@ -114,25 +96,30 @@ def check(
     config: str | None = None,
     overrides: Sequence[str] = (),
     listed: Path | None = None,
+    look: Look | None = None,
 ) -> Checked:
-    """Look at every job whose result is to go to `folder`.
+    """Check every job whose result is to go to `folder`.
 
-    `config` takes the place of every job's own preset or file, `overrides` have the last word.
-    `listed` is the list's own file.
+    `config` replaces every job's own, `overrides` have the last word, `listed` is the list's file.
+    `look` is shown each scene.
     """
-    seen = _Seen([item for item in items if isinstance(item, Draft)])
-    jobs: list[tuple[str, Job]] = []
-    refused: list[Refused] = []
-    for index, item in enumerate(items, 1):
+    seen = _Seen([item for item in items if isinstance(item, Draft)], look)
+    found: dict[int, Job | Refused] = {}
+    for index, item in sorted(enumerate(items, 1), key=_painting):  # each needs to be kept once
         if isinstance(item, Refused):
-            refused.append(item)
+            found[index] = item
             continue
         draft = replace(item, config=config or item.config, overrides=(*item.overrides, *overrides))
         number = f"{index:0{len(str(len(items)))}}"
         try:
-            jobs.append((draft.where, _job(draft, folder, number, seen)))
+            found[index] = _job(draft, folder, number, seen)
         except HarmonizeError as error:
-            refused.append(Refused(draft.where, "; ".join(error.lines)))
+            found[index] = Refused(draft.where, "; ".join(error.lines))
+    in_list = [found[index] for index in range(1, len(items) + 1)]
+    refused = [one for one in in_list if isinstance(one, Refused)]
+    jobs = [
+        (item.where, one) for item, one in zip(items, in_list, strict=True) if isinstance(one, Job)
+    ]
     inputs = [] if listed is None else [("the list", listed)]
     for item in items:
         if isinstance(item, Refused):
@@ -146,8 +133,13 @@ def check(
     return Checked(_apart(jobs, refused, inputs), refused, inputs)
 
 
+def _painting(numbered: tuple[int, Draft | Refused]) -> str:
+    item = numbered[1]
+    return "" if isinstance(item, Refused) else str(item.inputs.get("painting", ""))
+
+
 def in_order(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs with those that share a painting next to one another."""
+    """Bring jobs that share a painting together."""
     first: dict[str, int] = {}
     for index, job in enumerate(jobs):
         first.setdefault(job.painting, index)
@@ -155,7 +147,7 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
 
 
 def lines(refused: Iterable[Refused]) -> list[str]:
-    """Return what was refused, a line for each reason."""
+    """Return a line for each reason."""
     found: dict[str, list[str]] = {}
     for item in refused:
         found.setdefault(item.reason, []).append(item.where)
@@ -163,7 +155,7 @@ def lines(refused: Iterable[Refused]) -> list[str]:
 
 
 def override(key: str, value: Any) -> str:
-    """Return a setting, or a tree of them, as `settings.load` takes it."""
+    """Return a setting, or a tree of them, as `load` takes it."""
     return f"{key}={json.dumps(value, default=str)}"
 
 
@@ -175,7 +167,7 @@ def _line(reason: str, where: Sequence[str]) -> str:
 def _apart(
     jobs: Sequence[tuple[str, Job]], refused: list[Refused], inputs: Sequence[Named]
 ) -> list[Job]:
-    """The jobs that write no input, and nothing that an earlier one writes; others are refused."""
+    """The jobs that write no input, and nothing that an earlier one writes."""
     # A record has one name for all extensions: two jobs' pictures clash in it.
     names = {
         f"job {number} ({job.name})": (where, job) for number, (where, job) in enumerate(jobs, 1)
@@ -193,20 +185,20 @@ def _apart(
 
 
 def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
-    """Check settings and pictures; what is wrong with both is raised together."""
     problems: list[str] = []
     hashes: dict[str, str] = {}
-    try:
-        hashes = seen.hashes(draft)
-    except InputError as error:
-        problems += error.lines
+    config: Settings | None = None
     try:
         config = load(draft.config, draft.overrides)
     except ConfigError as error:
         # The list has settings of its own; the command's `--set` says its own name.
-        raise JobsError(
-            *problems, *(line.removeprefix("--set: ") for line in error.lines)
-        ) from None
+        problems = [line.removeprefix("--set: ") for line in error.lines]
+    try:
+        hashes = seen.hashes(draft, config.loose_sigma if config else LOOSE_SIGMA)
+    except InputError as error:
+        problems = [*error.lines, *problems]
+    if config is None:
+        raise JobsError(*problems)
     try:
         name = _name(draft, config, index)
         output = inside(folder, name)
@@ -218,26 +210,30 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
 
 
 class _Seen:
-    """What pictures were found to be: each is opened once, and kept for the jobs that share it."""
+    """Opens each picture once, and keeps it for the jobs that share it."""
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[Draft], look: Look | None) -> None:
+        self._look = look
         self._uses = Counter(path for draft in drafts for path in draft.inputs.values())
         self._kept: OrderedDict[Path, Source] = OrderedDict()
         self._found: dict[str, dict[str, str] | InputError] = {}
 
-    def hashes(self, draft: Draft) -> dict[str, str]:
-        """Return the hashes of a draft's pictures, which together make up a scene.
+    def hashes(self, draft: Draft, sigma: float) -> dict[str, str]:
+        """Return the hashes of a draft's pictures.
 
         Raises:
-            InputError: they do not.
+            InputError: they make no scene.
         """
-        key = repr((sorted(draft.inputs.items()), draft.placement))
+        key = repr((sorted(draft.inputs.items()), draft.placement, sigma))
         if key not in self._found:
             try:
                 asked: dict[str, Any] = {
                     role: self._open(role, path) for role, path in draft.inputs.items()
                 }
-                self._found[key] = load_scene(**asked, placement=draft.placement).hashes
+                scene = load_scene(**asked, placement=draft.placement, loose_sigma=sigma)
+                self._found[key] = scene.hashes
+                if self._look is not None:
+                    self._look(scene, draft.placement, sigma)
             except InputError as error:
                 self._found[key] = error
         for path in draft.inputs.values():
@@ -265,7 +261,6 @@ def _size(source: Source) -> int:
 
 
 def _check_kind(role: str, path: Path) -> None:
-    """A pipe gives its bytes once, and a batch looks at a picture twice."""
     try:
         kind = os.stat(path).st_mode
     except (OSError, ValueError):  # said when it is read

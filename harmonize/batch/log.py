@@ -21,7 +21,7 @@ class EventLog:
     """Writes events to a file; without a path, nothing.
 
     Raises:
-        OutputError: the file cannot be written, at any time.
+        OutputError: the file cannot be written.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class EventLog:
                 self._file.close()
 
     def write(self, event: str, **about: Any) -> None:
-        """Write one line: the time, what happened, and whatever there is to say about it."""
         if not self._file:
             return
         line = {"time": round(time.time(), 3), "event": event, **about}
@@ -54,7 +53,6 @@ class EventLog:
             raise self._cannot(error) from error
 
     def tell(self, event: Event) -> None:
-        """Write what happened to a job, of its steps one now and then."""
         if event.kind == "note":
             about = {} if event.job is None else {"job": event.job.name}
             self.write("note", **about, note=event.note)
@@ -78,7 +76,7 @@ class EventLog:
 
 
 def check_log(path: Path | None) -> None:
-    """Find out whether a log can be written, before anything is made; leave nothing there.
+    """Make sure that a log can be written; leave nothing there.
 
     Raises:
         OutputError: it cannot.

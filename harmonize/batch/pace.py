@@ -9,7 +9,7 @@ SOON = 0.02  # of a job: with less done there is nothing to tell by
 
 
 class Pace:
-    """Follows a batch's events; `jobs` is how many there are, those that are skipped too."""
+    """Follows a batch of so many `jobs`, skipped ones too."""
 
     def __init__(self, jobs: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -19,7 +19,6 @@ class Pace:
         self._began: float | None = None
 
     def see(self, event: Event) -> None:
-        """Take in what happened."""
         if event.job is None or event.kind == "note":
             return
         name = event.job.name
@@ -35,7 +34,7 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate; None as long as there is nothing to tell it by."""
+        """None as long as there is nothing to tell it by."""
         if self._left == 0:
             return 0.0
         running = sum(self._shares.values())

@@ -1,4 +1,4 @@
-"""The Ray engine: jobs to the workers of a cluster, which may come and go."""
+"""The Ray engine: jobs to workers that come and go."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def on_ray(
 ) -> Engine:
     """Return an engine on the Ray cluster at `address` (None: RAY_ADDRESS, or one started here).
 
-    There are as many workers of `num_cpus` and `num_gpus` as the cluster has room for at the time,
-    `workers` at most. Files are read and written where they are, on a path that all nodes share,
-    or with `transfer` go through Ray's object store.
+    Files are read and written on a path that all nodes share, or `transfer` sends them through Ray.
 
     Raises:
         ClusterError: no cluster can be reached, or it has no room for a worker.
@@ -78,7 +76,6 @@ def _connect(address: str | None) -> None:
 
 
 def _cure(error: Exception, answers: bool) -> str:
-    """What to do where the cluster answers, and yet does not take us."""
     if not (answers or isinstance(error, ray.exceptions.AuthenticationError)):
         return ""
     mode = os.environ.get("RAY_AUTH_MODE") or "not set"
@@ -95,7 +92,7 @@ def _cure(error: Exception, answers: bool) -> str:
 
 @dataclass
 class _Batch:
-    """Gives jobs to workers until all have ended; those of lost workers go to the others."""
+    """Gives jobs to workers until all have ended."""
 
     jobs: Sequence[Job]
     pool: Pool
@@ -104,11 +101,6 @@ class _Batch:
     places: dict[str, list[str | None]] = field(default_factory=dict)  # job → where workers died
 
     def run(self) -> None:
-        """Run all jobs.
-
-        Raises:
-            Stopped: by `tell`.
-        """
         waiting = in_order(self.jobs)
         patience = _Patience(self.pool, self.tell)
         while waiting or self.pool.busy:
@@ -138,7 +130,7 @@ class _Batch:
         hand.asked = None
 
     def _hear(self) -> Iterator[Job]:
-        """Wait a moment for workers to answer; yield the jobs that are to be given again."""
+        """Wait a moment for answers; yield the jobs to be given again."""
         answers = [hand.answer for hand in self.pool.busy]
         ended = ready(answers or [hand.began for hand in self.pool.hands if not hand.node], TICK)
         for hand in self.pool.busy:
@@ -161,7 +153,7 @@ class _Batch:
             self.tell(_received(job, parcel))
 
     def _lost(self, hand: Hand, job: Job, reason: str) -> Iterator[Job]:
-        """Yield the job once more, unless it is to blame; a node that went is nobody's fault."""
+        """Yield the job once more, unless it is to blame."""
         self.pool.drop(hand)
         places = self.places.setdefault(job.name, [])
         places.append(hand.node)
@@ -175,7 +167,6 @@ class _Batch:
         yield job
 
     def _ask(self, hand: Hand) -> None:
-        """Ask how far a worker is, and pass on what it said last."""
         if hand.asked is not None and ready([hand.asked], 0):
             try:
                 step = ray.get(hand.asked)
@@ -189,14 +180,14 @@ class _Batch:
 
 
 class _Patience:
-    """Says what a batch waits for that has no worker, and when there is no more use in it."""
+    """Says what a batch waits for, and when there is no more use in it."""
 
     def __init__(self, pool: Pool, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool, self._tell, self._clock = pool, tell, clock
         self._worked = self._had_room = self._said = clock()
 
     def over(self, jobs: int) -> str | None:
-        """Return why the jobs that are left have failed; None as long as there is hope."""
+        """Why the jobs that are left have failed; None while there is hope."""
         now, pool = self._clock(), self._pool
         if not jobs or pool.busy or pool.idle:
             self._worked = self._had_room = self._said = now
@@ -229,18 +220,13 @@ class _Patience:
 
 
 class _Sender:
-    """Gives a job to an actor; files that several jobs share are put into the store once."""
+    """Gives jobs to actors; a file that several share is put into the store once."""
 
     def __init__(self, transfer: bool) -> None:
         self._transfer = transfer
         self._put = lru_cache(maxsize=8)(lambda path: ray.put(path.read_bytes()))
 
     def __call__(self, actor: Any, job: Job) -> Any:
-        """Return the answer to come.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
         if self._transfer:
             sent = {role: self._put(path) for role, path in job.inputs.items()}
             return actor.paint_sent.remote(job, **sent)
@@ -249,7 +235,7 @@ class _Sender:
 
 
 def _received(job: Job, parcel: Parcel) -> Event:
-    """Write what was sent back; the record names the inputs where they are here."""
+    """Write what was sent back; the record names the inputs here."""
     if parcel.picture is not None and parcel.record is not None:
         record = json.loads(parcel.record)
         for role, path in job.inputs.items():

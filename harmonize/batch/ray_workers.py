@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: as many as there is room and work for, wherever that is by then."""
+"""Workers on a Ray cluster: as many as there is room and work for."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ class Need:
     num_gpus: float = 0
 
     def __str__(self) -> str:
-        """Say it in words."""
         return f"{self.num_cpus:g} CPUs and {self.num_gpus:g} GPUs"
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A job's end, with its files' bytes where they travel with it."""
+    """A job's end, with its files' bytes where they travel."""
 
     event: Event
     picture: bytes | None = None
@@ -52,7 +51,7 @@ class Parcel:
 
 
 class Worker:
-    """A worker on the cluster: it holds the network, and what it knows of paintings."""
+    """A worker on the cluster: holds the network, and what it knows of paintings."""
 
     def __init__(self, threads: int, pixels: int) -> None:
         torch.set_num_threads(threads)
@@ -61,20 +60,16 @@ class Worker:
         self._step: JobStep | None = None
 
     def node(self) -> str:
-        """Return the id of the node it is on."""
         return str(ray.get_runtime_context().get_node_id())
 
     def step(self) -> JobStep | None:
-        """Return how far its job is."""
         return self._step
 
     def paint(self, job: Job) -> Parcel:
-        """Make a job whose files are on a shared path."""
         self._step = None
         return Parcel(paint(job, self._kept, self._note))
 
     def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
-        """Make a job from the bytes of its files."""
         with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
             parcel = self.paint(_unpacked(job, Path(folder), inputs))
             if parcel.event.kind == "failed" or parcel.event.job is None:
@@ -89,7 +84,7 @@ class Worker:
 
 
 def room(need: Need) -> int:
-    """Return how many workers the cluster's nodes hold together, used or not."""
+    """Count the workers that the nodes hold together, used or not."""
     wanted = [(kind, n) for kind, n in (("CPU", need.num_cpus), ("GPU", need.num_gpus)) if n]
     if not wanted:
         return len(nodes())
@@ -100,13 +95,13 @@ def room(need: Need) -> int:
 
 
 def nodes() -> dict[str, dict[str, float]]:
-    """Return id → resources of every node that is alive."""
+    """Return id → resources of every node alive."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 @dataclass(eq=False)
 class Hand:
-    """A worker as seen from here: where it is, what it is at, the painting it knows."""
+    """A worker as seen from here; `node` is None until it is there."""
 
     actor: Any
     began: Any  # the answer that says it is there
@@ -118,7 +113,7 @@ class Hand:
 
 
 class Pool:
-    """As many workers as there is room and work for; none is given a job before it is there."""
+    """Workers; none is given a job before it is there."""
 
     def __init__(self, need: Need, limit: int | None) -> None:
         self._limit = limit
@@ -140,7 +135,7 @@ class Pool:
         self._next = 0.0
 
     def fit(self, jobs: int) -> None:
-        """Have as many workers as there is room, for `jobs` at most; forget those of lost nodes."""
+        """Start workers while there is room, `jobs` at most; forget those of lost nodes."""
         wanted = min(jobs, room(self.need), self._limit or jobs)
         there = nodes()
         for hand in self.idle:
@@ -154,7 +149,7 @@ class Pool:
             self.hands.append(Hand(actor, actor.node.remote()))
 
     def greet(self) -> None:
-        """Take note of workers that have come to be there, or failed to."""
+        """Take note of workers that have come, or failed to."""
         for hand in [hand for hand in self.hands if hand.node is None]:
             if not ready([hand.began], 0):
                 continue
@@ -168,23 +163,20 @@ class Pool:
                 self._next = time.monotonic() + 2.0 * self.failures
 
     def drop(self, hand: Hand) -> None:
-        """Forget a worker, and end it if it still lives."""
         self.hands.remove(hand)
         ray.kill(hand.actor)
 
     @property
     def idle(self) -> list[Hand]:
-        """Workers that are there and have nothing to do."""
         return [hand for hand in self.hands if hand.node is not None and hand.job is None]
 
     @property
     def busy(self) -> list[Hand]:
-        """Workers that are at a job."""
         return [hand for hand in self.hands if hand.job is not None]
 
 
 def ready(answers: Sequence[Any], seconds: float) -> list[Any]:
-    """Return which answers have come, after so many seconds or at the first one."""
+    """Return the first answers that come within so many seconds."""
     if not answers:
         time.sleep(seconds)
         return []
@@ -192,7 +184,7 @@ def ready(answers: Sequence[Any], seconds: float) -> list[Any]:
 
 
 def short(error: Exception) -> str:
-    """Return the first words of one of Ray's errors, which go on for a page."""
+    """Return the first words of one of Ray's errors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     wordy = ("class_name:", "actor_id:", "namespace:", "pid:", "ip:", "name:")
     kept = [line for line in lines if not line.startswith(wordy)][:2]
@@ -201,7 +193,7 @@ def short(error: Exception) -> str:
 
 
 def _unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
-    """Write a sent job's inputs into a folder, under their own names; its results go there too."""
+    """Write a sent job's inputs into a folder; its results go there too."""
     paths = {role: folder / role / job.inputs[role].name for role in inputs}
     for role, path in paths.items():
         path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""A batch: which jobs are done already, the others by an engine, and what became of each."""
+"""A batch: which jobs are done, the others by an engine, what became of each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class JobStep:
-    """A step of a job: number `step` of `total` in its stage; `share` of the job, 0 to 1."""
+    """`step` of `total` in its stage; `share` of the job, 0 to 1."""
 
     stage: str
     step: int
@@ -26,14 +26,8 @@ class Event:
     """Something that happens in a batch.
 
     Attributes:
-        kind: `started` and `step` of a job; how it ended; `note`: something to know of the batch;
-            `waiting`: nothing yet, a moment to stop.
-        job: which one; None for `waiting`, and for a note on no job.
-        seconds: what a job took that ended.
-        error: why it failed.
-        warnings: what the user should know of a picture that was made.
-        step: the step done.
-        note: what there is to know.
+        kind: `waiting` is a moment to stop, `note` something to know.
+        job: None for `waiting`, and for a note on no job.
     """
 
     kind: Literal["started", "step", "note", "waiting"] | Status
@@ -62,7 +56,7 @@ Engine = Callable[[Sequence[Job], Tell], None]
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Raised when an engine tells of an event and is to drop what it has not finished."""
+    """Raised by telling: the engine drops what it has not finished."""
 
 
 def run(
@@ -73,10 +67,9 @@ def run(
     restart: bool = False,
     fail_fast: bool = False,
 ) -> list[Outcome]:
-    """Run the jobs that are not done yet, or all of them with `restart`.
+    """Run the jobs that are not done yet, or all with `restart`.
 
-    `on_event` may raise `StopRun` to end the batch early, as a failure does with `fail_fast`; jobs
-    that have not ended then have no outcome.
+    `on_event` may raise `StopRun` to end the batch; jobs that have not ended have no outcome.
     """
     ended: list[Outcome] = []
 
@@ -106,6 +99,6 @@ def run(
 
 
 def is_done(job: Job) -> bool:
-    """Whether the job's picture is there, made of the same inputs and settings by this version."""
+    """Tell whether the picture is there, of the same inputs and settings, by this version."""
     config = job.config.model_dump(mode="json")
     return is_result(job.output, config, job.placement, job.hashes, job.max_memory)

@@ -1,4 +1,4 @@
-"""Workers on this machine: one job read, painted and written; in this process, or in several."""
+"""Workers on this machine: in this process, or in several."""
 
 from __future__ import annotations
 
@@ -29,18 +29,14 @@ PATIENCE = 60  # seconds that a worker has to end after its step when the batch 
 
 
 class Kept:
-    """What a worker keeps from one job to the next: the network, and what it knows of paintings."""
+    """What a worker keeps between jobs: the network, and what it knows of paintings."""
 
     def __init__(self) -> None:
         self.session = Session()
         self._last: Source | None = None
 
     def painting(self, job: Job) -> Source:
-        """Return a job's painting, opened once for all jobs in a row that share it.
-
-        Raises:
-            InputError: it cannot be read.
-        """
+        """Return a job's painting, opened once for jobs in a row that share it."""
         path, last = job.inputs["painting"], self._last
         if last is None or (last.path, last.sha256) != (os.path.abspath(path), job.painting):
             self._last = last = open_picture("painting", path)
@@ -48,7 +44,7 @@ class Kept:
 
 
 def paint(job: Job, kept: Kept, on_step: Callable[[JobStep], None]) -> Event:
-    """Make a job's picture and record; whatever goes wrong with it is in the event.
+    """Make a job's picture and record; what goes wrong is in the event.
 
     Raises:
         Stopped: by `on_step`; nothing is written then.
@@ -103,10 +99,9 @@ def with_devices(found: Checked) -> Checked:
 
 
 def local(workers: int = 1, threads: int | None = None) -> Engine:
-    """Return an engine with this many workers; each has the network and what it knows of paintings.
+    """Return an engine with this many workers, which share the `threads` (None: torch's).
 
-    One worker is this process. More are processes of their own, which share the `threads` (None:
-    as many as torch takes); one that dies costs the job it was at.
+    One worker is this process; of more, one that dies costs its job.
     """
     if workers == 1:
         return partial(_alone, threads=threads)
@@ -128,7 +123,7 @@ def _tell_step(job: Job, tell: Tell, step: JobStep) -> None:
 
 @dataclass
 class _Worker:
-    """A process and the pipe to it; `job` is what it is at, `painting` what it knows."""
+    """A process; `job` is what it is at, `painting` what it knows."""
 
     process: SpawnProcess
     pipe: Connection
@@ -167,7 +162,7 @@ def _start(context: SpawnContext, threads: int) -> _Worker:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Ctrl-C is for this process: one started in here never sees it."""
+    """A process started in here never sees Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -176,7 +171,7 @@ def _no_interrupts() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, threads: int) -> None:
-    """A worker's life: jobs in, steps and outcomes out, until the pipe is closed."""
+    """Jobs in, steps and outcomes out, until the pipe is closed."""
     torch.set_num_threads(threads)
     kept = Kept()
 
@@ -194,8 +189,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 def next_job(waiting: Sequence[Job], own: str | None, known: Sequence[str | None]) -> int:
     """Return which job a worker takes that knows the painting `own`.
 
-    One on that painting; else the first on a painting that is not `known` to any worker; else, so
-    that nobody is idle, the last.
+    One on that; else the first on a painting not `known` to any worker; else the last.
     """
     paintings = [job.painting for job in waiting]
     if own in paintings:
@@ -238,7 +232,7 @@ def _hear(worker: _Worker, tell: Tell) -> bool:
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """Let idle workers go; the others notice the closed pipe at their next step."""
+    """Let idle workers go; others notice the closed pipe at their next step."""
     for worker in workers:
         worker.pipe.close()
     for worker in workers:

@@ -1,6 +1,6 @@
 """The command line: parse, call the library, report. Only this folder prints.
 
-torch is imported only by the commands that compute, so that `--help` answers at once.
+torch is imported only by the commands that compute.
 """
 
 import os
@@ -35,10 +35,9 @@ WIDEST = 100  # columns of the help
 
 
 class Command(TyperCommand):
-    """A command whose help has a line for each option, under headings."""
+    """A command whose help has a line for each option."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help: usage, what the command does, the options panel by panel."""
         width = min(shutil.get_terminal_size().columns, WIDEST)
         lines = [f"Usage: {ctx.command_path} {' '.join(self.collect_usage_pieces(ctx))}"]
         for paragraph in (self.help or "").split("\n\n"):
@@ -76,10 +75,9 @@ def _help_lines(param: Any, width: int) -> Iterator[str]:
 
 
 class Commands(TyperGroup):
-    """The commands; for a name that none of them has, it offers the nearest."""
+    """The commands; for a name that none has, the nearest is offered."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that the first word names, and the rest of the words."""
         names = self.list_commands(ctx)
         if args and args[0] not in names and not args[0].startswith("-"):
             raise USAGE(f"there is no command {args[0]!r}{nearest(args[0], names)}", ctx)
@@ -101,7 +99,7 @@ app.add_typer(inspect.weights, name="weights")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command `harmonize`; every error that the user can mend ends here, a line each."""
+    """Run the command; every error that the user can mend ends here as a line."""
     words = [_at_home(word) for word in (sys.argv[1:] if args is None else args)]
     lost = forgiving_streams()
     _wait_without_spinning()
@@ -116,13 +114,12 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def is_heard(words: Sequence[str]) -> bool:
-    """Whether what a command gives is what it says, and not a file."""
+    """Tell whether what a command gives is what it says, and not a file."""
     to_stdout = "--output=-" in words or ("--output", "-") in pairwise(words)
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout
 
 
 def _run(words: Sequence[str]) -> int:
-    """The exit code of a command."""
     try:
         return int(app(args=words, prog_name="harmonize", standalone_mode=False) or 0)
     except HarmonizeError as error:
@@ -148,7 +145,6 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _usage(error: Any) -> str:
-    """What is wrong with the words of a command, with the nearest flag for one that is none."""
     wrong = getattr(error, "option_name", None)
     if wrong and error.ctx:
         flags = [flag for param in error.ctx.command.get_params(error.ctx) for flag in param.opts]
@@ -159,10 +155,7 @@ def _usage(error: Any) -> str:
 
 
 def _wait_without_spinning() -> None:
-    """Let threads sleep at barriers: spinning, they keep one another from the processors.
-
-    GNU's OpenMP reads it once, when torch is imported. `OMP_WAIT_POLICY` in the environment wins.
-    """
+    """Let threads sleep at barriers; OpenMP reads this once, when torch is imported."""
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ from harmonize.errors import InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_output
 from harmonize.images.protected import protect
 from harmonize.run.result import record_path
+
+if TYPE_CHECKING:
+    from harmonize.reports.pictures import Store
 
 JOBS, SETTINGS, RUNNING, CLUSTER, RESULTS = "Jobs", "Settings", "Running", "Cluster", "Results"
 
@@ -155,14 +158,15 @@ def _check_words(asked: Any) -> None:
 
 
 def _checked(asked: Any, folder: Path) -> Checked:
-    """The list, looked through; what is wrong in it is said."""
     if not asked.jobs.exists():
         raise InputError(f"{asked.jobs}: no such file or folder; expected a list or a folder")
     limit = _bytes(asked.max_memory)
     read = read_folder if asked.jobs.is_dir() else read_list
     listed = None if asked.jobs.is_dir() else asked.jobs
     items = read(asked.jobs, own_files(folder))
-    found = check(items, folder, asked.config, asked.set_ or [], listed)
+    asked.store = _store(asked, len(items))
+    look = asked.store and asked.store.look
+    found = check(items, folder, asked.config, asked.set_ or [], listed, look)
     own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
     found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
     if asked.engine is EngineName.local and not asked.dry_run:
@@ -176,6 +180,15 @@ def _checked(asked: Any, folder: Path) -> Checked:
     return found
 
 
+def _store(asked: Any, entries: int) -> "Store | None":
+    """Where the report's pictures are kept from the first look at them."""
+    if not asked.report or asked.dry_run:
+        return None
+    from harmonize.reports.page import store_for
+
+    return store_for(entries)
+
+
 def _bytes(text: str | None) -> int | None:
     if text is None:
         return None
@@ -185,7 +198,6 @@ def _bytes(text: str | None) -> int | None:
 
 
 def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
-    """Find out whether all can be written, and that no input is, before anything is made."""
     written = [("--log-json", asked.log_json)] if asked.log_json else []
     written += [("--report", folder / "report.html")] if asked.report else []
     protect(found.inputs, written)
@@ -218,7 +230,6 @@ def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
 
 
 def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
-    """Do what can be done and say what became of it; the exit code."""
     began = time.monotonic()
     pace = Pace(len(found.jobs))
     total = len(found.jobs) + len(found.refused)
@@ -238,14 +249,13 @@ def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
     parts += [f"{left} left; the same command goes on with them"] if left else []
     typer.echo(f"{_count(total)} in {seconds:.0f} s: {', '.join(parts)}")
     if asked.report:
-        _write_report(folder, found.refused, ended)
+        _write_report(folder, found.refused, ended, asked.store)
     return INTERRUPTED if interrupted else 1 if failed else 0
 
 
 def _run(
     asked: Any, jobs: Sequence[Job], engine: Engine, pace: Pace, log: EventLog
 ) -> tuple[list[Outcome], bool]:
-    """The outcomes so far, and whether Ctrl-C ended the batch."""
     bars = BatchBars(len(jobs), pace)
     with Interrupt(lambda: "what was done is kept") as interrupt, bars:
 
@@ -263,18 +273,19 @@ def _run(
 # --- after ----------------------------------------------------------------------------------------
 
 
-def _write_report(folder: Path, refused: Sequence[Refused], ended: Sequence[Outcome]) -> None:
+def _write_report(
+    folder: Path, refused: Sequence[Refused], ended: Sequence[Outcome], store: "Store"
+) -> None:
     from harmonize.reports.page import Entry, write_report
 
     entries = [Entry(item.where, "failed", None, item.reason) for item in refused]
     for outcome in ended:
         record = record_path(outcome.job.output) if outcome.status != "failed" else None
         entries.append(Entry(outcome.job.name, outcome.status, record, outcome.error))
-    write_report(folder / "report.html", entries, overwrite=True)
+    write_report(folder / "report.html", entries, overwrite=True, store=store)
 
 
 def _preview(found: Checked, restart: bool) -> int:
-    """Say what would be done; the exit code."""
     done = [not restart and is_done(job) for job in found.jobs]
     rows = [
         ("skip" if skip else "run", "", job.name, "")

@@ -1,4 +1,4 @@
-"""What options look like in the help, and what they ask for: pictures, placement, settings."""
+"""What options look like in the help, and what they ask for."""
 
 import json
 import os
@@ -47,17 +47,14 @@ STDIN = Path("/dev/stdin")  # what `-` stands for
 
 
 def option(panel: str, text: str, *names: str, metavar: str | None = "FILE", **more: Any) -> Any:
-    """An option of a command, under the heading `panel` of its help.
-
-    `complete` may give the words that the tab key offers.
-    """
+    """Return an option under the heading `panel`."""
     if "complete" in more:
         more["autocompletion"] = complete(more.pop("complete"))
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
 
 def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return what the tab key asks: the words that begin as the one typed."""
+    """Return what gives the tab key its words."""
 
     def begun(incomplete: str) -> list[str]:
         return [word for word in words() if word.startswith(incomplete)]
@@ -66,7 +63,7 @@ def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
 
 
 def settings_keys() -> Iterator[str]:
-    """Every single setting of the default preset as `--set` takes it: `passes.refine.steps=`."""
+    """List settings as `--set` takes them: `passes.refine.steps=`."""
 
     def leaves(tree: Mapping[Any, Any], path: str) -> Iterator[str]:
         for key, value in tree.items():
@@ -89,7 +86,7 @@ COMPLETE: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def in_flags(text: str) -> str:
-    """Return a message of the library with `width` as --width, `size=400` as --size 400."""
+    """Return a message with `width` as --width, `size=400` as --size 400."""
 
     def flag(match: re.Match[str]) -> str:
         word = "--" + NAMES.get(match[1], match[1]).replace("_", "-")
@@ -99,7 +96,7 @@ def in_flags(text: str) -> str:
 
 
 def in_keys(text: str) -> str:
-    """Return a message of the library with `element` as `patch`, as lists of jobs have it."""
+    """Return a message with `element` as `patch`, as in lists."""
 
     def key(match: re.Match[str]) -> str:
         value = "" if match[2] is None else f": {match[2]}"
@@ -146,7 +143,7 @@ MaxPixels = Annotated[
 
 
 def given_pictures(asked: Any) -> dict[str, Path | None]:
-    """Role → the file that the command line names."""
+    """Return role → file of the command line."""
     for word, flag in (("painting", "style"), ("element", "patch")):
         if getattr(asked, word) and getattr(asked, flag):
             raise InputError(f"{getattr(asked, word)}: leave it or --{flag}; both say the {word}")
@@ -173,7 +170,7 @@ def _is_pipe(path: Path) -> bool:
 
 
 def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict[str, Path]:
-    """Return role → file: from the record, replaced by what the command line names."""
+    """Return role → file: the record's, replaced by the command line's."""
     named = {role: path for role, path in given.items() if path is not None}
     pictures = {**(before.inputs if before else {}), **named}
     for role, flag in (("painting", "--style"), ("element", "--patch")):
@@ -183,7 +180,7 @@ def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict
 
 
 def placement_of(asked: Any, before: Record | None) -> Placement:
-    """The record's placement, replaced by what the command line says of it."""
+    """Return the record's placement, replaced by the command line's."""
     words = ("at", "width", "height", "scale", "rotate", "flip")
     said = {word: value for word in words if (value := getattr(asked, word)) is not None}
     kept = before.placement if before else Placement()
@@ -193,7 +190,7 @@ def placement_of(asked: Any, before: Record | None) -> Placement:
 
 
 def settings_of(asked: Any, before: Record | None) -> Settings:
-    """The settings: the record's, or a preset's or file's, with what the options say on top."""
+    """Return the record's, preset's or file's settings, with the options on top."""
     options = {
         "size": asked.size,
         "strength": asked.strength,
@@ -210,12 +207,12 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
 
 
 def quoted(text: str | None) -> str | None:
-    """Make sure that YAML reads a name as a string, whatever is in it."""
+    """Make YAML read a name as a string."""
     return None if text is None else json.dumps(text)
 
 
 def default_target(before: Record | None, painting: Path) -> Path:
-    """Where the picture goes that no `--output` names; never where a record is that was read."""
+    """Return where the picture goes without `--output`; never beside a record that was read."""
     if before and before.output:
         found = Path(before.output)
         return Path(f"{found.stem}-again{found.suffix}")
@@ -236,12 +233,10 @@ class Targets:
 
     @property
     def record(self) -> Path:
-        """The record: beside the picture."""
         return record_path(self.picture)
 
     @property
     def files(self) -> list[tuple[str, Path]]:
-        """Each file, and what messages call it."""
         named = {
             "--output": self.picture,
             "the record of --output": self.record,
@@ -252,18 +247,17 @@ class Targets:
 
     @property
     def old_frames(self) -> list[tuple[str, Path]]:
-        """The frames that lie where new ones will, and what messages call them."""
         if self.frames is None or not os.path.isdir(self.frames):
             return []
         return [("--frames", path) for path in frames_in(self.frames)]
 
     @property
     def all(self) -> list[Path]:
-        """Files and folder, for a checkpoint to know the run by."""
+        """For a checkpoint to know the run by."""
         return [path for _, path in self.files] + ([self.frames] if self.frames else [])
 
     def check(self, inputs: Sequence[Path], overwrite: bool, missing_folder: bool) -> None:
-        """Find out before the long run whether all of it can be written."""
+        """Make sure that all can be written."""
         if self.sheet is not None:
             picture_format(self.sheet)
         files = [path for _, path in self.files]
@@ -274,7 +268,7 @@ class Targets:
 
 
 def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
-    """The files that the options ask for."""
+    """Return the files that the options ask for."""
     if asked.format_ and f".{asked.format_.lower()}" not in FORMATS:
         known = ", ".join(name[1:] for name in FORMATS)
         raise InputError(f"--format {asked.format_}: expected one of {known}")
@@ -295,7 +289,7 @@ def inputs_of(
     pictures: Mapping[str, Path],
     settings: Settings,
 ) -> Iterator[tuple[str, Path]]:
-    """Every file that the run reads or was told of, and what messages call it."""
+    """Return what messages call each file that the run was told of, and the file."""
     words = {"patch": "element"}
     for role, path in {**pictures, **given}.items():
         if path is not None:
@@ -309,7 +303,7 @@ def inputs_of(
 
 
 def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> None:
-    """Write the painting and, beside it, the same with the element pasted on it."""
+    """Write the painting and, beside it, the composite."""
     given = {key: item for key, item in wanted.items() if key != "max_memory"}
     scene = load_scene(**given)
     pasted = [StoredImage(part).shown for part in (scene.painting, scene.composite)]
@@ -320,7 +314,7 @@ def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> Non
 
 @contextmanager
 def to_stdout(asked: Any) -> Iterator[None]:
-    """Within, a run writes into a folder of its own; then its picture goes to standard output."""
+    """Send a run's picture to standard output in the end."""
     beside = ("report", "save_every", "resume", "checkpoint")
     wrong = [name for name in beside if getattr(asked, name)]
     if wrong:

@@ -1,4 +1,4 @@
-"""What a command says while it computes, and what Ctrl-C does to it. Talking never ends a run."""
+"""What a command says while it computes, and what Ctrl-C does. Talking never ends a run."""
 
 import io
 import os
@@ -28,12 +28,11 @@ QUIET = 60.0  # seconds between lines on a batch's running job, where there is n
 
 
 class Forgiving(io.FileIO):
-    """A standard stream that may lose its reader, its disk or its terminal: `failed` says how."""
+    """A standard stream that may lose its reader, disk or terminal: `failed` says how."""
 
     failed: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write as much as can be written, and say that all of it was."""
         try:
             return super().write(data)
         except OSError as error:
@@ -42,9 +41,9 @@ class Forgiving(io.FileIO):
 
 
 def forgiving_streams() -> Callable[[], OSError | None]:
-    """Make the standard streams forgiving; return what tells how writing to stdout failed.
+    """Make the standard streams forgiving; return what tells how stdout failed.
 
-    A stream that was closed is opened on nothing, so that no picture's file gets its number.
+    A closed one is opened on nothing, so that no picture's file gets its number.
     """
     for number in (0, 1, 2):
         try:
@@ -95,7 +94,7 @@ def deaf_to_hang_ups() -> Iterator[None]:
 
 
 def announce(plan: "Plan") -> None:
-    """Say in one line what the run computes with."""
+    """Say what the run computes with."""
     estimated = " (estimated)" if plan.estimated else ""
     typer.echo(
         f"device {plan.device}, weights {plan.weights}, "
@@ -130,7 +129,6 @@ class Bars:
             self._bar.close()
 
     def show(self, progress: "Progress") -> None:
-        """Show how far the run is after this step."""
         if self._bar is None or progress.stage != self._name:
             if self._bar is None and progress.done > 1:
                 typer.echo(f"resumed after {progress.done - 1} steps", err=True)
@@ -168,7 +166,6 @@ class BatchBars:
         self._batch.close()
 
     def show(self, event: "Event") -> None:
-        """Show what happened."""
         name = event.job.name if event.job else ""
         if event.note is not None:
             self._say(f"harmonize: note: {name}{': ' if name else ''}{event.note}")
@@ -210,10 +207,7 @@ class BatchBars:
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a request to stop (`asked`); the second one aborts.
-
-    `left` says what there is then of the results.
-    """
+    """Turns the first Ctrl-C into a request to stop (`asked`); the second aborts."""
 
     def __init__(self, left: Callable[[], str] = lambda: "nothing written") -> None:
         self._left = left
@@ -238,6 +232,6 @@ class Interrupt:
             os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
 
     def check(self) -> None:
-        """Raise StopRun once Ctrl-C has been pressed."""
+        """Raise StopRun once Ctrl-C was pressed."""
         if self.asked:
             raise StopRun

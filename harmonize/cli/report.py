@@ -57,7 +57,6 @@ def compare(
 
 
 def _file(record: Path, tree: Tree) -> Path:
-    """The picture of a record: it lies beside it."""
     name = tree.get("output")
     if not isinstance(name, str) or not Path(name).name or not nameable(name):
         raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
@@ -65,7 +64,7 @@ def _file(record: Path, tree: Tree) -> Path:
 
 
 def _inputs(tree: Tree) -> Tree:
-    """Role → name and start of the hash: the same file elsewhere is the same input."""
+    """The same file elsewhere is the same input."""
     try:
         return {
             role: f"{Path(entry['path'] or 'no file').name} ({entry['sha256'][:12]}…)"
@@ -115,7 +114,6 @@ def report(
 
 
 def _told_of(records: list[Path]) -> Iterator[tuple[str, Path]]:
-    """The files that records are, lie beside, and name."""
     for record in records:
         tree = read_tree(record)
         yield "a record", record

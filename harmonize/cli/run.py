@@ -260,7 +260,6 @@ def _checkpoint(
 
 
 def _is_made(settings: Settings, wanted: Mapping[str, Any], targets: Targets) -> bool:
-    """Whether all outputs are there, the first of them made of just this."""
     from harmonize.run.memory_limit import parse
 
     pictures = {role: path for role, path in wanted.items() if isinstance(path, Path)}
@@ -272,7 +271,6 @@ def _is_made(settings: Settings, wanted: Mapping[str, Any], targets: Targets) ->
 def _preview(
     settings: Settings, wanted: dict[str, Any], sheet: Path | None, overwrite: bool
 ) -> None:
-    """Say what a run would compute with and take; write the pasted picture."""
     if sheet is not None:  # before torch is loaded: this one is looked at
         write_pasted(sheet, wanted, overwrite)
     from harmonize.run.memory_limit import show
@@ -336,7 +334,6 @@ def _paint(
 
 
 def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -> None:
-    """Write what a run leaves; `replace` says whether the picture may take a file's place."""
     write_result(targets.picture, result.picture, result.record, overwrite, replace=replace)
     if targets.sheet is not None:
         pictures = [StoredImage(result.scene.composite).shown, result.picture.shown]

@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from PIL import Image
 
 from harmonize import __version__
 from harmonize.errors import ConfigError, InputError
 from harmonize.images.atomic_file import check_output, write_file
-from harmonize.images.pixels import eight_bits
 from harmonize.images.read import read_srgb
 from harmonize.reports.chart import Chart, chart
-from harmonize.reports.pictures import Shown, Store, close_look
-from harmonize.run.record import differences, flat, read_record, read_tree
-from harmonize.scene.loose import derived
+from harmonize.reports.pictures import Inputs, Shown, Store
+from harmonize.run.record import Record, differences, flat, read_record, read_tree
+from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
-from harmonize.scene.scene import Scene, load_scene
+from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, restore
 
 FULL = 1600  # pixels: long side of the largest picture
@@ -80,15 +78,24 @@ class View:
     pictures: list[Shown] = field(default_factory=list)
 
 
-def write_report(path: Path, entries: Sequence[Entry], overwrite: bool = False) -> None:
+def store_for(entries: int) -> Store:
+    """Return a store for a page of so many entries."""
+    crowd = math.sqrt(MANY / max(MANY, entries))
+    return Store(max(SMALL, round(FULL * crowd)))
+
+
+def write_report(
+    path: Path, entries: Sequence[Entry], overwrite: bool = False, store: Store | None = None
+) -> None:
     """Write the page of one or many runs; it says what can no longer be shown.
+
+    Inputs that `store` has looked at are not read again.
 
     Raises:
         OutputError: the page exists, or cannot be written.
     """
     check_output(path, overwrite)
-    crowd = math.sqrt(MANY / max(MANY, len(entries)))
-    store = Store(max(SMALL, round(FULL * crowd)))
+    store = store or store_for(len(entries))
     views = [_view(entry, path.parent, store) for entry in entries]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -124,10 +131,9 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
         return view
     picture = entry.record.parent / Path(str(tree.get("output"))).name
     image = _show_result(view, picture, folder, store)
-    scene = _show_inputs(view, entry.record, folder, store)
+    inputs = _show_inputs(view, entry.record, tree, folder, store)
     if image is not None:
-        whole = scene is None or image.size != scene.tight.shape[::-1]
-        close = image if whole or scene is None else image.crop(close_look(scene.tight))
+        close = image.crop(inputs.close) if inputs and image.size == inputs.size else image
         view.thumb = store.add("Result", close, THUMB)
     return view
 
@@ -201,32 +207,31 @@ def _again(record: Path, folder: Path) -> str:
     return shlex.join(words)
 
 
-def _show_inputs(view: View, path: Path, folder: Path, store: Store) -> Scene | None:
+def _show_inputs(
+    view: View, path: Path, tree: dict[str, Any], folder: Path, store: Store
+) -> Inputs | None:
     """Show what went in; None if it is not there."""
-    try:
-        record = read_record(path)
-        inputs: dict[str, Any] = dict(record.inputs)
-        scene = load_scene(**inputs, placement=record.placement)
-    except (InputError, TypeError, ValueError) as error:
-        view.notes.append(f"The pictures that went in cannot be shown. {error}")
-        return None
+    inputs = store.inputs(tree)
+    if inputs is None:
+        try:
+            record = read_record(path)
+            sigma = _loose_sigma(view, record)
+            files: dict[str, Any] = dict(record.inputs)
+            place, asked = record.placement, LOOSE_SIGMA if sigma is None else sigma
+            scene = load_scene(**files, placement=place, loose_sigma=asked)
+        except (InputError, TypeError, ValueError) as error:
+            view.notes.append(f"The pictures that went in cannot be shown. {error}")
+            return None
+        inputs = store.look(scene, place, sigma)
     view.command = _again(path, folder)
-    painting, composite = (
-        Image.fromarray(eight_bits(pixels)) for pixels in (scene.painting, scene.composite)
-    )
-    view.before = store.add("Composite", composite)
-    columns = np.flatnonzero(scene.tight.any(0))
-    view.split = round(100 * float(columns[0] + columns[-1] + 1) / 2 / scene.tight.shape[1])
-    view.pictures = [
-        store.add("Painting", painting),
-        view.before,
-        store.add("Mask", Image.fromarray(scene.tight)),
-    ]
+    view.before, view.split = inputs.pictures[1], inputs.split
+    view.pictures = [*inputs.pictures]
+    return inputs
+
+
+def _loose_sigma(view: View, record: Record) -> float | None:
     try:
-        sigma = restore(record.config, (), f"record {path}").loose_sigma
+        return restore(record.config, (), f"record {record.path}").loose_sigma
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
-        return scene
-    loose = scene.loose if "loose_mask" in record.inputs else derived(scene.tight, sigma)
-    view.pictures.append(store.add("Loose mask", Image.fromarray(loose)))
-    return scene
+        return None

@@ -3,12 +3,20 @@
 import base64
 import hashlib
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from harmonize.images.pixels import eight_bits
 from harmonize.scene.mask import Mask
+from harmonize.scene.placement import Placement
+from harmonize.scene.scene import Scene
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 QUALITY = 82  # of WebP
 AROUND = 0.6  # of the element's size: what a close look shows on every side of it
@@ -26,12 +34,58 @@ class Shown:
     height: int
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What went into a run.
+
+    Attributes:
+        pictures: painting, composite, mask, and the loose mask if it is known.
+        split: the element's middle, in percent of the width.
+        close: the box around the element.
+        size: the painting's width and height.
+    """
+
+    pictures: tuple[Shown, ...]
+    split: int
+    close: Box
+    size: tuple[int, int]
+
+
 class Store:
     """Pictures as data URIs."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.uris: dict[str, str] = {}
+        self._inputs: dict[str, Inputs] = {}
+
+    def look(self, scene: Scene, placement: Placement, loose_sigma: float | None) -> Inputs:
+        """Take in what goes into a run, to be found again by the run's record.
+
+        `loose_sigma` is what the loose mask was derived with; if it is None, that is not shown.
+        """
+        pictures = [
+            ("Painting", eight_bits(scene.painting)),
+            ("Composite", eight_bits(scene.composite)),
+            ("Mask", scene.tight),
+        ]
+        pictures += [] if loose_sigma is None else [("Loose mask", scene.loose)]
+        columns = np.flatnonzero(scene.tight.any(0))
+        high, wide = scene.tight.shape
+        inputs = Inputs(
+            tuple(self.add(title, Image.fromarray(pixels)) for title, pixels in pictures),
+            round(100 * float(columns[0] + columns[-1] + 1) / 2 / wide),
+            close_look(scene.tight),
+            (wide, high),
+        )
+        self._inputs[_key(scene.hashes, placement.to_json(), loose_sigma)] = inputs
+        return inputs
+
+    def inputs(self, record: Mapping[str, Any]) -> Inputs | None:
+        """Return what went into the run of a record, if it was looked at."""
+        hashes = {role: entry["sha256"] for role, entry in record["inputs"].items()}
+        sigma = record["config"].get("loose_sigma")
+        return self._inputs.get(_key(hashes, record["placement"], sigma))
 
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
         """Take in a picture (sRGB or L) made smaller."""
@@ -45,8 +99,12 @@ class Store:
         return Shown(title, key, small.width, small.height)
 
 
-def close_look(tight: Mask) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the box to judge an element [H, W] by."""
+def _key(hashes: Mapping[str, str], placement: Mapping[str, Any], sigma: object) -> str:
+    return json.dumps([dict(hashes), dict(placement), sigma], sort_keys=True)
+
+
+def close_look(tight: Mask) -> Box:
+    """Return the box around an element, [H, W], to judge it by."""
     spans = [np.flatnonzero(tight.any(axis)) for axis in (0, 1)]
     shown = [(int(span[0]), int(span[-1]) + 1) for span in spans]
     sides = [max((1 + 2 * AROUND) * (end - start), LEAST) for start, end in shown]

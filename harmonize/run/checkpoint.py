@@ -1,7 +1,6 @@
-"""How far a run is → a file, whole or not at all, and back: nothing is lost when it is killed.
+"""How far a run is → a safetensors file, whole or not at all, and back.
 
-The file is a safetensors: tensors, and as JSON in its header all else, with a hash over both. No
-code is ever run to read it.
+No code is ever run to read it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ PER_SECOND = 5.0  # and this many such pauses for each second that a save takes:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a run goes on from: where it was, the steps told of, its seconds."""
+    """Where a run was, the steps it told of, its seconds."""
 
     point: SavePoint
     told: int
@@ -44,12 +43,11 @@ class Saved:
 
 @dataclass
 class Checkpoint:
-    """The file that a run saves itself to, and goes on from if it is there.
+    """The file that a run saves itself to, and goes on from.
 
     Attributes:
-        path: where it is.
-        outputs: the files that the run writes in the end; they belong to it like its settings.
-        pause: seconds that pass between saves, at least.
+        outputs: what the run writes in the end; they belong to it like its settings.
+        pause: seconds between saves, at least.
         anew: begin from the start, whatever is there.
     """
 
@@ -61,15 +59,14 @@ class Checkpoint:
 
     @property
     def there(self) -> bool:
-        """Whether there is something to go on from."""
         return not self.anew and self.path.exists()
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Find out before a long run whether the file can be used; sweep up after killed writers.
+        """Make sure that the file can be used; sweep up after killed writers.
 
         Raises:
-            InputError: it cannot be read, is damaged, or belongs to other outputs.
-            OutputError: it is one of the inputs or outputs, or cannot be written.
+            InputError: it is damaged, or belongs to other outputs.
+            OutputError: it is an input or output, or cannot be written.
         """
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
             raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
@@ -81,13 +78,7 @@ class Checkpoint:
                 sweep(path)
 
     def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
-        """The settings of the run that is gone on from, if it was `asked` for the same; else None.
-
-        They may have been fitted into `max_memory`, to what the process held then.
-
-        Raises:
-            InputError: it cannot be read, or is damaged.
-        """
+        """Return the settings to go on with if the run was `asked` for the same; else None."""
         belongs = _read(self.path)[0]["belongs"] if self.there else None
         if not isinstance(belongs, dict):
             return None
@@ -96,10 +87,10 @@ class Checkpoint:
         return restore(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
-        """What the run that `belongs` to these inputs and settings goes on from, if anything.
+        """Return what the run goes on from, if anything.
 
         Raises:
-            InputError: it cannot be read, is damaged, or belongs to another run.
+            InputError: the file is damaged, or of a run that `belongs` elsewhere.
         """
         if not self.there:
             return None
@@ -113,7 +104,7 @@ class Checkpoint:
             raise _damaged(self.path) from error
 
     def save(self, belongs: Mapping[str, Any], saved: Callable[[], Saved]) -> None:
-        """Write the file, unless the last one is too fresh to be worth it.
+        """Write the file, unless the last one is fresh.
 
         Raises:
             OutputError: it cannot be written.
@@ -133,7 +124,6 @@ class Checkpoint:
         self._next = ended + self.pause * max(1.0, PER_SECOND * (ended - began))
 
     def remove(self) -> None:
-        """Take the file away: what the run was to make is there."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
@@ -204,7 +194,7 @@ def _saved(tree: dict[str, Any]) -> Saved:
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON: tensors go to `tensors` and leave their names; keys keep their types."""
+    """A value as JSON: tensors go to `tensors`; keys keep their types."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""What was painted → the picture at the painting's own size, and the record of the run."""
+"""What was painted → the picture at the painting's own size, and the record."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from harmonize.synthesis.image_ops.crops import Painted, Strokes
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
-    """The picture with its finish, at the painting's own size, as stored.
+    """Return the picture with its finish, as stored.
 
     Raises:
-        NumbersError: it holds values that are not finite.
+        NumbersError: it is not finite.
     """
     view, steps = plan.view, plan.settings.finish
     image = painted.seen(view)
@@ -39,15 +39,15 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
-    """The picture so far, without the finish; None if it is no picture: not finite."""
+    """Return the picture without the finish; None if it is not finite."""
     image = painted.seen(plan.view)
     return _pasted(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
 
 
 def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) -> dict[str, Any]:
-    """The record of a run that ended: what made it, and how it went.
+    """Return the record of a run that ended.
 
-    Files in the user's home are named as `~/…`, unless `absolute_paths` are asked for.
+    Files in the home are named as `~/…`, unless `absolute_paths` are asked for.
     """
     scene = plan.scene
     trouble = [f"pass {log['name']}: {text}" for log in how["passes"] for text in log["trouble"]]
@@ -69,7 +69,6 @@ def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) 
 def _pasted(
     image: Tensor, plan: Plan, *, detail: float, strokes: Strokes | None = None
 ) -> StoredImage:
-    """What changed of `image` in the painting at its own size, with its `detail` there."""
     view, canvas, finish = plan.view, plan.canvas, plan.settings.finish
     window = canvas.box.grown(plan.settings.margin).aligned(windows.ALIGN, canvas.shape)
     if view.shape == canvas.shape:

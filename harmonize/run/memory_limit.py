@@ -1,7 +1,6 @@
-"""How much memory a run takes at its peak, told before it starts; settings that fit into a limit.
+"""The memory that a run takes at its peak; settings that fit into a limit.
 
-The figures are of the process on a CPU: what it holds already, and what is still to come at the
-most demanding moment of the run. On another device they are of its tensors only.
+On a CPU: what the process holds and what is still to come. On another device: its tensors.
 """
 
 from __future__ import annotations
@@ -43,9 +42,7 @@ ROUND, STEPS = 1 << 26, 32  # bytes, pixels
 def fit(
     canvas: Canvas, asked: Settings, level: float, limit: int | None = None
 ) -> tuple[Settings, int]:
-    """The settings and the bytes that a run takes with them; within `limit` bytes if there is one.
-
-    Tiles get smaller first, then the working size.
+    """Return settings within `limit` bytes (smaller tiles, then size), and what a run takes.
 
     Raises:
         MemoryLimitError: nothing fits; the message names the least that would.
@@ -80,11 +77,9 @@ def fit(
 
 
 def at_work(whole: Canvas, settings: Settings) -> Canvas:
-    """The part of a canvas that is worked with: all of it, unless the element is small in it.
+    """Return the part of a canvas that is worked with: all of it, unless the element is small.
 
-    A small element would be a smear at the working size. So it is worked on larger, up to the
-    painting's own size, with the part of the painting around it that has the working size then:
-    time and memory follow the element, not the painting.
+    A small one would be a smear: it is worked on larger, with the painting around it.
     """
     if settings.region == "canvas":
         return whole
@@ -97,14 +92,14 @@ def at_work(whole: Canvas, settings: Settings) -> Canvas:
 
 
 def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Height and width at work of a painting of `shape`."""
+    """Return height and width at work of a painting of `shape`."""
     if settings.size == "native":
         return scaled(shape, 1.0)
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
 def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
-    """Bytes at the peak of a run on `canvas`, counted from what the process holds now."""
+    """Return the bytes at the peak of a run, with what the process holds now."""
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
@@ -127,7 +122,7 @@ def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
 
 
 def window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
-    """The window that a pass at `shape` (h, w) works on."""
+    """Return the window that a pass at `shape` (h, w) works on."""
     if settings.region == "canvas":
         return Window(0, 0, *shape)
     box, (h, w) = canvas.box, canvas.shape
@@ -141,7 +136,7 @@ def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
 
 
 def _largest(shape: tuple[int, int], side: int) -> int:
-    """Pixels of the largest tile with what is looked at around it."""
+    """Pixels of the largest tile with its margin."""
     found = tiles(shape, side, ALIGN)
     margin = 0 if len(found) == 1 else MARGIN
     return max(tile.grown(margin).aligned(ALIGN, shape).area for tile in found)
@@ -151,7 +146,7 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 def parse(limit: int | str | None) -> int | None:
-    """A limit in bytes: a whole number, or text such as 2GB, 1.5 GiB or 800MB.
+    """Return a limit in bytes: a whole number, or text such as 2GB, 1.5 GiB or 800MB.
 
     Raises:
         InputError: it is neither.
@@ -169,12 +164,11 @@ def parse(limit: int | str | None) -> int | None:
 
 
 def _held() -> int:
-    """Bytes that this process holds now."""
     return int(psutil.Process().memory_info().rss)
 
 
 def ceiling() -> int | None:
-    """Bytes that this process may hold at most, where a control group says so; else None."""
+    """Return a control group's limit in bytes, if there is one."""
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
@@ -184,7 +178,7 @@ def ceiling() -> int | None:
 
 
 def check(need: int) -> str | None:
-    """A warning if a run that takes `need` bytes in all may not find them, else None.
+    """Return a warning if a run may not find `need` bytes, else None.
 
     Raises:
         MemoryLimitError: the process would be killed for it.
@@ -205,7 +199,7 @@ def check(need: int) -> str | None:
 
 
 def show(count: float) -> str:
-    """Bytes in words: decimal units, as `--max-memory` takes them."""
+    """Return bytes as `--max-memory` takes them."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.3g}{unit}"
@@ -226,7 +220,7 @@ WORDS = (
 
 @contextlib.contextmanager
 def refused(need: int | None = None) -> Iterator[None]:
-    """Memory that the system refuses in here becomes a `MemoryLimitError`."""
+    """Turn memory that the system refuses in here into a `MemoryLimitError`."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:

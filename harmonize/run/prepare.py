@@ -1,4 +1,4 @@
-"""A scene and settings → a plan: sizes, style level, memory, all that a run computes with."""
+"""A scene and settings → a plan: all that a run computes with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOMINAL = 700
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network ready to compute; `key` stands for its weights, device and precision."""
+    """A network; `key` stands for its weights, device and precision."""
 
     vgg: VGG19
     weights: WeightSet
@@ -48,19 +48,16 @@ class Plan:
     """A run before its first step.
 
     Attributes:
-        scene: painting and element, read and placed.
-        placement: where the element goes, as asked for.
         asked: the settings as asked for.
-        settings: the same with the working size and tiles that fit into `max_memory`.
-        max_memory: bytes that the run may take, or None.
+        settings: the same, fitted into `max_memory`.
+        max_memory: in bytes, or None.
         level: style level, 1 to 10.
-        estimated: whether the level was estimated from the painting.
-        fine: the share of the painting's light and dark that is finer than 2 pixels, 0 to 1.
-        need: bytes that the process holds at its peak; on a GPU, those of the tensors there.
-        warnings: what the user should know of pictures and memory, a sentence each.
-        canvas: painting, composite and masks, as far as they are worked with, at their own size.
+        estimated: whether the level was estimated.
+        fine: the share of the painting's light and dark finer than 2 pixels, 0 to 1.
+        need: bytes at the peak; on a GPU, of the tensors there.
+        warnings: a sentence each.
+        canvas: what is worked with, at its own size.
         view: the same at the working size.
-        network: what it computes with.
     """
 
     scene: Scene
@@ -84,38 +81,35 @@ class Plan:
 
     @property
     def region(self) -> tuple[int, int]:
-        """Width and height of the part at work, in pixels at the working size."""
+        """Width and height of the part at work, in pixels there."""
         high, wide = self.view.window.shape
         return wide, high
 
     @property
     def steps(self) -> list[tuple[str, int]]:
-        """The passes in their order, and how many steps each has at most."""
+        """The passes in order, and how many steps each has at most."""
         return resolve(self.settings, self.level, self.fine).steps
 
     @property
     def composite(self) -> Image.Image:
-        """The pasted picture before painting: 8-bit sRGB, of the painting's size."""
+        """The pasted picture: 8-bit sRGB, of the painting's size."""
         return StoredImage(self.scene.composite).shown
 
     @property
     def device(self) -> str:
-        """Where it is computed."""
         return str(self.network.vgg.device)
 
     @property
     def weights(self) -> str:
-        """The name of the network's weights."""
         return self.network.weights.name
 
     @property
     def precision(self) -> str:
-        """The type of the network's numbers."""
         return str(self.network.vgg.precision).removeprefix("torch.")
 
     @property
     def fitted(self) -> dict[str, Any] | None:
-        """What was asked for in place of what fits into the limit; None if it is as asked."""
+        """What was asked for in place of what fits; None if it is as asked."""
         if self.settings == self.asked:
             return None
         asked = self.asked
@@ -145,7 +139,7 @@ class Plan:
 
 
 def load_network(settings: Settings, place: torch.device, memory: Memory) -> Network:
-    """Load the network that the settings ask for, or recall it.
+    """Load the network, or recall it.
 
     Raises:
         WeightsError: its weights cannot be loaded.
@@ -168,7 +162,7 @@ def make_plan(
     max_memory: int | None = None,
     settled: Settings | None = None,
 ) -> Plan:
-    """Settle what a run computes with; `settled` are the settings that an earlier one settled on.
+    """Make the plan; `settled` are an earlier run's settings.
 
     Raises:
         MemoryLimitError: it does not fit into memory.
@@ -204,19 +198,19 @@ def make_plan(
 
 
 def canvas_of(scene: Scene, place: torch.device | str = "cpu") -> Canvas:
-    """The scene's pictures and masks, for work on the device `place`."""
+    """Return pictures and masks on the device `place`."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
     return Canvas(painting, composite, scene.loose, Raster(scene.tight[..., None], place))
 
 
 def working_view(canvas: Canvas, settings: Settings) -> View:
-    """The canvas at the working size, and the window around the loose mask."""
+    """Return the canvas at the working size, and the window in it."""
     return canvas.view(working_shape(canvas.shape, settings), settings.margin)
 
 
 def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
-    """The style level, 1 to 10, and whether it is estimated from the `painting` at work."""
+    """Return the style level, 1 to 10, and whether it is estimated."""
     if settings.strength == "auto":
         seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
         return style_level.estimate(painting.resized(seen)).level, True
@@ -226,11 +220,11 @@ def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
 
 
 def fine_of(painting: Raster) -> float:
-    """The share of the `painting`'s light and dark that is too fine for an underpainting."""
+    """Return the share of light and dark that is too fine for an underpainting."""
     seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
     return fine_share(painting.resized(seen))
 
 
 def unit(mask: Mask) -> torch.Tensor:
-    """A mask of 0 to 255 as float32 from 0 to 1."""
+    """Return a mask of 0 to 255 as float32 from 0 to 1."""
     return torch.from_numpy(mask.astype(np.float32)) / 255

@@ -1,7 +1,4 @@
-"""Run records read back and compared: the inputs, placement and settings of earlier runs.
-
-A record is the JSON that every run writes beside its picture (`result.write_result`).
-"""
+"""Run records read back and compared: the JSON beside every picture."""
 
 import hashlib
 import json
@@ -31,13 +28,11 @@ class Record:
     """What is needed to make the same picture again.
 
     Attributes:
-        path: the record's own file.
-        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → the file it was read from.
-        placement: where the element went.
+        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
         config: complete settings, for `load.restore`.
-        output: file name of the picture that was written, or None.
-        named: role → the file that the record itself names, wherever it is now.
-        notes: what the user should know of inputs that are given anew, a sentence each.
+        output: name of the picture's file, or None.
+        named: role → the file that the record itself names.
+        notes: on inputs that are given anew, a sentence each.
     """
 
     path: Path
@@ -50,9 +45,7 @@ class Record:
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read a record as it was written, whatever became of the files it names.
-
-    Paths in the user's home come as `~/…`, however it has them.
+    """Read a record, whatever became of its files; paths in the home as `~/…`.
 
     Raises:
         InputError: it cannot be read, or is no record.
@@ -70,13 +63,10 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
-    """Read a record and check that the files it names are unchanged.
-
-    `given`, role → file, takes the place of files that have moved or are to be others; the masks
-    of another element are left out.
+    """Read a record and check that its files, or those `given` by role, are unchanged.
 
     Raises:
-        InputError: it cannot be read, is no record, or an input is missing or has changed.
+        InputError: it is no record, or an input is missing or has changed.
     """
     tree = read_tree(path)
     anew = {role: file for role, file in (given or {}).items() if file is not None}
@@ -108,7 +98,6 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
 
 
 def _note(role: str, entry: dict[str, Any], file: Path) -> str:
-    """What to say of a file in place of the record's: nothing where it has the same bytes."""
     was, now = str(entry["sha256"]), _sha256(file)
     if now in (was, None):  # one that cannot be read is said when it is read
         return ""
@@ -118,7 +107,7 @@ def _note(role: str, entry: dict[str, Any], file: Path) -> str:
 
 
 def _renamed(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs by today's roles: older records call the element a patch."""
+    """Older records call the element a patch."""
     return {"element" if role == "patch" else role: entry for role, entry in inputs.items()}
 
 
@@ -130,7 +119,7 @@ def _placement(path: Path, tree: dict[str, Any]) -> Placement:
 
 
 def nameable(text: str) -> bool:
-    """Return whether a file can have this name: no NUL, no half of a pair of surrogates."""
+    """Tell whether a file can have this name: no NUL, no lone surrogate."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -138,7 +127,7 @@ def nameable(text: str) -> bool:
 
 
 def record_beside(picture: Path) -> dict[str, Any]:
-    """Return the record that a run wrote beside this picture; empty where there is none."""
+    """Return the record beside a picture; empty where there is none."""
     try:
         tree = _parsed(record_path(picture))
     except (OSError, ValueError):
@@ -154,11 +143,9 @@ def is_result(
     inputs: Mapping[str, str | None],
     max_memory: int | None = None,
 ) -> bool:
-    """Whether the picture is there, made by this version of these inputs and settings.
+    """Tell whether the picture is there, whole, made by this version of just these.
 
-    `inputs` are their hashes by role. Settings that were fitted into `max_memory` are compared as
-    they had been asked for. A picture that has changed since is not, nor is one that Ctrl-C ended
-    early.
+    `inputs` are hashes by role. Fitted settings are compared as they had been asked for.
     """
     record = record_beside(picture)
     asked = {
@@ -178,7 +165,7 @@ def is_result(
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
-    """Return the settings before they were fitted into a limit; None if it was another one."""
+    """Return the settings before they were fitted; None if the limit was another."""
     config, fitted = record.get("config"), record.get("fitted")
     if fitted is None:
         return config
@@ -190,7 +177,7 @@ def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
-    """Return role → SHA-256 of the file; None where it cannot be read."""
+    """Return role → SHA-256; None where a file cannot be read."""
     return {role: _sha256(path) for role, path in files.items()}
 
 
@@ -212,7 +199,6 @@ def _hashes(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(path: Path) -> Any:
-    """What a file of JSON holds: ValueError where it is none, too large or too deep."""
     with path.open("rb") as file:
         text = file.read(LARGEST + 1)
     if len(text) > LARGEST:
@@ -234,7 +220,7 @@ def _check_depth(tree: Any, left: int) -> None:
 
 
 def _name(value: Any) -> Any:
-    """The value, if it is None or a file's name: nothing outside the record's own folder."""
+    """Nothing outside the record's own folder."""
     if value is None or (value and Path(value).name == value and nameable(value)):
         return value
     raise ValueError(f"{value!r} is no file's name")
@@ -269,7 +255,7 @@ def _mend(role: str) -> str:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (dotted key, value in `a`, value in `b`) of all that differs, as texts."""
+    """Return (dotted key, value in `a`, value in `b`) of what differs, as texts."""
     left, right = flat(a), flat(b)
     keys = [*left, *(key for key in right if key not in left)]
     rows = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)
@@ -277,7 +263,7 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, st
 
 
 def flat(tree: dict[str, Any]) -> dict[str, str]:
-    """Return dotted key → value as text, of a tree that can be written as JSON."""
+    """Return dotted key → value as text."""
     return dict(_leaves(json.loads(json.dumps(tree)), ""))
 
 
@@ -299,10 +285,7 @@ def _text(value: Any) -> str:
 
 
 def hide(value: Any) -> Any:
-    """Return `value` with `~` for the home in every text that is a path in it.
-
-    Mappings, lists and tuples are gone through, however deep; all else comes back as it is.
-    """
+    """Return `value` with `~` for the home in every path, however deep."""
     if isinstance(value, dict):
         return {key: hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -311,7 +294,7 @@ def hide(value: Any) -> Any:
 
 
 def find(path: str) -> Path:
-    """Return the file that a path means which may begin with `~/`."""
+    """Return the file of a path that may begin with `~/`."""
     return Path(os.path.expanduser(path) if path.startswith(("~/", f"~{os.sep}")) else path)
 
 
@@ -323,6 +306,6 @@ def _hidden(path: str) -> str:
 
 
 def _homes() -> set[str]:
-    """The home's names: as it is called, and without links; none where it is the root."""
+    """As it is called, and without links; none where it is the root."""
     home = os.path.normpath(os.path.expanduser("~"))
     return {name for name in (home, os.path.realpath(home)) if os.path.dirname(name) != name}

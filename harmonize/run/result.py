@@ -1,4 +1,4 @@
-"""A run's picture and its record → files beside one another."""
+"""A run's picture and record → files beside one another."""
 
 import json
 import os
@@ -19,11 +19,10 @@ from harmonize.scene.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished run: the picture, how it was made, what it was made from.
+    """A finished run.
 
     Attributes:
-        picture: of the painting's size, depth, mode, color profile and alpha; outside the loose
-            mask its pixels are the painting's.
+        picture: as stored, of the painting's size, depth, mode, profile and alpha.
         record: how it was made; it can be written as JSON.
         scene: what it was made from.
     """
@@ -43,10 +42,10 @@ class Result:
         return self.picture.pixels
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the picture, and its record beside it.
+        """Write the picture and its record.
 
         Raises:
-            OutputError: a file exists, cannot be written, or is what the picture was made from.
+            OutputError: a file exists, cannot be written, or is an input.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise OutputError(f"path: expected a file's name; got {path!r:.60}")
@@ -60,7 +59,7 @@ class Result:
 
 
 def record_path(picture: Path) -> Path:
-    """Return where the record of a picture lies: beside it."""
+    """Return where the record of a picture lies."""
     return picture.with_suffix(".json")
 
 
@@ -72,10 +71,9 @@ def write_result(
     *,
     replace: bool = False,
 ) -> None:
-    """Write a run's picture and then, beside it, its record with the picture's name and hash.
+    """Write the picture and then its record, with the picture's name, hash and losses.
 
-    What the picture's format cannot hold is among the record's warnings. `replace` lets the picture
-    alone take a file's place: the picture so far of the same run.
+    `replace` lets the picture alone take a file's place.
 
     Raises:
         OutputError: a file exists, or cannot be written.

@@ -1,4 +1,4 @@
-"""The checks of an installation: what is here, and whether it does what it should."""
+"""The checks of an installation."""
 
 import math
 import os
@@ -25,7 +25,7 @@ ENOUGH = 1 << 30  # bytes of memory: what `--config preview` takes
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: what was looked at, what was found, and what to do if it is wrong."""
+    """What was looked at and found, and what to do if it is wrong."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine() -> Iterator[Check]:
-    """Make the checks, one after the other; the last one runs the program for about a second."""
+    """Make the checks; the last one runs the program."""
     yield Check("harmonize", True, f"{__version__}, Python {platform.python_version()}")
     for name in PACKAGES:
         yield _package(name)
@@ -48,7 +48,6 @@ def examine() -> Iterator[Check]:
 
 
 def _try(name: str, advice: str, look: Callable[[], str]) -> Check:
-    """A check that is right if `look` comes back, whatever else may happen in it."""
     try:
         return Check(name, True, look())
     except HarmonizeError as error:
@@ -104,7 +103,7 @@ def _torchvision() -> Check:
 
 
 def _self_test() -> str:
-    """A tiny run: the painting must come back outside the loose mask, and be new inside."""
+    """The painting must come back outside the loose mask, and be new inside."""
     rows, columns = np.mgrid[:64, :64]
     painting = np.stack([rows * 4, columns * 4, (rows + columns) * 2], -1).astype(np.uint8)
     element = np.ascontiguousarray(painting[::-1, ::-1])

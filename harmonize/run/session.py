@@ -1,7 +1,4 @@
-"""Pictures and settings in, a plan of the run, its result: what `import harmonize` offers.
-
-A `Session` keeps the network and what it knows of paintings from one picture to the next.
-"""
+"""What `import harmonize` offers: pictures and settings in, a plan, a result."""
 
 from __future__ import annotations
 
@@ -43,10 +40,10 @@ class Progress:
 
     Attributes:
         stage: `palette`, `underpainting`, a pass's name, or `finish`.
-        step: number of the step that is done in this stage, from 1; 0 when `finish` begins.
-        total: how many steps the stage has, at most.
-        losses: name → value of what is minimized, weighted.
-        done: steps told of in the whole run, those before it was resumed too.
+        step: the one that is done in this stage, from 1; 0 when `finish` begins.
+        total: steps of the stage, at most.
+        losses: name → what is minimized, weighted.
+        done: steps in the whole run, those before it was resumed too.
     """
 
     stage: str
@@ -59,7 +56,7 @@ class Progress:
     )
 
     def preview(self) -> Image.Image | None:
-        """Return the picture so far: 8-bit sRGB, of the painting's size; None if there is none.
+        """Return the picture so far in 8-bit sRGB; None if there is none.
 
         To be called before `on_progress` returns.
         """
@@ -67,11 +64,10 @@ class Progress:
         return None if picture is None else picture.shown
 
     def picture(self) -> StoredImage | None:
-        """Return the picture so far in the painting's own depth, mode and profile; else None."""
+        """Return the picture so far as stored, or None."""
         return self._picture()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Go to another process without the picture."""
         return Progress, (self.stage, self.step, self.total, dict(self.losses), self.done)
 
 
@@ -81,10 +77,7 @@ GivenPlacement = Placement | Mapping[str, Any] | None
 
 
 class Session:
-    """Settings, and what runs with them have in common: network and paintings.
-
-    Several threads may use one session.
-    """
+    """Settings, and the network and paintings that runs share; threads may share it too."""
 
     def __init__(
         self,
@@ -98,21 +91,21 @@ class Session:
         device: str | None = None,
         cache: int = KEPT,
     ) -> None:
-        """Settle the settings; what is given by keyword counts more than what `settings` say.
+        """Settle the settings; keywords count more than `settings`.
 
         Args:
-            settings: a preset's name, a path of a YAML file, a mapping as in such a file, or
-                `Settings`; None is the preset `default`.
+            settings: a preset's name, a path, a mapping as in a file, or `Settings`. None is
+                `default`; a complete mapping means just itself.
             strength: how freely to paint: 1 to 10, `weak`, `medium`, `strong` or `auto`.
             keep: how much of the element's drawing to keep; 1 is the preset's.
-            keep_color: how much of the element's colors to keep, 0 to 1.
+            keep_color: how much of its colors to keep, 0 to 1.
             size: long side of the painting at work in pixels, or `native`.
-            seed: another number, other strokes; 0 is the preset's.
+            seed: another number, other strokes.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-            cache: bytes of networks and paintings to keep for the next picture, at most.
+            cache: bytes to keep for the next picture, at most.
 
         Raises:
-            ConfigError: settings are unknown, of the wrong type or out of range.
+            ConfigError: settings are unknown, mistyped or out of range.
         """
         common = {"strength": strength, "keep": keep, "keep_color": keep_color, "size": size}
         chosen = None if device is None else str(device)
@@ -122,11 +115,7 @@ class Session:
         self._memory = Memory(cache)
 
     def using(self, settings: GivenSettings = None, **common: Any) -> Session:
-        """Return a session with other settings that shares what this one keeps.
-
-        Raises:
-            ConfigError: as for a new session.
-        """
+        """Return a session with other settings that shares what this one keeps."""
         other = Session(settings, **_known(common))
         other._memory = self._memory
         return other
@@ -141,7 +130,7 @@ class Session:
         loose_mask: Picture | None = None,
         max_memory: int | str | None = None,
     ) -> Plan:
-        """Read and check everything; say what the run will take and show the pasted picture.
+        """Read and check everything before anything is painted.
 
         Pictures are paths, bytes, binary file objects, PIL images, or arrays [H, W] or [H, W, C]
         (uint8, uint16, or float from 0 to 1).
@@ -149,16 +138,15 @@ class Session:
         Args:
             painting: the picture to paste into.
             element: what is pasted.
-            mask: white where the element is, of its size; None where it has an alpha channel.
-            placement: where it goes: a `Placement`, or a mapping of its fields.
+            mask: white where the element is, of its size; None: its alpha.
+            placement: a `Placement`, or a mapping of its fields.
             loose_mask: white where the result may differ from the painting; None: derived.
-            max_memory: bytes that the process may hold, or text such as `2GB`; tiles and then
-                the working size get smaller until the run fits.
+            max_memory: bytes that the process may hold, or text such as `2GB`.
 
         Raises:
             InputError: a picture, mask or placement cannot be used.
             DeviceError: the device is not on this machine.
-            WeightsError: the network's weights cannot be loaded.
+            WeightsError: the weights cannot be loaded.
             MemoryLimitError: the run does not fit into memory.
         """
         limit = memory_limit.parse(max_memory)
@@ -187,21 +175,19 @@ class Session:
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         absolute_paths: bool = False,
     ) -> Result:
-        """Paint what was planned.
+        """Paint what was planned; a plan can be run again.
 
         Args:
-            plan: from `plan`; it can be run again.
             on_progress: called at every step; a `StopRun` raised in it ends the run with the
                 picture so far.
-            checkpoint: file that the run saves itself to, and goes on from if it is there. It is
-                removed by the caller, when the result is written.
-            absolute_paths: name files in the user's home in full in the record, not as `~/…`.
+            checkpoint: file that the run saves itself to, and goes on from; the caller removes it.
+            absolute_paths: name files in the home in full in the record.
 
         Raises:
             InputError: the checkpoint is damaged, or of another run.
             OutputError: the checkpoint cannot be written.
             MemoryLimitError: memory was refused on the way.
-            NumbersError: the picture holds values that are not finite.
+            NumbersError: the picture is not finite.
         """
         if not isinstance(plan, Plan):
             raise InputError(f"plan: expected what Session.plan returns; got {show(plan)}")
@@ -239,7 +225,6 @@ class _Run:
         self.done, self.earlier = (saved.told, saved.seconds) if saved else (0, 0.0)
 
     def result(self, absolute_paths: bool) -> Result:
-        """Paint, and finish the picture."""
         plan, memory = self.plan, self.memory
         part = (plan.canvas.corner, plan.canvas.shape)
         key = (plan.network.key, plan.scene.hashes["painting"], part, plan.settings.tile)
@@ -301,8 +286,9 @@ def harmonize(
 ) -> Result:
     """Paste `element` into `painting` so that it looks painted there.
 
-    For pictures, placement and `max_memory` see `Session.plan`, for `on_progress` `Session.run`,
-    for `settings` and the keywords strength, keep, keep_color, size, seed and device `Session`.
+    Pictures, placement and `max_memory` are as in `Session.plan`, `on_progress` as in
+    `Session.run`, `settings` and the keywords strength, keep, keep_color, size, seed and device
+    as in `Session`.
 
     Raises:
         HarmonizeError: whatever those three raise.

@@ -1,4 +1,4 @@
-"""Pictures so far, kept on disk: under the output's own name, and numbered for an animation."""
+"""Pictures so far, on disk: as the output, and numbered for an animation."""
 
 import io
 import os
@@ -24,10 +24,9 @@ LARGEST = 16383  # pixels, width or height: what a WebP can have
 
 
 class Keeper:
-    """Writes each picture so far over `output`, and as a numbered PNG into `folder`.
+    """Writes pictures so far over `output` and as PNGs into `folder`, if they are given.
 
-    Either may be None. Frames that are in the folder go when the first new one comes, and so does
-    `record`, the record of an earlier output: a picture so far has none.
+    With the first one old frames go, and `record`, the old output's.
     """
 
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
@@ -37,20 +36,18 @@ class Keeper:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to write."""
         return self._output is not None or self._folder is not None
 
     @property
     def replaces(self) -> bool:
-        """Whether the output may be replaced: as asked for, or because it is ours."""
+        """As asked for, or because it is ours."""
         return self._overwrite or (self._output is not None and self.count > 0)
 
     def left(self) -> str:
-        """What there is of the results before the end."""
         return "the last picture saved stays" if self.count else "nothing written"
 
     def see(self, progress: "Progress", every: int = 1) -> None:
-        """Write the picture so far after every `every`-th step of the run.
+        """Write the picture after every `every`-th step.
 
         Raises:
             OutputError: it cannot be written.
@@ -64,11 +61,6 @@ class Keeper:
             self.keep(picture)
 
     def keep(self, picture: StoredImage) -> None:
-        """Write one more picture.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
         if self._output is not None:
             if self.count == 0 and self._overwrite:
                 _remove([self._record])
@@ -77,7 +69,6 @@ class Keeper:
         self.count += 1
 
     def keep_frame(self, picture: StoredImage) -> None:
-        """Write one more picture into the folder only."""
         if self._folder is None:
             return
         if self.count == 0:
@@ -88,7 +79,7 @@ class Keeper:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the frames in a folder, in their order.
+    """Return a folder's frames in order.
 
     Raises:
         InputError: the folder cannot be read.
@@ -101,12 +92,11 @@ def frames_in(folder: Path) -> list[Path]:
 
 
 def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
-    """Find out before a long run whether frames could be written to a folder.
+    """Make sure that frames can be written to a folder.
 
     Raises:
-        OutputError: it is no folder, cannot be made or written to, holds frames already and
-            `overwrite` is false; or one of `others`, which must stay, is meant to lie there or has
-            a frame's name in it.
+        OutputError: they cannot, would replace others without `overwrite`, or one of `others`,
+            which must stay.
     """
     own = os.path.realpath(folder)
     for path in others:
@@ -130,14 +120,13 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
 def animate(
     folder: Path, target: Path, *, fps: float, width: int | None = None, overwrite: bool = False
 ) -> int:
-    """Write the frames of a folder as one animation, GIF or WebP; return how many there are.
+    """Write a folder's frames as one GIF or WebP; return how many there are.
 
-    It is shown `fps` frames a second, over and over, the last one for two seconds, `width` pixels
-    wide (as wide as the frames if left out).
+    `fps` frames a second, the last one for two seconds; `width` in pixels.
 
     Raises:
-        InputError: no frames, one that cannot be read, or an animation that would be too large.
-        OutputError: neither `.gif` nor `.webp`, or it cannot be written.
+        InputError: no frames, an unreadable one, or too large an animation.
+        OutputError: another extension, or it cannot be written.
     """
     kind = ANIMATIONS.get(target.suffix.lower())
     if kind is None:
@@ -164,7 +153,6 @@ def animate(
 
 
 def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]:
-    """Frames as sRGB pictures of one size, one after the other."""
     size: tuple[int, int] | None = None
     for path in paths:
         image = read_srgb("frame", path)

@@ -7,6 +7,7 @@ null removes a pass or a term.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -253,7 +254,11 @@ def layers_of(
 
 
 def _preset(name: str) -> Layer:
-    return read_layer(_read(_preset_folder() / f"{name}.yaml"), f"preset {name}")
+    return _parsed(_read(_preset_folder() / f"{name}.yaml"), f"preset {name}")
+
+
+# Every job of a batch is laid over a preset, and YAML takes longer to read than all else.
+_parsed = lru_cache(maxsize=16)(read_layer)
 
 
 def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:

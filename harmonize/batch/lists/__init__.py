@@ -1,1 +1,1 @@
-"""Lists of jobs as people have them: files of several kinds, and folders."""
+"""Lists of jobs: files of several kinds, and folders."""

@@ -20,16 +20,12 @@ Part = str | re.Pattern[str]  # of a path: a name, or what a name must match
 
 
 def folded(name: str) -> str:
-    """Return a name without what some disks do not tell apart: case and Unicode form."""
+    """Return a name without case and Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def actual(path: Path) -> Path:
-    """Return the file that a path means.
-
-    That is the path itself if it exists; otherwise the only one that differs from it in case or
-    Unicode form; otherwise the path as it came.
-    """
+    """Return the path, or if there is none the only one that differs in case or Unicode form."""
     if os.path.lexists(path):
         return path
     found = list(_found(Path(path.anchor or "."), path.relative_to(path.anchor).parts))
@@ -37,10 +33,9 @@ def actual(path: Path) -> Path:
 
 
 def matching(pattern: str, base: Path) -> list[Path]:
-    """Return the files that match a glob under `base`, sorted.
+    """Return the files under `base` that match a glob, sorted.
 
-    Case and Unicode form do not count, `**` stands for any folders, and hidden files match only
-    where the pattern has the dot. Pipes, devices and what lies beside pictures are left out.
+    `**` is any folders; hidden files need the pattern's dot; pipes, devices, sidecars are left out.
     """
     asked = Path(pattern)
     parts: list[Part] = []
@@ -55,12 +50,11 @@ def matching(pattern: str, base: Path) -> list[Path]:
 
 
 def is_beside(path: Path) -> bool:
-    """Whether a file's extension says that it is no picture but lies beside one."""
+    """Tell whether a file's extension is a picture's sidecar's."""
     return path.suffix.lower() in BESIDE
 
 
 def _found(folder: Path, parts: Sequence[Part]) -> Iterator[Path]:
-    """What the parts of a path lead to, from `folder` on."""
     if not parts:
         yield folder
         return
@@ -84,7 +78,6 @@ def _found(folder: Path, parts: Sequence[Part]) -> Iterator[Path]:
 
 
 def _folders(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """A folder and all visible ones in it, each once whatever links lead to it."""
     real = os.path.realpath(folder)
     if real in seen:
         return
@@ -102,9 +95,9 @@ def _names(folder: Path) -> list[str]:
 
 
 def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield a folder and every folder in it, each with its files.
+    """Yield all folders in a folder, itself too, with their files.
 
-    Hidden ones, pipes, devices and what `skip` tells of are left out.
+    Left out: hidden ones, pipes, devices, what `skip` tells of.
     """
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(
@@ -115,10 +108,7 @@ def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def own_files(output: Path) -> Skip:
-    """Return a function that tells which files are this program's own.
-
-    Those are all in `output`, and whatever a run has written anywhere.
-    """
+    """Return a test for this program's files: all in `output`, what runs wrote anywhere."""
     root = os.path.realpath(output)
 
     def skip(path: Path) -> bool:

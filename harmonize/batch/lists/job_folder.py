@@ -1,4 +1,4 @@
-"""A folder → drafts of jobs: files that belong together by the first part of their names."""
+"""A folder → drafts of jobs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,7 @@ Group = dict[str, Path]  # role → file
 def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
     """Return the drafts in a folder and its subfolders, and what is wrong with them.
 
-    `x.patch.*` goes with `x.painting.*`, `x.mask.*` and `x.loose.*`, in any case and Unicode form;
-    without a painting of its own it goes with the only painting of its folder. Hidden files and
-    those for which `skip` says so are left out.
+    `x.patch.*` goes with `x.painting.*`, or the only painting there, `x.mask.*` and `x.loose.*`.
 
     Raises:
         JobsError: there is no patch at all.
@@ -36,7 +34,6 @@ def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
 
 
 def _pair(folder: Path, files: Sequence[Path]) -> Iterator[Draft | Refused]:
-    """The drafts in one folder, and a refusal for every file that has no place in them."""
     groups: dict[str, Group] = {}
     doubtful: set[str] = set()
     for path in files:

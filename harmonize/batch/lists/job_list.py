@@ -1,4 +1,4 @@
-"""Entries of a list → drafts of jobs: defaults, globs, matrices, in the run command's words."""
+"""Entries of a list → drafts of jobs: defaults, globs, matrices."""
 
 import glob
 import itertools
@@ -30,10 +30,7 @@ OPTIONS = (*INPUTS, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
 
 
 def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
-    """Return the drafts of a list (see `list_file`), and in their places what is wrong with it.
-
-    A glob in `style` or `patch` gives a draft for each file that `skip` does not leave out, a list
-    of values for a setting a draft for each value. Relative paths are relative to the file.
+    """Return the drafts of a list, and in their places what is wrong with it.
 
     Raises:
         ConfigError: the file cannot be read, or is no YAML.
@@ -64,7 +61,6 @@ def _drafts(entry: Entry, defaults: Tree, base: Path, skip: Skip) -> Iterator[Dr
 
 
 def _named(options: Any, base: Path) -> Iterator[Path]:
-    """The files that an entry names, whatever else is wrong with it."""
     for key in (*INPUTS, "config", "weights"):
         name = options.get(key) if isinstance(options, dict) else None
         if isinstance(name, str) and nameable(name):
@@ -83,7 +79,6 @@ def _check_keys(job: Any) -> None:
 
 
 def _over(defaults: Tree, job: Tree) -> Tree:
-    """Put a job over the defaults: settings merged key by key, `set` one after the other."""
     kept = dict(defaults)
     if set(SIZES) & set(job):  # one takes the place of the others
         kept = {key: value for key, value in kept.items() if key not in SIZES}
@@ -174,7 +169,6 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
 
 
 def _masks(options: Tree, base: Path, painting: Path, element: Path) -> dict[str, Path]:
-    """The masks; `{painting}` and `{patch}` in their names stand for those files' stems."""
     stems = {"painting": painting.stem, "patch": element.stem, "element": element.stem}
     named = {role: _text(options, role) for role in ("mask", "loose_mask")}
     return {
@@ -188,7 +182,7 @@ def _masks(options: Tree, base: Path, painting: Path, element: Path) -> dict[str
 
 
 def _native(config: str) -> Tree:
-    """The settings as they are, to know which of them are lists by nature."""
+    """The settings as they are, to know which are lists by nature."""
     try:
         return load(config).model_dump()
     except ConfigError:  # said when the job is checked
@@ -196,7 +190,7 @@ def _native(config: str) -> Tree:
 
 
 def _lists(tree: Tree, native: Tree, path: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Dotted setting → its values, for every list where a single value belongs."""
+    """Dotted setting → values, where a single one belongs."""
     for key, value in tree.items():
         dotted = f"{path}{key}"
         if isinstance(value, dict):
@@ -210,7 +204,6 @@ def _lists(tree: Tree, native: Tree, path: str = "") -> Iterator[tuple[str, list
 
 
 def _filled(tree: Tree, varied: Mapping[str, Any], path: str = "") -> Tree:
-    """The settings with one value in place of each list."""
     return {
         key: _filled(value, varied, f"{path}{key}.")
         if isinstance(value, dict)

@@ -1,4 +1,4 @@
-"""A list's file → its entries: YAML, JSON, or a table as spreadsheets export it."""
+"""A list's file → its entries: YAML, JSON, or a table."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ BRACES = re.compile(r"(?:^|[\s:\-])(\{\w[\w.]*\}[^\s,}]*)")
 
 @dataclass(frozen=True)
 class Entry:
-    """One job as a list has it: where that is, and its options by name."""
+    """One job as a list has it."""
 
     where: str
     options: Any
@@ -97,7 +97,7 @@ def _yaml(path: Path, text: str) -> Any:
 
 
 def _quoting(lines: Sequence[str], number: int) -> str:
-    """What to say of a name in braces on a line, or just above it: YAML takes them for its own."""
+    """YAML takes braces for its own: what to say of them."""
     for line in lines[max(number - 2, 0) : number]:
         found = BRACES.search(line.partition("#")[0])
         if found:
@@ -138,7 +138,6 @@ def _check_depth(tree: Any, left: int) -> None:
 
 
 def _rows(path: Path, text: str, separator: str) -> Iterator[Entry]:
-    """The rows under the header, blank ones left out; cells that are empty say nothing."""
     first, _, rest = text.partition("\n")
     told = re.fullmatch(r'"?sep=(.)"?\s*', first)  # Excel's own word for it
     if told:
@@ -163,7 +162,7 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[Entry]:
 
 
 def _separator(text: str) -> str:
-    """Of comma, semicolon and tab, the one that the first row has most of outside quotes."""
+    """Of comma, semicolon and tab, the first row's most frequent outside quotes."""
     row = next((line for line in text.splitlines() if line.strip()), "")
     bare = re.sub(r'"[^"]*"', "", row)
     return max(",;\t", key=bare.count)
@@ -187,7 +186,6 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tree | str:
-    """A row's options; columns whose name begins with # are the user's own."""
     options: Tree = {}
     names = [*header, *[""] * (len(cells) - len(header))]
     for name, cell in zip(names, cells, strict=False):
@@ -210,7 +208,7 @@ def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tre
 
 
 def _value(cell: str, separator: str) -> Any:
-    """A cell as a number or a truth value where it is one; a decimal comma where none separates."""
+    """A cell as a number or truth value; a decimal comma where none separates."""
     plain = cell
     if separator != "," and re.fullmatch(r"[-+]?\d+,\d+", cell):
         plain = cell.replace(",", ".")
