@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from PIL import Image
 
 from harmonize.cli import app as cli
 from harmonize.settings.load import Settings
+from harmonize.synthesis.network import weights
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
@@ -38,6 +40,15 @@ TWO_PASSES = (
     "passes.refine.start=previous",
 )
 PASSES = ("coarse", "refine")
+# One pass from the composite, of a single step: where it does not matter what is painted.
+ONE_PASS = (
+    "palette=null",
+    "underpainting=null",
+    "passes.coarse=null",
+    "passes.strokes=null",
+    "passes.refine.start=composite",
+    "passes.refine.steps=1",
+)
 
 # Tensors are tiny here: a second thread costs more than it saves.
 torch.set_num_threads(1)
@@ -47,6 +58,18 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _weights_read_once() -> Iterator[None]:
+    """Each process of tests reads the bundled weights once, and not for each command."""
+    read = weights._load_bundled
+    once = lru_cache(lambda path, digest: read())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            weights, "_load_bundled", lambda: once(weights.BUNDLED, weights.BUNDLED_SHA256)
+        )
+        yield
 
 
 @pytest.fixture
@@ -117,18 +140,23 @@ def disc(width: int, height: int) -> np.ndarray:
     return np.where(inside, 255, 0).astype(np.uint8)
 
 
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder, made the current one, with painting.png 96 x 80, patch.png, mask.png, cutout.png.
+def put_pictures(folder: Path) -> None:
+    """Write painting.png 96 x 80, patch.png, mask.png and cutout.png.
 
     The patch is as large as the painting; the cut-out is 40 x 32 with an alpha channel.
     """
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(strokes(96, 80)).save("painting.png")
-    Image.fromarray(strokes(96, 80, seed=1)).save("patch.png")
-    Image.fromarray(disc(96, 80)).save("mask.png")
+    Image.fromarray(strokes(96, 80)).save(folder / "painting.png")
+    Image.fromarray(strokes(96, 80, seed=1)).save(folder / "patch.png")
+    Image.fromarray(disc(96, 80)).save(folder / "mask.png")
     cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
-    Image.fromarray(cutout).save("cutout.png")
+    Image.fromarray(cutout).save(folder / "cutout.png")
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `put_pictures`, made the current one."""
+    monkeypatch.chdir(tmp_path)
+    put_pictures(tmp_path)
     return tmp_path
 
 
@@ -139,9 +167,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Not to be changed: `shutil.copytree` it.
     """
     folder = tmp_path_factory.mktemp("runs")
-    Image.fromarray(strokes(96, 80)).save(folder / "painting.png")
-    cutout = np.dstack([strokes(40, 32, seed=2), disc(40, 32)])
-    Image.fromarray(cutout).save(folder / "cutout.png")
+    put_pictures(folder)
     steps = [f"--set=passes.{name}.steps=3" for name in Settings.preset().passes]
     pictures = ["--style", folder / "painting.png", "--patch", folder / "cutout.png"]
     for name, options in (("a", ["--strength=2"]), ("b", ["--strength=10", "--keep=2"])):

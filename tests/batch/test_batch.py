@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import shutil
 import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from conftest import Outcome, descendants, strokes, wait_for
+from conftest import ONE_PASS, Outcome, put_pictures, strokes, wait_for
 from PIL import Image
 
 import harmonize
@@ -22,7 +27,9 @@ from harmonize.batch import workers
 from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, is_done, run
 from harmonize.batch.workers import Kept
+from harmonize.cli.app import main
 from harmonize.errors import StopRun
+from harmonize.images import read
 from harmonize.run import memory_limit
 from harmonize.run.result import write_record
 from harmonize.scene.placement import Placement
@@ -31,7 +38,7 @@ from harmonize.settings.load import load
 Command = Callable[..., Outcome]
 Start = Callable[..., Any]
 
-TINY = ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"]
+TINY = ["size=64", *ONE_PASS]
 DONE = "jobs-harmonized"
 
 
@@ -41,12 +48,33 @@ def write_jobs(*jobs: dict[str, Any], **defaults: Any) -> None:
     Path("jobs.yaml").write_text(yaml.safe_dump(tree))
 
 
-@pytest.fixture
-def listed(files: Path) -> Path:
-    """Three jobs on two paintings; the folder they go to."""
+def put_list() -> None:
+    """Three jobs on two paintings."""
     Image.fromarray(strokes(80, 96, seed=5)).save("other.png")
     write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"})
+
+
+@pytest.fixture
+def listed(files: Path) -> Path:
+    """The folder that the three jobs go to."""
+    put_list()
     return files / DONE
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """The folder in which the three jobs were done, and what the command said."""
+    folder = tmp_path_factory.mktemp("whole")
+    put_pictures(folder)
+    said = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.chdir(folder)
+        put_list()
+        patch.setattr(sys, "stdout", said[0])
+        patch.setattr(sys, "stderr", said[1])
+        main(["batch", "jobs.yaml", "--log-json", "log"])
+    out, err = (stream.buffer.getvalue().decode() for stream in said)  # type: ignore[attr-defined]
+    return folder, Outcome(int(ended.value.code or 0), out, err)
 
 
 def digests(folder: Path, pattern: str = "*.png") -> dict[str, str]:
@@ -77,8 +105,12 @@ def job(name: str = "a", painting: str = "p") -> Job:
 # --- the real thing -------------------------------------------------------------------------------
 
 
-def test_every_job_is_done_once_and_as_a_run_does_it(listed: Path, command: Command) -> None:
-    first = command("batch", "jobs.yaml", "--log-json", "log")
+def test_every_job_is_done_once_and_as_a_run_does_it(
+    whole: tuple[Path, Outcome], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, first = whole
+    monkeypatch.chdir(folder)
+    listed = folder / DONE
     assert first.code == 0, first.err
     assert first.out.splitlines()[-1].startswith("3 jobs in ")
     assert first.out.splitlines()[-1].endswith(": 3 done, 0 skipped, 0 failed")
@@ -95,6 +127,7 @@ def test_every_job_is_done_once_and_as_a_run_does_it(listed: Path, command: Comm
         "batch done",
     ]
     assert events()[2]["picture"] == str(listed / "1.png")
+    before = digests(listed, "*")
     words = [f"--set={setting}" for setting in TINY]
     alone = command(
         *("run", "--style", "painting.png", "--patch", "cutout.png", "--at", "40,30"),
@@ -102,7 +135,6 @@ def test_every_job_is_done_once_and_as_a_run_does_it(listed: Path, command: Comm
     )
     assert alone.code == 0
     assert Path("alone.png").read_bytes() == (listed / "3.png").read_bytes()
-    before = digests(listed, "*")
     again = command("batch", "jobs.yaml")
     assert again.code == 0
     assert again.out.splitlines()[-1].endswith(": 0 done, 3 skipped, 0 failed")
@@ -110,13 +142,14 @@ def test_every_job_is_done_once_and_as_a_run_does_it(listed: Path, command: Comm
     assert command("batch", "jobs.yaml", "--dry-run").out.endswith("0 to do, 3 done already\n")
 
 
-def test_what_is_not_as_asked_is_done_again(listed: Path, command: Command) -> None:
-    command("batch", "jobs.yaml")
-    whole = digests(listed)
+def test_what_is_not_as_asked_is_done_again(
+    listed: Path, command: Command, whole: tuple[Path, Outcome]
+) -> None:
+    shutil.copytree(whole[0] / DONE, listed)
 
     def redone() -> list[str]:
         out = command("batch", "jobs.yaml").out
-        assert digests(listed) == whole
+        assert digests(listed) == digests(whole[0] / DONE)
         return [line.split()[-1] for line in out.splitlines() if line.startswith("done")]
 
     (listed / "1.png").write_bytes(b"half")
@@ -127,7 +160,7 @@ def test_what_is_not_as_asked_is_done_again(listed: Path, command: Command) -> N
     Image.fromarray(strokes(96, 80, seed=9)).save("painting.png")
     again = command("batch", "jobs.yaml", "--dry-run")
     assert again.out.endswith("2 to do, 1 done already\n")
-    again = command("batch", "jobs.yaml", "--dry-run", "--set", "passes.refine.steps=1")
+    again = command("batch", "jobs.yaml", "--dry-run", "--set", "passes.refine.steps=2")
     assert again.out.endswith("3 to do, 0 done already\n")
     again = command("batch", "jobs.yaml", "--dry-run", "--restart")
     assert again.out.endswith("3 to do, 0 done already\n")
@@ -170,6 +203,8 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)  # whatever other tests left here
+    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "refine")]
+    write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=steps)
     limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "850MB")
     first = command(*limited)
     assert first.code == 0, first.err
@@ -198,39 +233,78 @@ def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: C
 
 
 def test_killed_at_any_moment_it_redoes_what_was_in_flight(
-    listed: Path, command: Command, start: Start
+    listed: Path, command: Command, start: Start, whole: tuple[Path, Outcome]
 ) -> None:
-    command("batch", "jobs.yaml", "--output-dir", "whole")
+    right = digests(whole[0] / DONE)
     batch = start("batch", "jobs.yaml", "--log-json", "log")
     wait_for(lambda: logged("job started") == 2)
     batch.kill()
     batch.wait()
     for name, digest in digests(listed).items():
-        assert digest == digests(Path("whole"))[name]
+        assert digest == right[name]
     finished = logged("job done")
     assert 1 <= finished < 3
     again = command("batch", "jobs.yaml")
     assert again.code == 0
     last = again.out.splitlines()[-1]
     assert last.endswith(f": {3 - finished} done, {finished} skipped, 0 failed")
-    assert digests(listed) == digests(Path("whole"))
+    assert digests(listed) == right
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
 def test_a_worker_that_is_killed_costs_one_job(
-    listed: Path, command: Command, start: Start
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch, whole: tuple[Path, Outcome]
 ) -> None:
-    batch = start("batch", "jobs.yaml", "--workers=2", "--log-json=log")
-    wait_for(lambda: logged("job started") == 2)
-    children = [pid for pid, line in descendants(batch.pid).items() if b"spawn_main" in line]
-    os.kill(children[0], signal.SIGKILL)
-    out, err = batch.communicate()
-    assert batch.returncode == 1, err
-    assert out.splitlines()[-1].endswith(": 2 done, 0 skipped, 1 failed")
-    assert "its worker process died (exit code -9)" in out
-    assert command("batch", "jobs.yaml").code == 0
-    command("batch", "jobs.yaml", "--output-dir", "here")
-    assert digests(listed) == digests(Path("here"))
+    give = workers._give
+
+    def kill_at_the_last(worker: Any, waiting: list[Job], *more: Any) -> None:
+        give(worker, waiting, *more)
+        if not waiting:
+            worker.process.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_give", kill_at_the_last)
+        done = command("batch", "jobs.yaml", "--workers=2")
+    assert done.code == 1, done.err
+    assert done.out.splitlines()[-1].endswith(": 2 done, 0 skipped, 1 failed")
+    assert "its worker process died (exit code -9)" in done.out
+    assert (
+        command("batch", "jobs.yaml").out.splitlines()[-1].endswith(": 1 done, 2 skipped, 0 failed")
+    )
+    assert digests(listed) == digests(whole[0] / DONE)
+
+
+class Gone:
+    """In place of a worker's process that has died."""
+
+    exitcode = -9
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("dying", ["", "a", "bc", "e", "abcde"])
+def test_the_jobs_of_workers_that_die_fail_and_all_others_are_done(
+    monkeypatch: pytest.MonkeyPatch, dying: str
+) -> None:
+    def serve(pipe: Any) -> None:
+        with suppress(EOFError, OSError):
+            while (asked := pipe.recv()).name not in dying:
+                pipe.send(Event("done", asked))
+        pipe.close()
+
+    def start(context: Any, threads: int) -> Any:
+        ours, theirs = context.Pipe()
+        threading.Thread(target=serve, args=(theirs,), daemon=True).start()
+        return workers._Worker(Gone(), ours)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "_start", start)
+    jobs = [job(name, painting) for name, painting in zip("abcde", "ppqqr", strict=True)]
+    ended = run(jobs, workers.local(2, 1))
+    assert sorted((outcome.job.name, outcome.status) for outcome in ended) == [
+        (name, "failed" if name in dying else "done") for name in "abcde"
+    ]
 
 
 @pytest.mark.slow
@@ -357,11 +431,12 @@ def test_the_report_is_written_of_all_that_ended(
     written: list[Any] = []
     module = ModuleType("harmonize.reports.page")
     module.Entry = lambda *args: SimpleNamespace(args=args)  # type: ignore[attr-defined]
+    module.store_for = lambda entries: SimpleNamespace(look=None, entries=entries)  # type: ignore[attr-defined]
     module.write_report = lambda *args, **more: written.append((*args, more))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "harmonize.reports.page", module)
     command("batch", "jobs.yaml", "--report")
     [(path, entries, more)] = written
-    assert (path, more) == (listed / "report.html", {"overwrite": True})
+    assert (path, more["overwrite"], more["store"].entries) == (listed / "report.html", True, 3)
     assert [entry.args for entry in entries] == [
         ("1.png", "done", listed / "1.json", None),
         ("3.png", "done", listed / "3.json", None),
@@ -369,8 +444,29 @@ def test_the_report_is_written_of_all_that_ended(
     ]
 
 
-def test_the_page_of_a_batch_shows_its_jobs(listed: Path, command: Command) -> None:
+def test_the_page_of_a_batch_shows_its_jobs_with_no_further_look_at_their_pictures(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Counter[str] = Counter()
+    real = read.read_bytes, Path.read_bytes
+
+    def see(where: str, path: Any) -> bytes:
+        looks[Path(path).name] += 1
+        return real[0](where, path)
+
+    def see_path(path: Path) -> bytes:
+        looks[path.name] += 1
+        return real[1](path)
+
+    monkeypatch.setattr(read, "read_bytes", see)
+    monkeypatch.setattr(Path, "read_bytes", see_path)
     command("batch", "jobs.yaml", "--report")
+    # Once to check, and once to paint: the element for each of three jobs.
+    assert {name: looks[name] for name in ("painting.png", "other.png", "cutout.png")} == {
+        "painting.png": 2,
+        "other.png": 2,
+        "cutout.png": 4,
+    }
     page = (listed / "report.html").read_text(encoding="utf-8")
     for name in ("1.png", "2.png", "3.png"):
         assert name in page

@@ -15,16 +15,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Outcome, descendants, strokes, wait_for
+from conftest import ONE_PASS, Outcome, descendants, strokes, wait_for
 from PIL import Image
 
 Command = Callable[..., Outcome]
 Start = Callable[..., subprocess.Popen[str]]
 
-TINY = ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"]
+TINY = ["size=64", *ONE_PASS]
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 ON_RAY = ("batch", "jobs.yaml", "--engine=ray")
 SMALL = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
+LONG = 1800  # seconds: on a busy machine a node, a worker or a batch may take minutes to begin
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ class Cluster:
             [*RAY, "start", *words, *SMALL], env=self.environment, stdout=-3, stderr=-3
         )
         self.nodes.append(node)
-        wait_for(lambda: any(b"raylet" in line for line in descendants(node.pid).values()))
+        wait_for(lambda: any(b"raylet" in line for line in descendants(node.pid).values()), LONG)
 
     def kill(self, index: int) -> None:
         """Pull a node's plug: no process of it gets to say a word."""
@@ -75,11 +76,6 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         node.wait()
-
-    def workers(self) -> dict[int, bytes]:
-        """Process id → title of the workers of a batch."""
-        found = {pid: line for node in self.nodes for pid, line in descendants(node.pid).items()}
-        return {pid: line for pid, line in found.items() if line.startswith(b"ray::Worker")}
 
     def close(self) -> None:
         for index in range(len(self.nodes)):
@@ -112,17 +108,77 @@ def logged(event: str) -> list[str]:
     return [line["job"] for line in lines if line["event"] == event]
 
 
+# Not in the package: Ray carries the class there as a whole.
+OTHER_WORKER = """
+import os, time
+from harmonize.batch import ray_workers
+from harmonize.cli import app
+
+class Worker(ray_workers.Worker):
+    def paint(self, job):
+        {before}
+        return super().paint(job)
+
+ray_workers.Worker = Worker
+app.main()
+"""
+GATED = OTHER_WORKER.format(before="while not os.path.exists({gate!r}): time.sleep(0.05)")
+DYING = OTHER_WORKER.format(before='if job.name == "2.png": os._exit(1)')
+
+
+class GatedBatch:
+    """A batch whose jobs begin, and go on when the gate is opened."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.gate = Path("open").absolute()
+        words = [*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", GATED.format(gate=str(self.gate)), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait(self, started: int) -> None:
+        """Wait until so many times a worker has taken a job."""
+        wait_for(lambda: self.process.poll() is not None or self._are(started), LONG)
+        assert self.process.poll() is None, self.process.communicate()
+
+    def _are(self, started: int) -> bool:
+        return len(logged("job started")) == started
+
+    def finish(self) -> tuple[str, str]:
+        """What the batch said on both streams."""
+        self.gate.touch()
+        return self.process.communicate()
+
+
+@pytest.fixture
+def gated(jobs: Path, cluster: Cluster) -> Iterator[Callable[[], GatedBatch]]:
+    begun: list[GatedBatch] = []
+
+    def begin() -> GatedBatch:
+        begun.append(GatedBatch(cluster))
+        return begun[-1]
+
+    yield begin
+    for batch in begun:
+        batch.process.kill()
+        batch.process.communicate()
+
+
 @pytest.mark.cluster
 def test_a_node_is_killed_another_joins_and_every_job_is_done_as_here(
-    jobs: Path, cluster: Cluster, command: Command, start: Start
+    gated: Callable[[], GatedBatch], cluster: Cluster, command: Command
 ) -> None:
-    batch = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log")
-    wait_for(lambda: batch.poll() is not None or len(logged("job started")) >= 3)
-    assert len(cluster.workers()) == 2
+    batch = gated()
+    batch.wait(started=2)  # by both nodes
     cluster.kill(1)
     cluster.join()
-    out, err = batch.communicate()
-    assert batch.returncode == 0, err
+    batch.wait(started=3)  # the lost one again, by the new node
+    assert len(set(logged("job started"))) == 2
+    out, err = batch.finish()
+    assert batch.process.returncode == 0, err
     assert out.splitlines()[-1].endswith(": 6 done, 0 skipped, 0 failed")
     assert sorted(logged("job done")) == [f"{index}.png" for index in range(1, 7)]
     assert "its worker was lost" in err
@@ -135,34 +191,15 @@ def test_a_node_is_killed_another_joins_and_every_job_is_done_as_here(
 
 
 @pytest.mark.cluster
-def test_the_pool_grows_with_the_cluster(
-    jobs: Path, cluster: Cluster, start: Start, command: Command
-) -> None:
+def test_the_pool_grows_with_the_cluster(gated: Callable[[], GatedBatch], cluster: Cluster) -> None:
     cluster.kill(1)
-    batch = start(*ON_RAY, f"--address={cluster.address}", "--output-dir=far", "--log-json=log")
-    wait_for(lambda: batch.poll() is not None or bool(logged("job done")))
+    batch = gated()
+    batch.wait(started=1)
     cluster.join()
-    wait_for(lambda: batch.poll() is not None or len(cluster.workers()) == 2)
-    assert batch.poll() is None
-    _, err = batch.communicate()
-    assert batch.returncode == 0, err
-
-
-# Not in the package: Ray carries the class there as a whole.
-DYING = """
-import os
-from harmonize.batch import ray_workers
-from harmonize.cli import app
-
-class Worker(ray_workers.Worker):
-    def paint(self, job):
-        if job.name == "2.png":
-            os._exit(1)
-        return super().paint(job)
-
-ray_workers.Worker = Worker
-app.main()
-"""
+    batch.wait(started=2)  # while the first one is not done
+    _, err = batch.finish()
+    assert batch.process.returncode == 0, err
+    assert len(logged("job done")) == 6
 
 
 @pytest.mark.cluster

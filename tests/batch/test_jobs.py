@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Outcome, disc, strokes
+from conftest import ONE_PASS, Outcome, disc, strokes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -375,7 +375,7 @@ WRONG = [
 
 
 @given(st.lists(st.sampled_from([None, *WRONG]), min_size=1, max_size=6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_the_right_ones_among_wrong_ones_are_what_they_are_alone(
     files: Path, asked: list[object]
 ) -> None:
@@ -400,7 +400,7 @@ def test_the_right_ones_among_wrong_ones_are_what_they_are_alone(
 
 
 def test_a_resume_with_a_missing_input_does_the_others(files: Path, command: Command) -> None:
-    tiny = ["size=64", "passes.coarse.steps=1", "passes.refine.steps=1"]
+    tiny = ["size=64", *ONE_PASS]
     shutil.copy("cutout.png", "other.png")
     tree = {
         "defaults": {**PLACED, "set": tiny},
@@ -417,7 +417,11 @@ def test_a_resume_with_a_missing_input_does_the_others(files: Path, command: Com
     assert Path("jobs-harmonized/b.png").exists()
 
 
-def test_each_picture_is_looked_at_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept", [1 << 29, 30_000])  # all of them, or one painting and a cut-out
+def test_each_picture_is_looked_at_once(
+    files: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("harmonize.batch.jobs.KEPT", kept)
     opened: list[str] = []
 
     def counting(role: str, path: Path) -> Source:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Outcome, disc, strokes
+from conftest import ONE_PASS, Outcome, disc, strokes
 from PIL import Image
 
 Command = Callable[..., Outcome]
@@ -127,7 +127,7 @@ def test_without_a_hint_it_says_what_it_takes_for_background(command: Command, p
 
 
 def test_run_cuts_out_and_paints_at_once(command: Command, photo: Path) -> None:
-    few = ("--config=preview", "--set=passes.coarse.steps=1", "--set=passes.refine.steps=1")
+    few = ("--size=64", *(f"--set={setting}" for setting in ONE_PASS))
     asked = ("run", "painting.png", "photo.png", BOX, *few, "--output=out.png")
     looked = command(*asked, "--dry-run", "--sheet=sheet.png")
     assert looked.code == 0, looked.err

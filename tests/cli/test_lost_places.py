@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Outcome
+from conftest import ONE_PASS, Outcome
 
-from harmonize import Settings
 from harmonize.cli.progress import Bars
 
 Command = Callable[..., Outcome]
 
-STEPS = [f"--set=passes.{name}.steps=2" for name in Settings.preset().passes]
+STEPS = [f"--set={setting}" for setting in (*ONE_PASS, "passes.refine.steps=9")]
 QUICK = ("run", "--style=painting.png", "--patch=cutout.png", "--at=20,20", "--size=64", *STEPS)
 
 

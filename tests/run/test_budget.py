@@ -200,10 +200,10 @@ app.main(sys.argv[1:])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on addresses are Linux's")
 def test_a_machine_without_memory_ends_in_one_line(files: Path) -> None:
-    Image.open("painting.png").resize((1200, 1000)).save("large.png")
-    arguments = ["run", "--style=large.png", "--patch=cutout.png", "--at=100,100", "--width=900"]
+    Image.open("painting.png").resize((600, 500)).save("large.png")
+    arguments = ["run", "--style=large.png", "--patch=cutout.png", "--at=50,50", "--width=450"]
     done = subprocess.run(
-        [sys.executable, "-c", STARVED, *arguments, "--size=1200", "--output=out.png"],
+        [sys.executable, "-c", STARVED, *arguments, "--size=600", "--output=out.png"],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

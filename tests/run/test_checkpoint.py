@@ -22,6 +22,7 @@ from conftest import PASSES, TWO_PASSES, Outcome, disc, strokes, wait_for
 from PIL import Image
 
 from harmonize import Session
+from harmonize.cli.app import main
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _start
 from harmonize.run import checkpoint, memory_limit
@@ -46,13 +47,17 @@ class Killed(Exception):
     """Stands for a kill in this process: nothing is done any more."""
 
 
+def put_pictures(folder: Path) -> None:
+    Image.fromarray(strokes(48, 40)).save(folder / "painting.png")
+    Image.fromarray(strokes(48, 40, seed=1)).save(folder / "patch.png")
+    Image.fromarray(disc(48, 40)).save(folder / "mask.png")
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder, made the current one, with painting.png, patch.png and mask.png of 48 x 40."""
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(strokes(48, 40)).save("painting.png")
-    Image.fromarray(strokes(48, 40, seed=1)).save("patch.png")
-    Image.fromarray(disc(48, 40)).save("mask.png")
+    put_pictures(tmp_path)
     return tmp_path
 
 
@@ -156,7 +161,9 @@ def test_what_it_was_fitted_to_stays(
     with pytest.raises(Killed):
         paint(kept, settings, **asked, on_progress=kill_at(STAGES + 5))
     monkeypatch.setattr(memory_limit, "_held", lambda: 400_000_000)
-    assert paint(kept, settings, max_memory=limit).record["size"] > whole.record["size"]
+    session = kept.using(load("default", settings))
+    roomier = session.plan("painting.png", "patch.png", "mask.png", max_memory=limit)
+    assert roomier.size > whole.record["size"]
     again = paint(kept, settings, **asked)
     assert again.record["size"] == whole.record["size"]
     assert again.image.tobytes() == whole.image.tobytes()
@@ -252,12 +259,28 @@ def test_without_a_checkpoint_it_begins_and_after_the_end_it_is_done(
     assert "a.png: exists" in other.err
 
 
-@pytest.fixture
-def left(command: Command, files: Path) -> Path:
-    """The checkpoint of a run that was stopped by a second Ctrl-C."""
-    with pytest.MonkeyPatch.context() as patch:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """The folder of a run that was stopped by a second Ctrl-C, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("stopped")
+    put_pictures(folder)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.chdir(folder)
         interrupt(patch, at=STAGES + 3, presses=2)
-        assert command(*QUICK, *SAVED).code == 130
+        main([*QUICK, *SAVED])
+    assert ended.value.code == 130
+    return folder, (folder / "run.ckpt").read_bytes()
+
+
+@pytest.fixture
+def left(stopped: tuple[Path, bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint of that run, with nothing but its inputs beside it."""
+    folder, saved = stopped
+    for path in folder.iterdir():
+        path.unlink()
+    put_pictures(folder)
+    monkeypatch.chdir(folder)
+    Path("run.ckpt").write_bytes(saved)
     return Path("run.ckpt")
 
 
@@ -436,14 +459,13 @@ def finish(folder: Path, words: tuple[str, ...]) -> str:
     return f"{' '.join(there) or 'nothing'}: {how}"
 
 
-def test_killed_twice_and_resumed_it_ends_the_same(command: Command, files: Path) -> None:
+def test_killed_and_resumed_it_ends_the_same(command: Command, files: Path) -> None:
     assert command(*QUICK, "--output=whole.png").code == 0
-    path = files / "run.ckpt"
-    kill(begin(files, *QUICK, *SAVED), lambda: wait_for(path.exists))
-    saved = path.stat()
-    again = begin(files, *QUICK, *SAVED, "--resume")
-    kill(again, lambda: wait_for(lambda: not path.exists() or path.stat() != saved))
-    finish(files, QUICK)
+    kill(begin(files, *QUICK, *SAVED), lambda: wait_for((files / "run.ckpt").exists))
+    assert command(*QUICK, *SAVED, "--resume").code == 0
+    assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
+    names = {path.name for path in files.iterdir() if path.name.startswith((".", "a.", "run."))}
+    assert names == {"a.png", "a.json"}
 
 
 def work(process: subprocess.Popen[str], limit: float = math.inf) -> tuple[float, bool]:

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Outcome
+from conftest import ONE_PASS, Outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harmonize import Placement, harmonize
 from harmonize.run.record import find, hide
-from harmonize.settings.load import Settings, load
+from harmonize.settings.load import load
 from harmonize.synthesis.network import weights
 
 Command = Callable[..., Outcome]
 
-STEPS = [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]
+STEPS = [f"--set={setting}" for setting in ONE_PASS]
 RUN = ("run", "--style=painting.png", "--patch=cutout.png", "--at=5,5", "--output")
 
 
@@ -85,7 +85,7 @@ def test_trees_are_gone_through_and_stay_what_they_were(home: Path) -> None:
     assert tree["a"][0] == f"{home}/x"
 
 
-@pytest.mark.parametrize("how", ["harmonize", "run", "batch", "workers"])
+@pytest.mark.parametrize("how", ["harmonize", "run", "batch"])
 def test_no_record_names_the_home(home: Path, command: Command, how: str) -> None:
     set_ = [*STEPS, f"--set=weights={home}/mine.safetensors"]
     pictures = {"style": f"{home}/painting.png", "patch": "cutout.png", "at": "5,5"}
@@ -99,8 +99,7 @@ def test_no_record_names_the_home(home: Path, command: Command, how: str) -> Non
     else:
         jobs = [{**pictures, "output": name} for name in ("a", "b")]
         Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": jobs}))
-        several = ["--workers=2"] if how == "workers" else []
-        assert command("batch", "jobs.yaml", *set_, *several).code == 0
+        assert command("batch", "jobs.yaml", *set_).code == 0
         told = record("jobs-harmonized/a.json")
         assert "2 skipped" in command("batch", "jobs.yaml", *set_).out
     assert not [text for text in texts(told) if str(home) in text]

@@ -49,7 +49,8 @@ def test_an_engraving_stays_without_color() -> None:
     patch[..., 0] = 250
     mask = np.zeros((96, 96), dtype=np.uint8)
     mask[30:66, 30:66] = 255
-    config = load("default", ["passes.coarse.steps=3", "passes.refine.steps=3"])
+    passes = load("default").passes
+    config = load("default", [f"passes.{name}.steps=3" for name in passes])
     pixels = np.asarray(harmonize(painting, patch, mask, settings=config).image).astype(int)
     assert np.ptp(pixels, axis=2).max() <= 2
     assert (pixels != painting).any()

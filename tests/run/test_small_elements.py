@@ -77,7 +77,7 @@ def test_it_is_painted_there_and_nowhere_else(large: np.ndarray) -> None:
 
 def test_parts_of_one_painting_are_not_taken_for_each_other(large: np.ndarray) -> None:
     session = Session(FEW)
-    for at in ((20, 20), (250, 150), (20, 150)):
+    for at in ((20, 20), (250, 150)):
         shared = session.run(session.plan("painting.png", "cutout.png", placement={"at": at}))
         alone = harmonize("painting.png", "cutout.png", placement={"at": at}, settings=FEW)
         assert shared.image.tobytes() == alone.image.tobytes()
