@@ -24,6 +24,7 @@ Serve = Callable[..., Client]
 Command = Callable[..., Outcome]
 TABS = ("load", "cut", "place", "paint")
 READY = "html[data-ready]"
+PAINTING = (160, 120)
 
 
 class Window:
@@ -129,7 +130,7 @@ class Window:
 @pytest.fixture
 def pictures(files: Path) -> Path:
     """painting.png and photo.png, larger than those of other tests, and cutout.png."""
-    Image.fromarray(strokes(240, 180)).save("painting.png")
+    Image.fromarray(strokes(*PAINTING)).save("painting.png")
     photo = np.full((150, 200, 3), (60, 120, 70), np.uint8)
     inside = disc(200, 150) > 0
     photo[inside] = strokes(200, 150, seed=2)[inside] // 2 + (110, 20, 20)
@@ -180,12 +181,12 @@ def test_the_whole_way(
     page.wait_for_selector("#place:visible")
 
     # Place: by the hand, by keys, by numbers.
-    size = (240, 180)
+    size = PAINTING
     before = view.doc()["placement"]
     middle = (before["at"][0] + before["width"] / 2, before["at"][1] + before["width"] / 3)
-    view.drag(view.screen(middle, size), view.screen((middle[0] + 30, middle[1] - 12), size))
+    view.drag(view.screen(middle, size), view.screen((middle[0] + 15, middle[1] - 8), size))
     moved = view.doc()["placement"]
-    assert moved["at"] == pytest.approx([before["at"][0] + 30, before["at"][1] - 12], abs=1)
+    assert moved["at"] == pytest.approx([before["at"][0] + 15, before["at"][1] - 8], abs=1)
     page.focus("#stage")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowDown")
@@ -193,11 +194,11 @@ def test_the_whole_way(
     page.keyboard.press("f")
     now = view.doc()["placement"]
     assert now["at"] == [moved["at"][0] - 1, moved["at"][1] + 10] and now["flip"] == "horizontal"
-    page.fill("#place-w", "90")
+    page.fill("#place-w", "60")
     page.keyboard.press("Enter")
     page.fill("#place-r", "20")
     page.keyboard.press("Enter")
-    assert view.doc()["placement"]["width"] == 90 and view.doc()["placement"]["rotate"] == 20
+    assert view.doc()["placement"]["width"] == 60 and view.doc()["placement"]["rotate"] == 20
     page.click("#undo")
     assert view.doc()["placement"]["rotate"] == 0
     page.click("#redo")
@@ -207,7 +208,7 @@ def test_the_whole_way(
     page.click("#preview")
     view.painted(1)
     assert page.locator("#compare").is_visible()
-    at = view.screen((120, 90), size)
+    at = view.screen((80, 60), size)
     painted = view.pixel(at)
     page.locator("#compare input").fill("100")
     pasted = view.pixel(at)
@@ -307,8 +308,8 @@ def test_fingers_move_and_zoom(window: Callable[..., Window], pictures: Path) ->
     view.load(pictures / "painting.png", pictures / "cutout.png")
     view.page.wait_for_selector("#place:visible")
     view.page.wait_for_timeout(300)
-    size = (240, 180)
-    x, y = view.screen((120, 90), size)
+    size = PAINTING
+    x, y = view.screen((80, 60), size)
     before = view.doc()["placement"]["at"]
     view.touch([(x, y), (x + 15, y + 5), (x + 30, y + 10)])
     view.page.wait_for_timeout(100)
@@ -327,8 +328,8 @@ def test_the_painting_alone_while_a_key_is_held(
     view = window()
     with view.page.expect_response(lambda response: "/api/palette" in response.url):
         view.load(pictures / "painting.png", pictures / "cutout.png")
-    at = view.screen((120, 90), (240, 180))
-    view.page.mouse.click(*view.screen((5, 5), (240, 180)))
+    at = view.screen((80, 60), PAINTING)
+    view.page.mouse.click(*view.screen((5, 5), PAINTING))
     view.page.wait_for_timeout(800)
     pasted = view.pixel(at)
     for key in ("p", "Tab"):
@@ -379,7 +380,7 @@ def test_the_pages_geometry_is_the_librarys(window: Callable[..., Window]) -> No
     for rotate in (0, 30, -75, 90, 180):
         for flip in (None, "horizontal", "vertical"):
             tree = {"at": [31, 47], "width": 70, "rotate": rotate, "flip": flip}
-            layout = lay_out(alpha, (240, 180), Placement.parse(tree))
+            layout = lay_out(alpha, PAINTING, Placement.parse(tree))
             corner = view.page.evaluate(
                 """async (placement) => {
                   const geometry = await import("/assets/geometry.js");

@@ -68,6 +68,14 @@ export function bounds(file, placement) {
   return [placement.at[0], placement.at[1], right - left, bottom - top];
 }
 
+// How many pixels of the upright box lie on the painting.
+export function area(file, painting, placement) {
+  const [left, top, wide, high] = bounds(file, placement);
+  const x = Math.min(left + wide, painting.width) - Math.max(left, 0);
+  const y = Math.min(top + high, painting.height) - Math.max(top, 0);
+  return Math.max(x, 0) * Math.max(y, 0);
+}
+
 // The placement with other size, turn or mirror, so that the point (u, v) of its box stays.
 export function changed(file, placement, changes, pivot = [0.5, 0.5]) {
   const before = pointOf(file, placement, pivot);

@@ -193,11 +193,9 @@ export function show() {
 }
 
 function note(file, painting, placement) {
-  const [left, top, wide, high] = geometry.bounds(file, placement);
-  const x = Math.min(left + wide, painting.width) - Math.max(left, 0);
-  const y = Math.min(top + high, painting.height) - Math.max(top, 0);
-  if (x <= 0 || y <= 0) return "It lies outside the painting.";
-  if (x * y < 0.2 * wide * high) return "Only a scrap of it lies on the painting.";
+  const [, , wide, high] = geometry.bounds(file, placement), seen = geometry.area(file, painting, placement);
+  if (!seen) return "It lies outside the painting.";
+  if (seen < 0.2 * wide * high) return "Only a scrap of it lies on the painting.";
   const scale = placement.width / geometry.sizeOf(file)[0];
   if (scale > 1.5) return `It is enlarged ${round(scale, 1)} times beyond its own pixels.`;
   return `${Math.round(wide)} × ${Math.round(high)} pixels on a painting of ${painting.width} × ${painting.height}.`;

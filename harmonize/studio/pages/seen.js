@@ -33,7 +33,7 @@ export function scene(alone) {
   if (alone) return { size, painter: (context) => under(context, painting) };
   const current = runs.current();
   if (current) return { size, painter: (context) => compared(context, current, size), overlay: (context) => divider(context, current, size), tool: splitter() };
-  return { size, painter: (context) => paste(context, state.doc, colored()), tool: place.tool, overlay: place.overlay };
+  return { size, painter: (context) => paste(context, state.doc, colored(state.doc)), tool: place.tool, overlay: place.overlay };
 }
 
 function under(context, file) {
@@ -53,7 +53,7 @@ function paste(context, { painting, element, placement }, given = null) {
 
 // The painted picture, and the pasted one from the left as far as the slider says.
 function compared(context, { task, image }, size) {
-  paste(context, task.asked);
+  paste(context, task.asked, image ? null : colored(task.asked));
   const split = size[0] * compare.value / 100;
   if (!image) return;
   context.save();
@@ -105,7 +105,10 @@ let palette = { key: null };  // the last answer, and what was asked for
 let asking = null;
 
 export const mapPalette = later(60, async () => {
-  if (!state.painting() || !state.element() || !state.doc.placement || runs.shown) return;
+  const { placement } = state.doc, [painting, element] = [state.painting(), state.element()];
+  if (!painting || !element || !placement || runs.shown) return;
+  complain("#place .error", null);
+  if (!geometry.area(element, painting, placement)) return;
   const wanted = structuredClone(asked()), key = JSON.stringify(wanted);
   asking?.abort();
   if (palette.key === key) return;
@@ -115,7 +118,6 @@ export const mapPalette = later(60, async () => {
   try {
     const found = await api.palette(wanted, own.signal);
     if (found) palette = { key, wanted, ...found };
-    complain("#place .error", null);
   } catch (error) {
     if (error.name !== "AbortError") complain("#place .error", error);
   }
@@ -125,10 +127,10 @@ export const mapPalette = later(60, async () => {
 });
 
 // The element in the colors of the last palette map; null where there is none.
-function colored() {
-  const { element } = state.doc, image = element && view(state.element(), "shown");
-  if (!image || palette.wanted?.element !== element || palette.wanted.painting !== state.doc.painting) return null;
-  return palette.colored ??= recolored(image, state.element(), palette);
+function colored({ painting, element }) {
+  if (palette.wanted?.painting !== painting || palette.wanted.element !== element) return null;
+  const image = view(files.get(element), "shown");
+  return palette.colored ??= image && recolored(image, files.get(element), palette);
 }
 
 // The map is made of a small copy. What it changes is added to the element in full, which stays
