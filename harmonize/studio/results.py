@@ -20,6 +20,8 @@ from harmonize.studio.files import File, Files, encoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from PIL.Image import Image
+
     from harmonize.run.result import Result
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
@@ -120,11 +122,11 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
         with contextlib.suppress(OutputError):  # too long for the format
             write_picture(path.with_suffix(FORMATS[kind]), result.picture)
     write_result(path, result.picture, result.record)
-    return kept_at(asked, path)
+    return kept_at(asked, path, result.picture.shown)
 
 
-def kept_at(asked: Asked, path: Path) -> Kept:
-    """Return the finished run whose picture lies at `path`.
+def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
+    """Return the finished run whose picture lies at `path`, and is `shown` where that is known.
 
     Raises:
         InputError: it is gone, or its record.
@@ -135,7 +137,7 @@ def kept_at(asked: Asked, path: Path) -> Kept:
         asked=asked,
         picture=path,
         formats={kind: file for kind, file in beside.items() if file.is_file()},
-        view=encoded(open_picture("picture", path).stored.shown),
+        view=encoded(shown or open_picture("picture", path).stored.shown),
         interrupted=bool(record["interrupted"]),
         notes=list(record["warnings"]),
     )
