@@ -103,12 +103,13 @@ class Painter:
         schedule = self.resolved.passes
         done = len(progress.logs)
         here = self._view(schedule[done - 1], canvas, view) if done else view
-        for settings in schedule[done:]:
+        for number, settings in enumerate(schedule[done:], start=done):
             if stopped:
                 break
+            begun = any(earlier.start == "underpainting" for earlier in schedule[:number])
             before, here = here, self._view(settings, canvas, view)
             picture = None if progress.picture is None else Painted(before, progress.picture)
-            work = _Work(settings, here, view, picture, start, smoothness)
+            work = _Work(settings, here, view, picture, start, begun, smoothness)
             progress, stopped = self._pass(work, progress)
         if not stopped:
             self._safe(lambda: progress)
@@ -248,7 +249,8 @@ class Painter:
 class _Work:
     """What one pass works on: its view, the picture so far, and what the passes begin with.
 
-    `whole` is the view at the working size, which `start` is of.
+    `whole` is the view at the working size, which `start` is of. `begun`: an earlier pass began
+    with the underpainting.
     """
 
     settings: ResolvedPass
@@ -256,6 +258,7 @@ class _Work:
     whole: View
     picture: Painted | None
     start: Start | None
+    begun: bool
     smoothness: float
 
     def begin(self, previous: Tensor, lead: float) -> Tensor:
@@ -263,8 +266,16 @@ class _Work:
         if self.settings.start == "composite":
             return self.view.composite
         if self.settings.start == "underpainting" and self.start is not None:
+            if self.begun and self.picture is not None:
+                return previous + lead * self._finer_than(self.picture.view)
             return torch.lerp(previous, self._seen(self.start.image), lead)
         return previous
+
+    def _finer_than(self, other: View) -> Tensor:
+        """The detail of the underpainting that a smaller view does not show."""
+        assert self.start is not None
+        whole = Painted(self.whole, self.start.image)
+        return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
 
     def target(self, lead: float) -> Tensor:
         """What the content term keeps, if it is not the start [3, h, w]."""

@@ -22,7 +22,7 @@ from harmonize.synthesis.matching.nearest import nearest_patches
 from harmonize.synthesis.matching.voting import vote
 
 # Places of the painting that a patch is compared with.
-CANDIDATES = 1 << 16
+CANDIDATES = 1 << 14
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:

@@ -24,6 +24,7 @@ from harmonize.synthesis.underpainting.patch_synthesis import Underpainting, lay
 
 CONTRAST = 2.0  # sigma in pixels: of the underpainting's lights and darks that come back
 FINE = 2.0  # sigma in pixels: what is finer is drawing or brushwork
+OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
@@ -96,9 +97,9 @@ def underpaint(
 
     with torch.no_grad():
         strokes = synthesize(known, wanted, frame / 100, view.loose, goal, tell)
-    outlines, drawn = _drawing(mapped, painting, start.mask)
     image = torch.lerp(mapped, strokes.image * 100, goal.amount)
-    image = torch.cat((image[:1] + goal.drawing * outlines, image[1:]))
+    image = outlined(image, mapped, painting, goal.drawing * start.mask)
+    drawn = without_texture(mapped, painting, start.mask)
     return Start(
         start.mapped,
         filters.from_lab(drawn),
@@ -109,23 +110,38 @@ def underpaint(
     )
 
 
-def _drawing(mapped: Tensor, painting: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the element's fine luma [1, h, w] that stands out from the painting's brushwork.
+def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
+    """`image` with the outlines of `mapped` in place of its own lights and darks.
 
-    Outlines do, a photograph's texture does not. Also return `mapped` without other detail. Both
-    pictures are Lab.
+    Both [3, h, w] and `painting` [3, H, W] are Lab, `amount` [1, h, w] is from 0 to 1. What stands
+    out from the brushwork less than `STRONG` says gives way to it.
     """
-    brushwork = _fine(painting[:1])
-    typical = filters.gaussian(brushwork.square(), 3.0).sqrt().median()
-    detail = _fine(mapped[:1])
-    strength = filters.gaussian(detail.square(), 1.5)
-    share = strength / (strength + (STRONG * typical).square() + 1e-6)
-    weak = (1 - share) * detail * mask
-    return share * detail * mask, torch.cat((mapped[:1] - weak, mapped[1:]))
+    share = _standing_out(mapped, painting, OUTLINE) * amount
+    lost = _finer(mapped[:1], OUTLINE) - _finer(image[:1], OUTLINE)
+    return torch.cat((image[:1] + share * lost, image[1:]))
 
 
-def _fine(luma: Tensor) -> Tensor:
-    return luma - filters.gaussian(luma, FINE)
+def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
+    """`mapped` [3, h, w] with no detail under `mask` but what stands out from the brushwork.
+
+    A photograph's texture is not to be kept; spectacles, ironwork and eyes are.
+    """
+    weak = (1 - _standing_out(mapped, painting, FINE)) * mask * _finer(mapped[:1], FINE)
+    return torch.cat((mapped[:1] - weak, mapped[1:]))
+
+
+def _standing_out(mapped: Tensor, painting: Tensor, sigma: float) -> Tensor:
+    """How much the detail of `mapped` stands out from the brushwork of `painting`, [1, h, w] to 1.
+
+    Half where its contrast is `STRONG` times that of the brushwork, by the median.
+    """
+    brushwork = filters.gaussian(_finer(painting[:1], sigma).square(), 3.0).sqrt().median()
+    strength = filters.gaussian(_finer(mapped[:1], sigma).square(), 1.5)
+    return strength / (strength + (STRONG * brushwork).square() + 1e-6)
+
+
+def _finer(luma: Tensor, sigma: float) -> Tensor:
+    return luma - filters.gaussian(luma, sigma)
 
 
 def fine_share(painting: Tensor) -> float:

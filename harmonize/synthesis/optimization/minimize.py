@@ -12,13 +12,12 @@ from torch import Tensor
 
 from harmonize.errors import StopRun
 from harmonize.settings.resolve import Method
+from harmonize.synthesis.optimization.optimizers import Adam, Lbfgs, Optimizer
 from harmonize.synthesis.optimization.pyramid import Pixels, Pyramid, Variables
 
 EXPLODED = 100.0  # times the sum of the terms at the start: no use in going on
 NEAR = 1.0  # a start with a smaller sum counts as this: from a perfect fit every step leads away
 SAFE_RATE = 0.01  # at most, at the second attempt; half of the default's
-BETAS = (0.9, 0.99)  # of Adam
-PAIRS = 10  # that L-BFGS remembers
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class Minimizer:
         with torch.no_grad():
             return self._fault(_read(self.objective(self._variables.image())), self.worse)
 
-    def _step(self, optimizer: torch.optim.Optimizer) -> str | None:
+    def _step(self, optimizer: Optimizer) -> str | None:
         """Take one step; return what was wrong before it, if anything."""
         index = self._state.steps + 1
         terms = self.objective(self._variables.image())
@@ -163,16 +162,10 @@ class Minimizer:
         return None
 
     def _move(self, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
-        parameters = self._variables.parameters
-        gradients = torch.autograd.grad(total, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+        gradients = torch.autograd.grad(total, self._variables.parameters)
         name, rate = self._attempts[self._state.attempt]
-        if name == "adam":
-            fallen = _fallen(self._state.steps, self.method.steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["share"] * fallen
-        optimizer.step(lambda: total)  # type: ignore[arg-type, return-value]
+        fallen = _fallen(self._state.steps, self.method.steps) if name == "adam" else 1.0
+        optimizer.step(gradients, rate * fallen)
 
     def _report(self, index: int, values: dict[str, float]) -> None:
         self._state.history.append(values)
@@ -199,28 +192,20 @@ class Minimizer:
             return f"losses {now:.3g} after {state.steps} steps, from {state.first:.3g}"
         return None
 
-    def _left(self, optimizer: torch.optim.Optimizer) -> State:
+    def _left(self, optimizer: Optimizer) -> State:
         parameters = [parameter.detach() for parameter in self._variables.parameters]
-        return replace(self._state, parameters=parameters, optimizer=optimizer.state_dict())
+        return replace(self._state, parameters=parameters, optimizer=optimizer.state())
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        name, rate = self._attempts[self._state.attempt]
-        optimizer: torch.optim.Optimizer
-        if name == "lbfgs":
-            optimizer = torch.optim.LBFGS(
-                self._variables.parameters,
-                lr=rate,
-                max_iter=1,
-                history_size=PAIRS,
-                tolerance_grad=0.0,
-                tolerance_change=0.0,
-            )
-        else:
-            pairs = zip(self._variables.parameters, self._variables.shares, strict=True)
-            groups = [{"params": [parameter], "share": share} for parameter, share in pairs]
-            optimizer = torch.optim.Adam(groups, lr=rate, betas=BETAS)
+    def _optimizer(self) -> Optimizer:
+        name, _ = self._attempts[self._state.attempt]
+        variables = self._variables
+        optimizer: Optimizer = (
+            Lbfgs(variables.parameters)
+            if name == "lbfgs"
+            else Adam(variables.parameters, variables.shares)
+        )
         if self._state.optimizer is not None:
-            optimizer.load_state_dict(self._state.optimizer)
+            optimizer.restore(self._state.optimizer)
         return optimizer
 
 

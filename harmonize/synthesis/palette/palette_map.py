@@ -32,8 +32,10 @@ SPREAD = 7.0  # Lab: how far colors of the painting still draw
 LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
 COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
 NOISE = 2e-3  # share of the painting below which a color is noise
+TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
+KNEE = 0.3  # share of the painting's range in which lights, or darks, beyond it find room
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
-CONTRAST, MOST_GAIN = 0.6, 1.6  # share of the element's contrast of luma that stays
+CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
@@ -59,6 +61,7 @@ def palette_map(
         composite[:1], quantile_map(composite[:1], colors[0], reference.matched[0]), goal.luma
     )
     luma = keep_contrast(luma, colors[0], element, reference.sample[0])
+    luma = fit_range(luma, element, reference.sample[0])
     own = own_hue(composite, reference.sure, goal)
     chroma = _chroma(composite, luma, colors, reference, own, goal)
     mapped = torch.cat((luma, chroma))
@@ -203,6 +206,33 @@ def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tenso
         min(dark, inside.min()), max(light, inside.max())
     )
     return torch.where(gain > 1, wider, luma)
+
+
+def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
+    """Draw in the lights and darks of `luma` [1, H, W] that the `painting` [m] does not reach.
+
+    The ranges of what is under `element` [H, W] and of the painting go from all but `TAIL` to all
+    but `TAIL`. At either end the last `KNEE` of the painting's range makes room for the rest of the
+    element's; between the knees nothing moves.
+    """
+    dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
+    darkest, lightest = _ends(painting, TAIL)
+    room = KNEE * (lightest - darkest)
+    for end, reached, side in ((lightest, light, 1), (darkest, dark, -1)):
+        knee = end - side * room
+        scale = (room / (side * (reached - knee)).clamp_min(1e-3)).clamp(max=1)
+        luma = knee + side * _bent(side * (luma - knee), scale)
+    return luma
+
+
+def _ends(values: Tensor, tail: float) -> tuple[Tensor, Tensor]:
+    """The darkest and lightest of `values` [n], but for a share `tail` at either end."""
+    dark, light = torch.quantile(values, values.new_tensor([tail, 1 - tail]))
+    return dark, light
+
+
+def _bent(values: Tensor, scale: Tensor) -> Tensor:
+    return values.clamp(max=0) + scale * values.clamp(min=0)
 
 
 def keep_silhouette(

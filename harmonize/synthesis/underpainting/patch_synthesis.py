@@ -13,7 +13,7 @@ Colors are Lab / 100.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,7 @@ SPARSE = 1 << 13  # places that are looked at from everywhere, where that is too
 FAIR = 0.005  # cost, as a share of the patch's area, of a place used once more than its share
 PARTS = (24, 16)  # numbers that tell patches of colors, and of tones, apart
 CROWDED = 50.0  # times its share: beyond, a place costs no more
+FINE = 2.0  # sigma in pixels: finer detail is copied, not averaged
 LUCK = 0.004  # cost, as a share of the patch's area, of the places that a seed likes least
 SHARE = 0.02  # of a pixel that must be in the mask at a coarser scale
 
@@ -121,7 +122,19 @@ def synthesize(
         found = scale.paint(found, goal.steps[level])
         on_scale(found.image)
     assert found is not None
-    return found
+    return sharpened(found, known.colors, mask)
+
+
+def sharpened(found: Underpainting, painting: Tensor, mask: Tensor) -> Underpainting:
+    """The picture with the fine detail of the places that its pixels come from, under `mask`.
+
+    Averaged patches lose what is finer than their differences: dots, and the grain of the canvas.
+    """
+    copied = found.image.flatten(1).clone()
+    copied[:, found.positions.at] = painting.flatten(1)[:, found.field]
+    lost = copied.view_as(found.image) - found.image
+    fine = lost - filters.gaussian(lost, FINE)
+    return replace(found, image=torch.where(covered(mask, 1), found.image + fine, found.image))
 
 
 class _Scale:
