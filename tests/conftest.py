@@ -37,6 +37,7 @@ TWO_PASSES = (
     "underpainting.fine=[0.99, 1.0]",
     "passes.coarse.start=underpainting",
     "passes.strokes=null",
+    "passes.planes=null",
     "passes.refine.start=previous",
 )
 PASSES = ("coarse", "refine")
@@ -46,6 +47,7 @@ ONE_PASS = (
     "underpainting=null",
     "passes.coarse=null",
     "passes.strokes=null",
+    "passes.planes=null",
     "passes.refine.start=composite",
     "passes.refine.steps=1",
 )

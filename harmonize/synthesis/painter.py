@@ -1,4 +1,4 @@
-"""The passes in turn, each at its scale of the working size: canvas in, painted picture out."""
+"""The stages in turn: a canvas in, the painted picture out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Watcher = Callable[[Step, Callable[[], Painted]], None]
 
 @dataclass(frozen=True)
 class PassLog:
-    """What happened in one pass: steps done, the terms at each, seconds, what went wrong."""
+    """What happened in one pass: steps, terms at each, seconds, what went wrong."""
 
     name: str
     steps: int
@@ -52,9 +52,8 @@ class PassLog:
 class SavePoint:
     """How far a run is: the passes that are over, and where the next one is.
 
-    `picture` [3, h, w] is what the window of the last pass shows, None before the first pass is
-    over; `descent` is None before the next one's first step, `seconds` are those that it took so
-    far.
+    `picture` [3, h, w] is the last pass's window, None before one is over; `descent` is None before
+    the next one's first step, `seconds` are its own so far.
     """
 
     picture: Tensor | None = None
@@ -65,13 +64,12 @@ class SavePoint:
 
 @dataclass(frozen=True)
 class Painter:
-    """All that the passes of a run have in common.
+    """What the passes of a run have in common.
 
-    `level` is the style level, `fine` the share of the painting's light and dark that is too fine
-    for an underpainting. What depends on the painting and the network alone is recalled
-    from `memory`, where `key` stands for the two. A `StopRun` raised by `on_step` ends the run
-    with the picture so far. Wherever the run could be left and taken up again, `on_safe` receives
-    a function that returns how far it is; the tensors change with the next step.
+    `level` is the style level, `fine` the painting's fine share (`fine_share`). `memory` keeps
+    under `key` what depends on painting and network alone. A `StopRun` raised by `on_step` ends the
+    run with the picture so far. Where a run could be taken up again, `on_safe` receives a function
+    that returns how far it is; its tensors change with the next step.
     """
 
     config: Settings
@@ -85,16 +83,15 @@ class Painter:
 
     @cached_property
     def resolved(self) -> Resolved:
-        """The settings at the style level."""
         return resolve(self.config, self.level, self.fine)
 
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
-        """All passes: the picture, a log a pass, and whether the run was stopped.
+        """Run all passes from `progress` on; return the picture, logs, and whether it was stopped.
 
         `view` is the canvas at the working size. Outside the loose mask the picture is the
-        painting. With a `progress` it goes on from there.
+        painting.
         """
         noise = float(losses.noise(view.painting.bands(GRAIN)))
         smoothness = losses.total_variation_weight(noise)
@@ -116,7 +113,7 @@ class Painter:
         return self._end(here, view, progress.picture, start), progress.logs, stopped
 
     def _begin(self, view: View, told: bool) -> tuple[Start | None, bool]:
-        """The palette map and the underpainting, and whether the caller stopped the run there."""
+        """Return the palette map with the underpainting, and whether the run was stopped there."""
         palette, underpainting = self.resolved.palette, self.resolved.underpainting
         if palette is None or underpainting is None:
             return None, False
@@ -140,7 +137,7 @@ class Painter:
         return start, False
 
     def _end(self, here: View, view: View, image: Tensor | None, start: Start | None) -> Painted:
-        """The picture after the last pass, light and hue at large brought back."""
+        """Return the picture after the last pass, broad light and hue brought back."""
         palette = self.resolved.palette
         if start is None or palette is None:
             return Painted(here, view.composite if image is None else image)
@@ -154,14 +151,14 @@ class Painter:
         )
 
     def _taps(self) -> tuple[str, ...]:
-        """Every tap that is looked at in the painting at the working size, shallow first."""
+        """Return every tap that is looked at in the painting, shallow first."""
         palette = self.resolved.palette
         whole = [item.seen for item in self.resolved.passes if item.scale == 1]
         used = frozenset(palette.matching.taps if palette else ()).union(*whole)
         return tuple(tap for tap in STRIDE if tap in used)
 
     def _pass(self, work: _Work, progress: SavePoint) -> tuple[SavePoint, bool]:
-        """One pass from where the run is: where it is then, and whether it was stopped."""
+        """Run one pass from where it is; return where it is then, and whether it was stopped."""
         settings, view = work.settings, work.view
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
@@ -196,7 +193,6 @@ class Painter:
         return SavePoint(painted.image, [*progress.logs, log]), watch.stopped
 
     def _view(self, settings: ResolvedPass, canvas: Canvas, view: View) -> View:
-        """What a pass sees of the canvas, `view` being that at the working size."""
         margin, shape = self.resolved.margin, scaled(view.shape, settings.scale)
         return view if margin is not None and shape == view.shape else canvas.view(shape, margin)
 
@@ -205,7 +201,7 @@ class Painter:
             self.on_safe(progress)
 
     def _prepare(self, work: _Work) -> tuple[Tensor, PassObjective]:
-        """Where a pass begins, within the view's window, and what it optimizes."""
+        """Return where a pass begins, in the view's window, and what it minimizes."""
         settings, view = work.settings, work.view
         shared = work.start is not None and settings.scale == 1
         taps = self._taps() if shared else passes.taps_of(settings)
@@ -247,11 +243,7 @@ class Painter:
 
 @dataclass(frozen=True)
 class _Work:
-    """What one pass works on: its view, the picture so far, and what the passes begin with.
-
-    `whole` is the view at the working size, which `start` is of. `begun`: an earlier pass began
-    with the underpainting.
-    """
+    """What one pass works on; `whole` is the view at the working size, which `start` is of."""
 
     settings: ResolvedPass
     view: View
@@ -262,7 +254,7 @@ class _Work:
     smoothness: float
 
     def begin(self, previous: Tensor, lead: float) -> Tensor:
-        """Where the pass begins [3, h, w]; `lead` is the underpainting's share."""
+        """Return where the pass begins [3, h, w]; `lead` is the underpainting's share."""
         if self.settings.start == "composite":
             return self.view.composite
         if self.settings.start == "underpainting" and self.start is not None:
@@ -278,7 +270,7 @@ class _Work:
         return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
 
     def target(self, lead: float) -> Tensor:
-        """What the content term keeps, if it is not the start [3, h, w]."""
+        """Return what the content term keeps, if it is not the start [3, h, w]."""
         goal = self.settings.goals.content
         if goal and goal.target == "palette" and self.start is not None:
             return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)
@@ -302,7 +294,7 @@ class _Stages:
 
 @dataclass
 class _Watch:
-    """Passes steps on to the run's watcher, and remembers if it stopped the run."""
+    """Passes steps on, and remembers if the run was stopped."""
 
     name: str
     total: int

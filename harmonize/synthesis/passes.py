@@ -1,7 +1,7 @@
-"""What one pass optimizes: features and matches in, frozen targets and an objective out.
+"""What one pass minimizes, from features and matches.
 
 Luan et al. (2018): the coarse pass (section 4.1) matches every tap on its own; the refine pass
-(section 4.2) matches one tap, makes the field coherent and carries it to the finer ones.
+(section 4.2) matches one, makes the field coherent and carries it to finer taps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harmonize.synthesis.optimization.objective import PassObjective, Term
 
 
 def taps_of(settings: ResolvedPass) -> tuple[str, ...]:
-    """Every tap that the pass looks at, shallow first."""
+    """Return every tap that the pass looks at, shallow first."""
     return tuple(tap for tap in STRIDE if tap in settings.seen)
 
 
@@ -32,7 +32,7 @@ def match(
     painting: PaintingFeatures,
     mask: Tensor,
 ) -> Match:
-    """`image` [3, H, W] of the window matched to the painting, under `mask` [H, W]."""
+    """Match `image` [3, H, W] of the window to the painting, under `mask` [H, W]."""
     taps = taps_of(settings)
     wanted = [tap for tap in taps if tap in settings.styled]
     with torch.no_grad():
@@ -59,11 +59,11 @@ def build(
     mask: Tensor,
     smoothness: float,
 ) -> PassObjective:
-    """The objective of one pass.
+    """Return the objective of one pass.
 
-    Within the window, [3, H, W] each: `start` is where the pass begins, `composite` what else the
-    content term may keep, `frame` the painting there; `mask` [H, W] is where the picture may
-    change. `painting` is all of it, `smoothness` its w_tv, 0 to 10. `matched` is from `match`.
+    `start` is where the pass begins, `composite` what else the content term may keep, `frame` the
+    painting there: [3, H, W] of the window. `mask` [H, W] is where the picture may change;
+    `smoothness` is w_tv, 0 to 10.
     """
     goals, where = settings.goals, matched.where
     found: list[Term] = []

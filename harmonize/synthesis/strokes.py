@@ -1,7 +1,6 @@
-"""Strokes to begin with: the painting's own, from the matched places, over a pass's start.
+"""The painting's strokes, from the matched places, over a pass's start.
 
-Not in the paper. The statistics of a few dozen steps make texture of the right scale; long strokes
-they only sharpen where there are some.
+Not in the paper: a few dozen steps sharpen long strokes, but do not make them.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from harmonize.synthesis.network.vgg19 import STRIDE
 
 
 def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
-    """The painting's own patches at the places that an image is matched to, overlaps averaged.
+    """Return the painting's patches [3, H, W] at the places that an image is matched to, averaged.
 
-    [3, H, W], by the field of `tap`; where nothing is matched the image stays.
+    By the field of `tap`; where nothing is matched the image stays.
     """
     site = matched.where[tap]
     picture, mass = vote(
@@ -36,10 +35,10 @@ def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
 
 
 def overlay(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:
-    """`image` [3, H, W] with the detail of `strokes` [3, H, W] over it, under `mask` [H, W].
+    """Lay the detail of `strokes` [3, H, W] over `image` [3, H, W], under `mask` [H, W].
 
-    `amount` times what a Gaussian of `sigma` pixels takes off the strokes: light and color vary
-    together as in the painting; the image keeps its tones and hues at large.
+    `amount` times what a Gaussian of `sigma` pixels takes off the strokes: the image keeps its
+    broad tones and hues.
     """
     detail = strokes - filters.gaussian(strokes, sigma)
     return (image + amount * mask * detail).clamp(0, 1)

@@ -1,20 +1,16 @@
-"""How strongly a painting is stylized, 1 to 10, measured from its pixels: `--strength auto`.
+"""Estimate a painting's style level, 1 to 10, from its pixels: `--strength auto`.
 
 The scale of Luan et al. (2018), whose network for it was never published: 1 for smooth old
-masters, 5 for divided brushwork (Impressionism), 10 for Cubism and Expressionism.
-
-Three statistics, each squashed to a share, at one fixed size and after a small blur:
+masters, 5 for divided brushwork (Impressionism), 10 for Cubism and Expressionism. Three statistics,
+at one fixed size and after a small blur:
 
 - brushwork: is most of the surface broken up, next to the painting's own range of lights?
 - contours: do long straight or sweeping contours stand out from that surface?
-- vividness: are the colors far apart? Only for flat planes, which have no brushwork to see.
+- vividness: are the colors far apart? Only for flat planes, which have no brushwork.
 
-How sure: not very. The first two thresholds were set by hand on eight paintings of known level,
-two of them above 6; the third on none. Root mean square error on those same eight 1.1 levels; 1.8
-with the thresholds fitted to the other seven each time, and 3.5 for guessing their mean. A loose,
-light Impressionist that its label puts at 1 comes out between 1 and 5; a sketchy old master or a
-hatched engraving will read as 5, flat gray planes as 1. The bounds are a rule of thumb, not a
-probability.
+A rough estimate: thresholds were set by hand on eight paintings of known level, with a root mean
+square error of 1.1 levels; fitted to seven and tried on the eighth, 1.8 (guessing the mean: 3.5).
+Sketchy old masters and hatched engravings read as 5, flat gray planes as 1.
 """
 
 from __future__ import annotations
@@ -41,7 +37,7 @@ MARGIN = 1.0  # … and this many levels more
 
 @dataclass(frozen=True)
 class Estimate:
-    """A style level from 1 to 10, between its bounds, and the statistics that it comes from."""
+    """A style level from 1 to 10, its bounds (a rule of thumb), and the statistics."""
 
     level: float
     low: float
@@ -50,7 +46,7 @@ class Estimate:
 
 
 def estimate(painting: Tensor) -> Estimate:
-    """The style level of `painting` [3, H, W], sRGB 0 to 1, at any size (best 300 to 700 px).
+    """Return the style level of `painting` [3, H, W], sRGB 0 to 1, best 300 to 700 pixels long.
 
     Raises:
         ValueError: `painting` is not [3, H, W] or holds no pixels.
@@ -66,12 +62,11 @@ def estimate(painting: Tensor) -> Estimate:
 
 
 def measure(painting: Tensor) -> dict[str, float]:
-    """The three statistics of `painting` [3, H, W], none of them negative.
+    """Return the three statistics of `painting` [3, H, W], none negative.
 
     brushwork: median gradient of lightness, in % a pixel of the range from its 5th to its 95th
-    percentile. contours: the 95th percentile of the gradient over the median, times the median
-    coherence (0 to 1) of the gradient's direction over `REACH`. vividness: standard deviation of
-    Lab a and b together, over 100.
+    percentile. contours: the gradient's 95th percentile over its median, times the median coherence
+    (0 to 1) of its direction over `REACH`. vividness: standard deviation of Lab a and b, over 100.
     """
     lab = filters.to_lab(_fixed_size(painting)) / 100
     lightness = lab[:1]
@@ -97,10 +92,7 @@ def _fixed_size(painting: Tensor) -> Tensor:
 
 
 def _coherence(down: Tensor, across: Tensor) -> float:
-    """Median over the picture of how far gradients [h, w] within `REACH` share one direction.
-
-    (λ₁ − λ₂) / (λ₁ + λ₂) of the structure tensor: 1 for parallel contours, 0 for none preferred.
-    """
+    """Return the median of (λ₁ − λ₂) / (λ₁ + λ₂), of structure tensors: 1 is parallel contours."""
     tensor = torch.stack((down**2, across**2, down * across))
     step = min(4, *down.shape)  # the tensor is smooth over its reach: a quarter of the size will do
     sigma = REACH * max(down.shape) / step
@@ -116,7 +108,7 @@ def _quantiles(values: Tensor, *shares: float) -> list[float]:
 
 
 def _level(statistics: dict[str, float], factor: float) -> float:
-    """From 1 to 5 by brushwork, and on to 10 by contours; flat planes need vivid colors."""
+    """Return 1 to 5 by brushwork, and on to 10 by contours; flat planes need vivid colors."""
     broken = _share(statistics["brushwork"] * factor, *BRUSHWORK)
     planes = _share(statistics["contours"] * factor, *CONTOURS)
     flat = _share(statistics["vividness"] * factor, *VIVIDNESS) * planes
@@ -125,5 +117,5 @@ def _level(statistics: dict[str, float], factor: float) -> float:
 
 
 def _share(value: float, half: float, steepness: float) -> float:
-    """Squash `value` ≥ 0 to 0 … 1, rising: ½ at `half`, a logistic curve in the logarithm."""
+    """Squash `value` ≥ 0 to 0 … 1, rising: ½ at `half`, logistic in the logarithm."""
     return 1 / (1 + (half / value) ** steepness) if value > 1e-6 else 0.0

@@ -203,7 +203,7 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)  # whatever other tests left here
-    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "refine")]
+    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "planes", "refine")]
     write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=steps)
     limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "850MB")
     first = command(*limited)

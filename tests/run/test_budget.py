@@ -65,7 +65,7 @@ def test_a_large_painting_takes_no_more_than_its_tiles_do() -> None:
 
 def test_passes_that_are_skipped_take_nothing() -> None:
     whole = native()
-    without = native("passes.strokes.steps=0", "passes.refine.steps=0")
+    without = native("passes.strokes.steps=0", "passes.planes.steps=0", "passes.refine.steps=0")
     assert memory_limit.estimate(canvas(), without, 5.0) < memory_limit.estimate(
         canvas(), whole, 5.0
     )

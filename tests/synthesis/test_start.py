@@ -18,10 +18,11 @@ from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.painter import Painter
 from harmonize.synthesis.start import (
     Start,
-    _drawing,
     bring_back_light,
     fine_share,
+    outlined,
     soft_mask,
+    without_texture,
 )
 
 
@@ -104,11 +105,19 @@ def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None
 
 def test_the_composites_pass_is_left_out_where_the_underpainting_leads() -> None:
     config = load("default", ["underpainting.fine=[0.3, 0.4]"])
-    assert [name for name, _ in resolve(config, 5.0, 0.1).steps] == ["refine"]
-    assert [name for name, _ in resolve(config, 5.0, 0.35).steps] == ["coarse", "strokes", "refine"]
+    assert [name for name, _ in resolve(config, 5.0, 0.1).steps] == ["planes", "refine"]
+    all_four = ["coarse", "strokes", "planes", "refine"]
+    assert [name for name, _ in resolve(config, 5.0, 0.35).steps] == all_four
     engraved = resolve(config, 5.0, 0.5)
     assert [name for name, _ in engraved.steps] == ["coarse", "strokes"]
     assert engraved.underpainting is None and engraved.lead == 0
+
+
+def test_broad_strokes_keep_the_fine_detail_of_the_underpainting(network: VGG19) -> None:
+    still = ("passes.planes.rate=1e-9", "passes.refine.rate=1e-9")
+    without = paint(network, 0.0, *still, "passes.planes.steps=0")
+    both = paint(network, 0.0, *still)
+    torch.testing.assert_close(both, without, rtol=0, atol=0.02)
 
 
 def test_a_seed_makes_another_picture_and_the_same_one_again(network: VGG19) -> None:
@@ -162,22 +171,35 @@ def test_hue_comes_back_from_the_map_where_the_element_keeps_its_own() -> None:
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def test_outlines_stay_and_weak_texture_goes() -> None:
+def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
+    """An element with an outline, its texture weaker than its painting's brushwork; both Lab."""
     noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
     flat = torch.zeros(2, 96, 120)
-    painting = torch.cat((50 + 3 * noise, flat))
-    luma = 50 + noise.flip(2)  # a texture weaker than the brushwork
-    luma[:, 48:50] = 5  # an outline much stronger
+    luma = 50 + noise.flip(2)
+    luma[:, 48:50] = 5
+    return torch.cat((luma, flat)), torch.cat((50 + 3 * noise, flat))
+
+
+def test_weak_texture_is_not_to_be_kept_and_outlines_are() -> None:
+    mapped, painting = drawn_on_brushwork()
     mask = torch.ones(1, 96, 120)
-    outlines, drawn = _drawing(torch.cat((luma, flat)), painting, mask)
-    assert float(outlines[:, 48:50].mean()) < -15
-    assert float(outlines[:, :40].abs().mean()) < 0.3 * float((luma - 50)[:, :40].abs().mean())
+    drawn = without_texture(mapped, painting, mask)
     assert float(drawn[0, 48:50].mean()) < 12
-    before, after = ((x - filters.gaussian(x, 2.0))[:, :40].std() for x in (luma, drawn[:1]))
+    before, after = ((x[:1] - filters.gaussian(x[:1], 2.0))[:, :40].std() for x in (mapped, drawn))
     assert float(after) < 0.4 * float(before)
-    none, same = _drawing(torch.cat((luma, flat)), painting, 0 * mask)
-    assert not none.any()
-    torch.testing.assert_close(same[:1], luma)
+    torch.testing.assert_close(without_texture(mapped, painting, 0 * mask), mapped)
+
+
+def test_outlines_are_drawn_into_what_has_lost_them() -> None:
+    mapped, painting = drawn_on_brushwork()
+    lost = torch.cat((torch.full((1, 96, 120), 50.0), mapped[1:]))
+    share = torch.ones(1, 96, 120)
+    found = outlined(lost, mapped, painting, share)
+    assert float(found[0, 48:50].mean()) < 20
+    texture = float((mapped[0, :38] - 50).abs().mean())
+    assert float((found[0, :38] - 50).abs().mean()) < 0.3 * texture
+    torch.testing.assert_close(outlined(lost, mapped, painting, 0 * share), lost)
+    torch.testing.assert_close(outlined(mapped, mapped, painting, share), mapped)
 
 
 # --- the soft edge --------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ class Minimizer:
             self.shelter.keep(lambda: self._left(optimizer))
         return None
 
-    def _move(self, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
+    def _move(self, optimizer: Optimizer, total: Tensor) -> None:
         gradients = torch.autograd.grad(total, self._variables.parameters)
         name, rate = self._attempts[self._state.attempt]
         fallen = _fallen(self._state.steps, self.method.steps) if name == "adam" else 1.0

@@ -1,7 +1,7 @@
-"""The element's own colors, carried to its very contour.
+"""The element's own colors, carried to its contour.
 
-The edge pixels of a cut-out still hold the photograph's background. Left there, they come out as a
-dashed fringe that survives every later stage.
+Pixels at a cut-out's edge hold the photograph's background: a dashed fringe that no later stage
+removes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ THIN = 4  # widths: a part with no inside this near is thin, and keeps its own c
 def extend_colors(image: Tensor, mask: Tensor, width: int) -> Tensor:
     """Replace the colors within `width` pixels of a mask's edge by those further inside.
 
-    `image` [3, H, W] is the pasted picture, `mask` [H, W] from 0 to 1 the element. Pixels outside
-    the mask, and parts too thin to have an inside, stay as they are.
+    `image` [3, H, W] is the pasted picture, `mask` [H, W] the element, 0 to 1. Pixels outside, and
+    parts too thin to have an inside, stay.
     """
     inside = (mask > 0.5).float()[None, None]
     if width < 1 or not inside.any():

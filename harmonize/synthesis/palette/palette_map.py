@@ -1,19 +1,15 @@
-"""The palette map: the element's colors moved into the painting's, before anything is painted.
+"""The palette map: the element's colors moved into the painting's.
 
-Lights and darks go part of the way along the quantile map between the element and the places of
-the painting that it is like. Hues come from three estimates:
+Lights and darks go part of the way along the quantile map to the matched places. Hues come from
+three estimates:
 
-- the *projection*: the painting's nearest colors, however rare (a red truck stays red where the
-  painting has a few red coats);
+- the *projection*: the painting's nearest colors, however rare (a few red coats for a red truck);
 - the *places'* own colors: what the painter gave to such a subject (golden skin);
-- the *linear map* that carries the one distribution of hues to the other (Monge and Kantorovich;
-  Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-based colour
-  transfer", 2007).
+- the *linear map* between the two distributions of hues (Pitié and Kokaram, "The linear
+  Monge-Kantorovitch linear colour mapping for example-based colour transfer", 2007).
 
-A gray thing takes the places' hue. A colored thing keeps its own as far as the painting has it,
-unless the network is sure that the places show the same kind of thing.
-
-Colors are CIE Lab: L from 0 to 100, a and b about ±100.
+A gray thing takes the places' hue; a colored one the projection of its own, unless the network is
+sure of the places. Colors are CIE Lab: L 0 to 100, a and b about ±100.
 """
 
 from __future__ import annotations
@@ -46,10 +42,10 @@ def palette_map(
     reference: PaletteReference,
     goal: PaletteGoal,
 ) -> tuple[Tensor, Tensor]:
-    """Return the pasted picture in the painting's palette, and where its own hue was kept.
+    """Return the pasted picture in the painting's palette, and its share of own hue [1, H, W].
 
-    `composite` and `frame`, the painting there, are [3, H, W] in Lab, `mask` [1, H, W] is the
-    element, 0 to 1, softly. The share of own hue is [1, H, W], 0 to 1.
+    `composite` and `frame`, the painting there, are [3, H, W] in Lab; `mask` [1, H, W] is the
+    element, 0 to 1.
     """
     element = mask[0] > 0.5
     if not bool(element.any()):
@@ -78,7 +74,6 @@ def _chroma(
     own: Tensor,
     goal: PaletteGoal,
 ) -> Tensor:
-    """The mapped a and b [2, H, W]."""
     guide = filters.from_lab(composite)
     linear = linear_map(composite[1:], colors[1:], reference.matched[1:])
     near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
@@ -99,7 +94,7 @@ def _chroma(
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
-    """How much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
+    """Return how much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
 
     Much where the element is colored (Lab chroma above about 18) and the match is not sure.
     """
@@ -112,16 +107,16 @@ def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
 
 
 def chroma_span(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and highest a and b of `sample` [3, m], [2, 1, 1] each, but for a thousandth."""
+    """Return the lowest and highest a and b [2, 1, 1] of `sample` [3, m], but for a thousandth."""
     ordered = sample[1:].sort(1).values
     edge = ordered.shape[1] // 1000
     return ordered[:, edge, None, None], ordered[:, -1 - edge, None, None]
 
 
 def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Carry the hues of `source` [2, n] to those of `target` [2, m], applied to `image` [2, H, W].
+    """Move the hues of `image` [2, H, W] from those of `source` [2, n] to those of `target` [2, m].
 
-    The linear map between two normal distributions that moves colors least:
+    Of all linear maps between two normal distributions, the one that moves colors least:
     A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, `RIDGE` on both covariances.
     """
     before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
@@ -145,7 +140,7 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
 def quantile_map(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Carry `values` from the quantiles of `source` [n] to those of `target` [m].
 
-    Linear between `KNOTS` quantiles, which are averaged over `SMOOTH` neighbors.
+    Linear between `KNOTS` quantiles, averaged over `SMOOTH` neighbors.
     """
     shares = torch.linspace(0, 1, KNOTS, device=values.device)
     x, y = (_smooth(torch.quantile(_thinned(v), shares)) for v in (source, target))
@@ -157,7 +152,6 @@ def quantile_map(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
 
 
 def _thinned(values: Tensor, most: int = 100_000) -> Tensor:
-    """At most `most` of `values` [n], evenly spread."""
     return values[:: max(1, -(-len(values) // most))]
 
 
@@ -167,10 +161,10 @@ def _smooth(knots: Tensor) -> Tensor:
 
 
 def project(image: Tensor, sample: Tensor) -> Tensor:
-    """Draw every color of `image` [3, H, W] to the colors of `sample` [3, m] that are nearest.
+    """Draw the colors of `image` [3, H, W] to the nearest of `sample` [3, m].
 
-    A mean of the sample weighted exp(-d² / 2 `SPREAD`²) / density^(1 - `COMMON`), so that a few red
-    coats are enough for a red truck. Colors are looked up on a grid of 4 Lab units.
+    The mean of the sample weighted exp(-d² / 2 `SPREAD`²) / density^(1 - `COMMON`), on a grid of 4
+    Lab units.
     """
     scale = sample.new_tensor([LUMA_SHARE, 1.0, 1.0])
     known = sample.T * scale
@@ -191,11 +185,10 @@ def project(image: Tensor, sample: Tensor) -> Tensor:
 
 
 def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Spread `luma` [1, H, W] so that the element keeps most of its contrast.
+    """Spread `luma` [1, H, W] so that the element keeps its contrast wherever it lies.
 
-    Its standard deviation under `element` [H, W] stays at least `CONTRAST` of that of `source` [n],
-    within the lights and darks of the `painting` [m]: a thing laid on light places would else lose
-    its darks.
+    Its standard deviation under `element` [H, W] stays `CONTRAST` of that of `source` [n] or more,
+    within the lights and darks of the `painting` [m].
     """
     inside = luma[0, element]
     middle, spread = inside.mean(), inside.std(correction=0).clamp_min(1e-3)
@@ -238,10 +231,10 @@ def _bent(values: Tensor, scale: Tensor) -> Tensor:
 def keep_silhouette(
     mapped: Tensor, composite: Tensor, frame: Tensor, element: Tensor, share: float
 ) -> Tensor:
-    """Move the luma of `mapped` so that the element still stands out from what is around it.
+    """Move the luma of `mapped` so that the element stands out from what is around it.
 
-    The mean Lab difference between a `RIM` inside the contour and the painting just outside it
-    stays at least `share` of what the composite had. Images are [3, H, W], `element` [H, W] bool.
+    The mean Lab difference between a `RIM` inside the contour and the painting just outside stays
+    `share` of the composite's or more. Images are [3, H, W], `element` [H, W] bool.
     """
     rim, ring = element & _near(~element), ~element & _near(element)
     if not (rim.any() and ring.any()):

@@ -1,4 +1,4 @@
-"""The painting's colors that an element's are moved to: all of it, and the places it is like."""
+"""The colors that an element's are moved to: the painting's, and those of its matched places."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite
 class PaletteReference:
     """The painting's colors, in Lab.
 
-    `sample` [3, m]: all of it. `matched` [3, k]: the places that the element is like. `near`
-    [3, H, W]: those places laid where they are matched. `sure` [1, H, W]: from 0 to 1, how sure the
-    match is.
+    `sample` [3, m] is of all of it, `matched` [3, k] of the matched places, `near` [3, H, W] those
+    laid where they are matched; `sure` [1, H, W], 0 to 1, how sure the match is.
     """
 
     sample: Tensor
@@ -39,7 +38,7 @@ class PaletteReference:
 def match_element(
     image: Tensor, mask: Tensor, painting: PaintingFeatures, goal: PaletteGoal
 ) -> Match:
-    """Match the pasted picture [3, H, W] under `mask` [H, W] to the painting's places."""
+    """Match the pasted picture [3, H, W] under `mask` [H, W] to the painting."""
     taps = goal.matching.taps[:1]
     with torch.no_grad():
         features = painting.network(image[None], taps)
@@ -64,12 +63,11 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
 
 
 def _lab(colors: Tensor) -> Tensor:
-    """`colors` [3, n] in Lab."""
     return filters.to_lab(colors[:, None].contiguous())[:, 0]
 
 
 def _sureness(matched: Match, tap: str, middle: float) -> Tensor:
-    """How sure the match is, [1, H, W]: half where features' cosine is `middle`."""
+    """Return how sure the match is, [1, H, W]: half where the cosine is `middle`."""
     site = matched.where[tap]
     own = layer_matches.gather(matched.features[tap], site)
     its = matched.references[tap][:, matched.uses[tap]]

@@ -1,9 +1,8 @@
-"""Which patch of the painting is nearest, by colors and guides: exact search, then neighbors.
+"""Which patch of the painting is nearest, by colors and guides.
 
 A *field* holds, for each wanted position, the flat index of a place in the painting. Where an exact
-search is too large, candidates come from the coarser field, from the matches of neighbors moved
-along (Ashikhmin, "Synthesizing natural textures", 2001) and from the places around the match. All
-of it is products and gathers of whole fields, with nothing drawn at random.
+search is too large, candidates come from the coarser field, from neighbors' matches moved along
+(Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 def main_directions(rows: Tensor, count: int) -> Tensor:
-    """The `count` main directions [count, D] of `rows` [D, n], less their mean; the last is first.
+    """Return the `count` main directions [count, D] of `rows` [D, n], the main one last.
 
-    In 64 bits: of flat pictures' rows, which are all alike, 32 bits find none.
+    In 64 bits: in 32, none are found for flat pictures.
     """
     wide = rows.to("cpu", torch.float64)
     wide = wide - wide.mean(1, keepdim=True)
@@ -33,7 +32,7 @@ def main_directions(rows: Tensor, count: int) -> Tensor:
 
 
 def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
-    """The `count` main directions [count, C, size, size] of the patches of `image` [C, H, W]."""
+    """Return the `count` main directions [count, C, size, size] of an image's patches."""
     channels, h, w = image.shape
     step = max(1, round((h * w / SAMPLE) ** 0.5))
     padded = F.pad(image[None], (size // 2,) * 4, mode="replicate")
@@ -45,8 +44,8 @@ def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
 class Describer:
     """Turns the patch around every pixel into a short row of numbers.
 
-    Squared distances between rows are, nearly, those between patches of colors and tones, summed
-    over the patch, plus those between features at the center.
+    Squared distances of rows are about those of patches of colors and tones, plus those of features
+    at the center.
     """
 
     colors: Tensor
@@ -55,7 +54,7 @@ class Describer:
 
     @classmethod
     def of(cls, colors: Tensor, tones: Tensor, size: int, parts: tuple[int, int]) -> Describer:
-        """One that tells the patches of a painting apart by `parts` numbers for colors, tones."""
+        """Return one that uses `parts` numbers for colors and for tones."""
         return cls(
             principal_patches(colors, size, parts[0]),
             principal_patches(tones, size, parts[1]),
@@ -63,7 +62,7 @@ class Describer:
         )
 
     def __call__(self, colors: Tensor, tones: Tensor, features: Tensor) -> Tensor:
-        """Rows [H · W, D] for `colors` and `tones` [3, H, W] and `features` [F, H, W]."""
+        """Return rows [H · W, D] for `colors` and `tones` [3, H, W] and `features` [F, H, W]."""
         half = self.size // 2
         parts = [
             F.conv2d(F.pad(image[None], (half,) * 4, mode="replicate"), basis)[0]
@@ -85,14 +84,13 @@ class Places:
         return cls(rows, rows.square().sum(1) / 2, (shape[0], shape[1]))
 
     def cost(self, wanted: Tensor, field: Tensor, bias: Tensor) -> Tensor:
-        """Half the squared distance of `wanted` [n, D] to its matches, less |wanted|² / 2."""
+        """Return half the squared distance of `wanted` [n, D] to matches, less |wanted|² / 2."""
         return self.half[field] - (wanted * self.rows[field]).sum(1) + bias[field]
 
     def exact(self, wanted: Tensor, bias: Tensor, step: int = 1) -> Tensor:
-        """The place of least cost for every row of `wanted` [n, D], by matrix products.
+        """Return the place of least cost for every row of `wanted` [n, D].
 
-        `bias` [N] is added to the cost of each place. With `step`, only every step-th row and
-        column of places is looked at.
+        `bias` [N] is added to costs; `step` looks at every step-th row and column of places only.
         """
         h, w = self.shape
         index = torch.arange(h * w, device=wanted.device)
@@ -115,14 +113,13 @@ class Positions:
 
     @classmethod
     def of(cls, mask: Tensor) -> Positions:
-        """Those where `mask` [h, w] is true."""
         at = torch.nonzero(mask.flatten())[:, 0]
         index = torch.full((mask.numel(),), -1, dtype=torch.long, device=mask.device)
         index[at] = torch.arange(len(at), device=mask.device)
         return cls(at, index, (mask.shape[0], mask.shape[1]))
 
     def beside(self, dy: int, dx: int) -> tuple[Tensor, Tensor]:
-        """For each position the number of the one (dy, dx) from it, and whether there is one."""
+        """Return the number of the position (dy, dx) from each, and whether there is one."""
         h, w = self.shape
         y, x = self.at // w + dy, self.at % w + dx
         inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
@@ -131,9 +128,18 @@ class Positions:
 
 
 def moved(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
-    """The places (dy, dx) from those of `field`, kept inside `shape` (h, w)."""
+    """Return the places (dy, dx) from those of `field`, kept inside `shape` (h, w)."""
     h, w = shape
     return (field // w + dy).clamp(0, h - 1) * w + (field % w + dx).clamp(0, w - 1)
+
+
+def continued(positions: Positions, field: Tensor, shape: Sequence[int]) -> Tensor:
+    """The share [n] of the eight around each position whose matches lie as they do themselves."""
+    count = torch.zeros(len(field), device=field.device)
+    for dy, dx in AROUND:
+        number, inside = positions.beside(dy, dx)
+        count += inside & (moved(field[number], -dy, -dx, shape) == field)
+    return count / len(AROUND)
 
 
 def improve(
@@ -149,7 +155,7 @@ def improve(
     """Replace matches by better ones: those of neighbors `reach` away, and places around.
 
     A match costs its distance, and `coherence` times the share of neighbors that it does not
-    continue: where many agree, a piece of the painting is copied as a whole, with its strokes.
+    continue: pieces of the painting are copied whole, with their strokes.
     """
     near, there = [], []
     for dy, dx in AROUND:
@@ -174,7 +180,7 @@ def doubled(
     fine: Positions,
     target: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """A field carried to the grid of twice the size, and where the coarser one had a match.
+    """Carry a field to the grid of twice the size; also return where it had a match.
 
     `shape` and `target` (h, w) are the painting's at the two scales.
     """

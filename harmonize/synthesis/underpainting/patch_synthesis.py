@@ -1,13 +1,11 @@
 """The underpainting: the palette-mapped element rebuilt from the painting's own patches.
 
-Guided patch synthesis, coarse to fine: every patch of the picture so far is looked for in the
-painting, and the patches found are averaged to the next picture. Guides keep the drawing: lights
-and hues of the palette map beside those of the painting, and features of the network. Family:
-Hertzmann et al., "Image analogies" (2001); Kwatra et al., "Texture optimization" (2005); Fišer et
-al., "StyLit" (2016); Jamriška et al., "Stylizing video by example" (2019); Texler et al.,
-"Arbitrary style transfer using neurally-guided patch-based synthesis" (2020).
-
-Colors are Lab / 100.
+Coarse to fine, every patch of the picture so far is looked for in the painting, and those found are
+averaged to the next picture. Guides keep the drawing: the palette map's lights and hues beside the
+painting's, and the network's features. Hertzmann et al., "Image analogies" (2001); Kwatra et al.,
+"Texture optimization" (2005); Fišer et al., "StyLit" (2016); Jamriška et al., "Stylizing video by
+example" (2019); Texler et al., "Arbitrary style transfer using neurally-guided patch-based
+synthesis" (2020). Colors are Lab / 100.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from harmonize.synthesis.underpainting.patch_search import (
     Describer,
     Places,
     Positions,
+    continued,
     doubled,
     improve,
 )
@@ -49,13 +48,12 @@ class Layers:
     features: Tensor
 
     def shrunk(self, factor: int) -> Layers:
-        """The layers at 1/`factor` of their size."""
         return Layers(*(shrunk(x, factor) for x in (self.colors, self.tones, self.features)))
 
 
 @dataclass(frozen=True)
 class Underpainting:
-    """The rebuilt picture [3, H, W], and where each of its pixels came from."""
+    """The rebuilt picture [3, H, W], and where each pixel came from."""
 
     image: Tensor
     field: Tensor
@@ -64,7 +62,6 @@ class Underpainting:
 
     @property
     def origin(self) -> Strokes:
-        """Where each pixel comes from."""
         return Strokes(self.positions.at, self.field)
 
 
@@ -76,11 +73,11 @@ def layers_of(
     mask: Tensor,
     goal: SynthesisGoal,
 ) -> tuple[Layers, Layers]:
-    """What is known of the painting, and what is wanted of the element, as layers.
+    """Return as layers what is known of the painting, and what is wanted of the element.
 
-    `painting` [3, H, W] and `mapped` [3, h, w], the window at `corner` of it with the
-    palette-mapped element, are Lab / 100; `features` are theirs, at their sizes; `mask` [1, h, w]
-    is the element. Outside it both guides are the painting's, blurred alike: else a halo comes.
+    `painting` [3, H, W] and `mapped` [3, h, w], its window at `corner` with the mapped element, are
+    Lab / 100; `features` are theirs; `mask` [1, h, w] is the element. Outside it both guides are
+    the painting's, blurred alike: no halo.
     """
     weights = mapped.new_tensor([goal.luma, goal.chroma, goal.chroma]).sqrt()
     weights = weights.view(3, 1, 1)
@@ -105,7 +102,7 @@ def synthesize(
 ) -> Underpainting:
     """Rebuild `wanted` from patches of `known`, where `mask` [h, w] is above 0.
 
-    `frame` [3, h, w] is the painting there. `on_scale` receives the picture at each scale.
+    `frame` [3, h, w] is the painting there; `on_scale` receives each scale's picture.
     """
     found: Underpainting | None = None
     luck = luck_of(goal.seed, shrunk(known.colors, 2 ** (len(goal.steps) - 1)))
@@ -129,12 +126,18 @@ def sharpened(found: Underpainting, painting: Tensor, mask: Tensor) -> Underpain
     """The picture with the fine detail of the places that its pixels come from, under `mask`.
 
     Averaged patches lose what is finer than their differences: dots, and the grain of the canvas.
+    It is copied where the places of neighbors are neighbors; elsewhere a copy would be noise.
     """
     copied = found.image.flatten(1).clone()
     copied[:, found.positions.at] = painting.flatten(1)[:, found.field]
     lost = copied.view_as(found.image) - found.image
-    fine = lost - filters.gaussian(lost, FINE)
-    return replace(found, image=torch.where(covered(mask, 1), found.image + fine, found.image))
+    whole = torch.zeros_like(found.image[:1]).flatten()
+    whole[found.positions.at] = continued(found.positions, found.field, found.shape)
+    share = filters.gaussian(whole.view_as(found.image[:1]), FINE)
+    fine = share * (lost - filters.gaussian(lost, FINE))
+    least, most = painting.flatten(1).aminmax(dim=1)
+    sharp = (found.image + fine).clamp(least.view(3, 1, 1), most.view(3, 1, 1))
+    return replace(found, image=torch.where(covered(mask, 1), sharp, found.image))
 
 
 class _Scale:
@@ -161,7 +164,7 @@ class _Scale:
         self.dislike = LUCK * self.size**2 * dislike
 
     def paint(self, coarser: Underpainting | None, steps: int) -> Underpainting:
-        """The picture after `steps` searches and votes, begun from the coarser one."""
+        """Return the picture after `steps` searches and votes."""
         image, field = self._start(coarser)
         bias = self.dislike
         for step in range(steps):
@@ -176,9 +179,9 @@ class _Scale:
         return Underpainting(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
-        """The painting as blurred as a picture that was enlarged from half the size.
+        """Return the painting as blurred as an enlarged picture.
 
-        Sharp patches would lose against the painting's flattest ones.
+        Sharp patches would be matched to the painting's flattest ones.
         """
         colors = shrunk(self.known.colors, 2)
         colors = F.interpolate(
@@ -222,7 +225,7 @@ class _Scale:
         return field
 
     def _crowding(self, field: Tensor) -> Tensor:
-        """The cost [N] of using a place once more: for how much more than its share it is used."""
+        """Return the cost [N] of using a place once more: how far its use is beyond its share."""
         uses = torch.bincount(field, minlength=len(self.pixels)).float()
         covered = F.avg_pool2d(
             uses.view(1, 1, *self.places.shape),
@@ -235,14 +238,12 @@ class _Scale:
         return self.goal.variety * FAIR * 2 * self.size**2 * share
 
     def _weight(self, places: Places, rows: Tensor, field: Tensor) -> Tensor:
-        """How much each match counts in the vote [n]: more, the nearer it is."""
         apart = (rows - places.rows[field]).square().sum(1)
         step = max(1, len(apart) // 5000)
         typical = torch.quantile(apart[::step], 0.75).clamp_min(1e-6) / self.goal.sharpness
         return torch.exp(-apart / typical / 2) + 1e-6
 
     def _vote(self, image: Tensor, field: Tensor, weight: Tensor) -> Tensor:
-        """The picture of the matched patches, the overlapping ones averaged by `weight`."""
         height, width = self.places.shape
         half = self.size // 2
         total = torch.zeros(len(field), 3, device=image.device)
@@ -263,9 +264,9 @@ class _Scale:
 
 
 def luck_of(seed: int, painting: Tensor) -> Tensor:
-    """How little each place of a `painting` [C, h, w] is liked, [1, h, w] from 0 to 1.
+    """Return how little each place of a `painting` [C, h, w] is liked, [1, h, w] from 0 to 1.
 
-    Drawn at the coarsest scale, so that whole strokes differ between seeds; seed 0 likes all alike.
+    At the coarsest scale: whole strokes differ between seeds. Seed 0 likes all alike.
     """
     shape = (1, *painting.shape[1:])
     if seed == 0:
@@ -274,7 +275,7 @@ def luck_of(seed: int, painting: Tensor) -> Tensor:
 
 
 def covered(mask: Tensor, factor: int) -> Tensor:
-    """Where a `mask` [h, w] counts at 1/`factor` of its size: somewhere, however small it is."""
+    """Return where a `mask` [h, w] counts at 1/`factor` of its size: wherever any pixel does."""
     small = shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0)
     if bool(small.any()):
         return small
@@ -282,11 +283,11 @@ def covered(mask: Tensor, factor: int) -> Tensor:
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
-    """`image` under a Gaussian of `sigma` pixels; 0 leaves it."""
+    """Blur `image` by `sigma` pixels; 0 leaves it."""
     return filters.gaussian(image, sigma) if sigma > 0 else image
 
 
 def shrunk(image: Tensor, factor: int) -> Tensor:
-    """`image` [C, H, W] at 1/`factor` of its size."""
+    """Return `image` [C, H, W] at 1/`factor` of its size."""
     h, w = image.shape[1:]
     return filters.resize(image, (max(1, round(h / factor)), max(1, round(w / factor))))

@@ -14,6 +14,7 @@ from harmonize.settings.resolve import PaletteGoal, resolve
 from harmonize.synthesis.palette import palette_map as module
 from harmonize.synthesis.palette.palette_map import (
     chroma_span,
+    fit_range,
     keep_contrast,
     keep_silhouette,
     linear_map,
@@ -117,6 +118,18 @@ def test_contrast_that_was_lost_comes_back_within_the_paintings_range() -> None:
     narrow = keep_contrast(flat, source, element, torch.linspace(55, 65, 1000))
     assert float(narrow.max()) <= max(65.0, float(flat.max()))
     assert float(narrow.min()) >= min(55.0, float(flat.min()))
+
+
+def test_lights_and_darks_are_drawn_into_the_paintings_range() -> None:
+    luma = torch.linspace(0, 100, 2000).view(1, 20, 100)
+    element = torch.ones(20, 100, dtype=torch.bool)
+    painting = torch.linspace(20, 80, 1000)
+    found = fit_range(luma, element, painting)
+    assert 17 < float(found.min()) < 22 and 78 < float(found.max()) < 83
+    assert bool((found.flatten().diff() > 0).all())
+    middle = (luma > 40) & (luma < 60)
+    assert torch.equal(found[middle], luma[middle])
+    torch.testing.assert_close(fit_range(luma, element, luma.flatten()), luma)
 
 
 # --- the projection -------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ from harmonize.settings.load import Settings
 from harmonize.settings.resolve import SynthesisGoal, resolve
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.underpainting import patch_synthesis as module
+from harmonize.synthesis.underpainting.patch_search import Positions
 from harmonize.synthesis.underpainting.patch_synthesis import (
     Layers,
     Underpainting,
     _Scale,
     layers_of,
     luck_of,
+    sharpened,
     synthesize,
 )
 
@@ -192,6 +194,18 @@ def test_where_a_pixel_comes_from_is_told() -> None:
     inside = (y >= 14) & (y < 34) & (x >= 18) & (x < 46)
     expected = (y - 3) * SHAPE[1] + x + 5
     assert float((origin.places == expected)[inside].float().mean()) > 0.95
+
+
+def test_the_grain_that_averaging_takes_away_is_copied() -> None:
+    painting = picture()
+    smooth = filters.gaussian(painting, 1.0)
+    positions = Positions.of(torch.ones(SHAPE, dtype=torch.bool))
+    soft = Underpainting(smooth, positions.at, positions, SHAPE)  # every pixel from its own place
+    found = sharpened(soft, painting, box())
+    inside, middle = box() > 0, (slice(None), slice(18, 30), slice(22, 42))
+    assert torch.equal(found.image[:, ~inside], smooth[:, ~inside])
+    before, after = ((x - painting)[middle].abs().mean() for x in (smooth, found.image))
+    assert float(after) < 0.35 * float(before)
 
 
 def test_it_looks_more_like_what_is_wanted_than_the_painting_does() -> None:
