@@ -166,7 +166,9 @@ def test_a_dry_run_tells_and_writes_nothing(files: Path, command: Callable[..., 
     smooth = "--set=underpainting.fine=[0.99, 1.0]"
     code, out, err = command("run", *PICTURES, smooth, "--dry-run")
     assert code == 0
-    assert re.search(r"about [\d.]+[MG]B of memory at the peak; \d+ refine steps", out)
+    assert re.search(
+        r"about [\d.]+[MG]B of memory at the peak; \d+ planes \+ \d+ refine steps", out
+    )
     assert "style level" in err
     assert sorted(path.name for path in files.iterdir()) == before
 
