@@ -175,8 +175,7 @@ def test_a_node_is_killed_another_joins_and_every_job_is_done_as_here(
     batch.wait(started=2)  # by both nodes
     cluster.kill(1)
     cluster.join()
-    batch.wait(started=3)  # the lost one again, by the new node
-    assert len(set(logged("job started"))) == 2
+    batch.wait(started=3)  # by the new node, while the first one's is not done
     out, err = batch.finish()
     assert batch.process.returncode == 0, err
     assert out.splitlines()[-1].endswith(": 6 done, 0 skipped, 0 failed")

@@ -86,12 +86,14 @@ def kill_at(number: int) -> Callable[..., None]:
 
 # --- every step -----------------------------------------------------------------------------------
 
+BARE = ["palette=null", "underpainting=null", "passes.coarse.start=composite"]  # passes alone
 LBFGS = [
+    *BARE,
     "passes.refine.optimizer=lbfgs",
     "passes.refine.rate=0.1",
     "passes.refine.variables=pixels",
 ]
-EXPLODES = ["passes.refine.rate=1e6"]
+EXPLODES = [*BARE, "passes.refine.rate=1e6"]
 
 
 class Album(Checkpoint):
@@ -121,7 +123,7 @@ def test_resumed_from_anywhere_it_ends_the_same(
     # Before, within and after each pass; the one that explodes has told of a step more.
     extra = int(more is EXPLODES)
     steps = [0, 2, 4, 4, 6 + extra, 8 + extra, 8 + extra]
-    assert sorted(told) == [STAGES + step for step in steps]
+    assert sorted(told) == [(0 if more else STAGES) + step for step in steps]
 
 
 def test_a_run_killed_again_and_again_gets_to_its_end(files: Path, kept: Session) -> None:
