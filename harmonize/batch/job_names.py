@@ -18,7 +18,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 def filled(
     template: str, painting: Path, values: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> str:
-    """Fill in a template's `{key}`s: from `values`, or the setting of that dotted name.
+    """Fill in a template's `{key}`s from `values` and dotted settings.
 
     Raises:
         InputError: a key stands for nothing, or the format is not written here.

@@ -34,7 +34,7 @@ class Draft:
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
         varied: dotted setting → the matrix's value.
         output: template of the output's name.
-        name: the output's name without extension, in place of a template.
+        name: in place of a template, without extension.
     """
 
     where: str
@@ -62,7 +62,7 @@ class Job:
 
     Attributes:
         name: its path within the output folder.
-        hashes: role → SHA-256 of the file when it was checked.
+        hashes: role → SHA-256 when it was checked.
         absolute_paths: of files in the home, in the record.
         max_memory: in bytes.
     """

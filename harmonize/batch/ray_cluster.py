@@ -37,7 +37,7 @@ def on_ray(
 ) -> Engine:
     """Return an engine on the Ray cluster at `address` (None: RAY_ADDRESS, or one started here).
 
-    Files are read and written on a path that all nodes share, or `transfer` sends them through Ray.
+    All nodes share the files' paths, or `transfer` sends the files.
 
     Raises:
         ClusterError: no cluster can be reached, or it has no room for a worker.

@@ -69,7 +69,7 @@ def run(
 ) -> list[Outcome]:
     """Run the jobs that are not done yet, or all with `restart`.
 
-    `on_event` may raise `StopRun` to end the batch; jobs that have not ended have no outcome.
+    `on_event` may raise `StopRun`; jobs that have not ended have no outcome.
     """
     ended: list[Outcome] = []
 

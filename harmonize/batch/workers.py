@@ -101,7 +101,7 @@ def with_devices(found: Checked) -> Checked:
 def local(workers: int = 1, threads: int | None = None) -> Engine:
     """Return an engine with this many workers, which share the `threads` (None: torch's).
 
-    One worker is this process; of more, one that dies costs its job.
+    One is this process; of more, one that dies costs its job.
     """
     if workers == 1:
         return partial(_alone, threads=threads)

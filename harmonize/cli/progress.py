@@ -41,11 +41,8 @@ class Forgiving(io.FileIO):
 
 
 def forgiving_streams() -> Callable[[], OSError | None]:
-    """Make the standard streams forgiving; return what tells how stdout failed.
-
-    A closed one is opened on nothing, so that no picture's file gets its number.
-    """
-    for number in (0, 1, 2):
+    """Make the standard streams forgiving; return what tells how stdout failed."""
+    for number in (0, 1, 2):  # a closed one is opened on nothing: no picture's file gets its number
         try:
             os.fstat(number)
         except OSError:

@@ -1,7 +1,4 @@
-"""How far a run is → a safetensors file, whole or not at all, and back.
-
-No code is ever run to read it.
-"""
+"""How far a run is → a safetensors file, whole or not at all, and back; reading runs no code."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ class Checkpoint:
         """Make sure that the file can be used; sweep up after killed writers.
 
         Raises:
-            InputError: it is damaged, or belongs to other outputs.
+            InputError: it is damaged, or of other outputs.
             OutputError: it is an input or output, or cannot be written.
         """
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:

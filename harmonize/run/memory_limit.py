@@ -1,6 +1,6 @@
 """The memory that a run takes at its peak; settings that fit into a limit.
 
-On a CPU: what the process holds and what is still to come. On another device: its tensors.
+On a CPU all that the process holds, on another device its tensors.
 """
 
 from __future__ import annotations
@@ -77,10 +77,7 @@ def fit(
 
 
 def at_work(whole: Canvas, settings: Settings) -> Canvas:
-    """Return the part of a canvas that is worked with: all of it, unless the element is small.
-
-    A small one would be a smear: it is worked on larger, with the painting around it.
-    """
+    """Return the part of a canvas that is worked with: a small element is worked on larger."""
     if settings.region == "canvas":
         return whole
     longest = max(whole.box.shape)
@@ -146,7 +143,7 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 def parse(limit: int | str | None) -> int | None:
-    """Return a limit in bytes: a whole number, or text such as 2GB, 1.5 GiB or 800MB.
+    """Return a limit in bytes: a whole number, or text such as 2GB or 1.5 GiB.
 
     Raises:
         InputError: it is neither.

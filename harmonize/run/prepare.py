@@ -52,10 +52,8 @@ class Plan:
         settings: the same, fitted into `max_memory`.
         max_memory: in bytes, or None.
         level: style level, 1 to 10.
-        estimated: whether the level was estimated.
-        fine: the share of the painting's light and dark finer than 2 pixels, 0 to 1.
+        fine: the share of light and dark finer than 2 pixels, 0 to 1.
         need: bytes at the peak; on a GPU, of the tensors there.
-        warnings: a sentence each.
         canvas: what is worked with, at its own size.
         view: the same at the working size.
     """

@@ -30,9 +30,9 @@ class Record:
     Attributes:
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
         config: complete settings, for `load.restore`.
-        output: name of the picture's file, or None.
-        named: role → the file that the record itself names.
-        notes: on inputs that are given anew, a sentence each.
+        output: the picture's name, or None.
+        named: role → the file that the record names.
+        notes: on inputs that are given anew.
     """
 
     path: Path
@@ -145,7 +145,7 @@ def is_result(
 ) -> bool:
     """Tell whether the picture is there, whole, made by this version of just these.
 
-    `inputs` are hashes by role. Fitted settings are compared as they had been asked for.
+    `inputs` are hashes by role; settings are compared as they had been asked for.
     """
     record = record_beside(picture)
     asked = {

@@ -71,9 +71,7 @@ def write_result(
     *,
     replace: bool = False,
 ) -> None:
-    """Write the picture and then its record, with the picture's name, hash and losses.
-
-    `replace` lets the picture alone take a file's place.
+    """Write the picture, then its record; `replace` lets the picture alone take a file's place.
 
     Raises:
         OutputError: a file exists, or cannot be written.

@@ -98,11 +98,11 @@ class Session:
                 `default`; a complete mapping means just itself.
             strength: how freely to paint: 1 to 10, `weak`, `medium`, `strong` or `auto`.
             keep: how much of the element's drawing to keep; 1 is the preset's.
-            keep_color: how much of its colors to keep, 0 to 1.
+            keep_color: how much of its colors, 0 to 1.
             size: long side of the painting at work in pixels, or `native`.
             seed: another number, other strokes.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-            cache: bytes to keep for the next picture, at most.
+            cache: bytes to keep between pictures.
 
         Raises:
             ConfigError: settings are unknown, mistyped or out of range.
@@ -132,12 +132,10 @@ class Session:
     ) -> Plan:
         """Read and check everything before anything is painted.
 
-        Pictures are paths, bytes, binary file objects, PIL images, or arrays [H, W] or [H, W, C]
-        (uint8, uint16, or float from 0 to 1).
+        Pictures are paths, bytes, binary files, PIL images, or arrays [H, W] or [H, W, C] of uint8,
+        uint16, or floats from 0 to 1.
 
         Args:
-            painting: the picture to paste into.
-            element: what is pasted.
             mask: white where the element is, of its size; None: its alpha.
             placement: a `Placement`, or a mapping of its fields.
             loose_mask: white where the result may differ from the painting; None: derived.
@@ -145,7 +143,7 @@ class Session:
 
         Raises:
             InputError: a picture, mask or placement cannot be used.
-            DeviceError: the device is not on this machine.
+            DeviceError: the device is not here.
             WeightsError: the weights cannot be loaded.
             MemoryLimitError: the run does not fit into memory.
         """
@@ -175,17 +173,17 @@ class Session:
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         absolute_paths: bool = False,
     ) -> Result:
-        """Paint what was planned; a plan can be run again.
+        """Paint what was planned, as often as you like.
 
         Args:
             on_progress: called at every step; a `StopRun` raised in it ends the run with the
                 picture so far.
             checkpoint: file that the run saves itself to, and goes on from; the caller removes it.
-            absolute_paths: name files in the home in full in the record.
+            absolute_paths: of files in the home, in the record.
 
         Raises:
             InputError: the checkpoint is damaged, or of another run.
-            OutputError: the checkpoint cannot be written.
+            OutputError: it cannot be written.
             MemoryLimitError: memory was refused on the way.
             NumbersError: the picture is not finite.
         """
@@ -286,12 +284,11 @@ def harmonize(
 ) -> Result:
     """Paste `element` into `painting` so that it looks painted there.
 
-    Pictures, placement and `max_memory` are as in `Session.plan`, `on_progress` as in
-    `Session.run`, `settings` and the keywords strength, keep, keep_color, size, seed and device
-    as in `Session`.
+    See `Session.plan` for pictures, placement and `max_memory`, `Session.run` for `on_progress`,
+    `Session` for `settings` and its keywords.
 
     Raises:
-        HarmonizeError: whatever those three raise.
+        HarmonizeError: whatever those raise.
     """
     _check_callback(on_progress)
     session = Session(settings, **{"cache": 0, **_known(common)})

@@ -120,9 +120,7 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
 def animate(
     folder: Path, target: Path, *, fps: float, width: int | None = None, overwrite: bool = False
 ) -> int:
-    """Write a folder's frames as one GIF or WebP; return how many there are.
-
-    `fps` frames a second, the last one for two seconds; `width` in pixels.
+    """Write a folder's frames as a GIF or WebP, `width` pixels wide; return how many there are.
 
     Raises:
         InputError: no frames, an unreadable one, or too large an animation.

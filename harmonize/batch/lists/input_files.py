@@ -33,10 +33,7 @@ def actual(path: Path) -> Path:
 
 
 def matching(pattern: str, base: Path) -> list[Path]:
-    """Return the files under `base` that match a glob, sorted.
-
-    `**` is any folders; hidden files need the pattern's dot; pipes, devices, sidecars are left out.
-    """
+    """Return the files under `base` that match a glob, sorted; `**` is any folders."""
     asked = Path(pattern)
     parts: list[Part] = []
     names = asked.relative_to(asked.anchor).parts
@@ -95,10 +92,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield all folders in a folder, itself too, with their files.
-
-    Left out: hidden ones, pipes, devices, what `skip` tells of.
-    """
+    """Yield all visible folders in a folder, itself too, with the files that `skip` leaves."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not skip(Path(place, name))

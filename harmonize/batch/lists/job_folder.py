@@ -19,8 +19,6 @@ Group = dict[str, Path]  # role → file
 def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
     """Return the drafts in a folder and its subfolders, and what is wrong with them.
 
-    `x.patch.*` goes with `x.painting.*`, or the only painting there, `x.mask.*` and `x.loose.*`.
-
     Raises:
         JobsError: there is no patch at all.
     """

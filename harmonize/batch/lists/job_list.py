@@ -30,11 +30,11 @@ OPTIONS = (*INPUTS, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
 
 
 def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
-    """Return the drafts of a list, and in their places what is wrong with it.
+    """Return a list's drafts, and in their places what is wrong with it.
 
     Raises:
         ConfigError: the file cannot be read, or is no YAML.
-        JobsError: it is no list of jobs, its defaults are wrong, or it makes too many jobs.
+        JobsError: no list of jobs, wrong defaults, or too many jobs.
     """
     defaults, entries = read_entries(path)
     try:
