@@ -96,7 +96,6 @@ class Page:
         return _asset(request.path_params["name"])
 
     async def session(self, request: Request) -> Response:
-        """Give what the page begins with, or goes on with."""
         version, tasks, _ = self.tasks.since(-1)
         return JSONResponse(
             {
@@ -133,7 +132,6 @@ class Page:
     # --- pictures -----------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> Response:
-        """Take in the request's body as a picture."""
         role, name = (request.query_params.get(key, "") for key in ("role", "name"))
         limits = self.files.limits
         path = self.files.room(name)

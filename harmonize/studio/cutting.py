@@ -1,7 +1,4 @@
-"""An element cut out of a photograph by box, strokes and mask.
-
-The edge is looked for between strokes that keep and strokes that remove, then moved and softened.
-"""
+"""An element cut out of a photograph by box, strokes and mask."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,8 +46,8 @@ class Cut:
     Attributes:
         box: left, top, width, height.
         edges: whether the edge is looked for; else all is taken as drawn.
-        grow: how far the edge moves out; negative: in.
-        feather: sigma of the Gaussian that softens it.
+        grow: how far the edge moves out.
+        feather: sigma that softens it.
     """
 
     photo: File
@@ -170,7 +167,7 @@ def _read(photo: File) -> Image.Image:
 
 
 def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
-    """Return a mask [H, W] of what strokes of one kind touch, later ones over earlier."""
+    """Return a mask [H, W] of what strokes of one kind touch."""
     image = Image.new("L", size)
     draw = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -196,7 +193,6 @@ def moved(alpha: Mask, grow: float, feather: float) -> Mask:
 
 
 def _bytes(share: NDArray[Any]) -> Mask:
-    """An edge from -0.5 to 0.5 as a mask."""
     found: Mask = np.rint(np.clip(share + 0.5, 0, 1) * 255).astype(np.uint8)
     return found
 
@@ -231,7 +227,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
 def hints_of(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Return points along narrow strokes of one kind; wide ones mend and give none."""
+    """Return points along narrow strokes of one kind; wide ones only mend."""
     least, found = NARROW * max(size), list[tuple[float, float]]()
     for stroke in strokes:
         if stroke.keep != keep or stroke.radius < least:

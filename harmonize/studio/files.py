@@ -37,7 +37,7 @@ class File:
 
     Attributes:
         role: `painting`, `element` or `mask`.
-        box: what of it can be seen; None where nothing is transparent.
+        box: what of it can be seen; None: all.
         hull: x and y of the corners around that.
         source: id of the photograph that it was cut from.
         view: made smaller, encoded.
@@ -97,14 +97,13 @@ class Files:
 
     @property
     def all(self) -> list[File]:
-        """Every file, in the order they came."""
         return list(self._known.values())
 
     def owns(self, file: File) -> bool:
         return file.path.parent.parent == self.folder
 
     def room(self, name: str) -> Path:
-        """Return a path for a new file, in a folder of its own.
+        """Return a path for a new file.
 
         Raises:
             InputError: the session is full.
@@ -121,7 +120,7 @@ class Files:
         return self.folder / key / safe_name(name)
 
     def without_folder(self, text: str) -> str:
-        """Return `text` with the session's files named as they were uploaded."""
+        """Name the session's files in `text` as they were uploaded."""
         return re.sub(re.escape(str(self.folder)) + r"[\\/][\w-]+[\\/]", "", text)
 
     def discard(self, path: Path) -> None:
@@ -130,10 +129,10 @@ class Files:
         self._sizes.pop(path.parent.name, None)
 
     def add(self, role: str, path: Path, source: str | None = None, key: str | None = None) -> File:
-        """Take in the file at `path`, under the id `key` if it has one already.
+        """Take in a file, under the id `key` if it has one already.
 
         Raises:
-            InputError: it cannot be used, or has too many pixels.
+            InputError: it cannot be used.
         """
         if role not in ROLES:
             raise InputError("a picture is a painting, an element or a mask")
@@ -196,10 +195,10 @@ def safe_name(name: str) -> str:
 
 
 def check_pixels(role: str, path: Path, most: int) -> None:
-    """Read no more of a picture than the size in its header.
+    """Read the size in a picture's header.
 
     Raises:
-        InputError: it has more than `most` pixels, or is damaged.
+        InputError: more than `most` pixels, or damaged.
     """
     Image.init()
     try:
@@ -258,7 +257,7 @@ def visible_box(alpha: NDArray[np.uint8]) -> Box | None:
 
 
 def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the corners of the convex hull of what can be seen."""
+    """Return the corners of its convex hull."""
     ends = [
         (x, y)
         for row in np.flatnonzero((alpha > FAINT).any(1)).tolist()

@@ -44,7 +44,7 @@ class Limits:
 
 
 class Pass:
-    """What lets a browser in: a token for one opening of the page, then a cookie."""
+    """A token for one opening of the page, then a cookie."""
 
     def __init__(self) -> None:
         self.token: str | None = secrets.token_urlsafe(32)

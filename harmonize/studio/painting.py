@@ -73,10 +73,10 @@ class Studio:
         return keep(asked, result, self.files)
 
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        """Return the palette map around the element, below it the composite, and their place.
+        """Return the palette map around the element and below it the composite, PNG, and where.
 
-        They are of a small copy, PNG; the place is left, top, width, height on the painting. None
-        where a later one is asked for meanwhile, or something is being painted.
+        The place is left, top, width, height on the painting. None where a later one is asked for,
+        or something is painted.
 
         Raises:
             InputError: nothing of the element lies on the painting.
@@ -110,7 +110,7 @@ class Studio:
         return encoded(both), window
 
     def warm(self, painting: File) -> None:
-        """Look at a painting, so that its first palette map comes quickly."""
+        """Look at a painting, so that its first map comes quickly."""
         with self._working:
             session, dot = self.session("preview", size=SMALL), Image.new("L", (32, 32), 255)
             _mapped(session, session.plan(_small(painting), dot.convert("RGB"), dot))
@@ -136,7 +136,6 @@ def _mapped(session: "Session", plan: "Plan") -> Image.Image | None:
 
 @lru_cache(maxsize=8)
 def _small(file: File) -> Image.Image:
-    """A picture, or what can be seen of it, at most `SMALL` pixels long."""
     with Image.open(io.BytesIO(file.shown or file.view), formats=("PNG",)) as image:
         factor = min(1.0, SMALL / max(image.size))
         size = [max(1, round(side * factor)) for side in image.size]
@@ -190,7 +189,7 @@ class Watch:
         self._end_stage(time.monotonic())
 
     def _doing(self, progress: "Progress") -> str:
-        """The stage that is worked on after this step."""
+        """The stage after this step."""
         at = self.order.index(progress.stage) + (progress.step == progress.total)
         return self.order[min(at, len(self.order) - 1)]
 

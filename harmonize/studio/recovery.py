@@ -23,10 +23,7 @@ _saving = threading.Lock()
 
 
 def save(page: Page, address: tuple[str, int], pictures: Sequence[Path | None]) -> None:
-    """Write down what the session holds, served at host and port `address`.
-
-    `pictures` are those that the command line named.
-    """
+    """Write down what the session holds; `pictures` are those that the command line named."""
     with _saving, contextlib.suppress(OutputError):  # a full disk stops no painting
         if not page.ending:
             tree = {**_held(page), "address": address, "pictures": _words(pictures)}
@@ -62,7 +59,7 @@ def _held(page: Page) -> dict[str, Any]:
 
 
 def find(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, Any]] | None:
-    """Return the latest session under `root` whose studio was killed, now this process's own.
+    """Return the latest session under `root` whose studio was killed, and make it this process's.
 
     Only one that began with the same `pictures`: its folder, and what it held.
     """
@@ -78,7 +75,7 @@ def find(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, A
 
 
 def restore(page: Page, tree: dict[str, Any]) -> None:
-    """Load what a session held; what was asked for and not painted yet waits again."""
+    """Load what a session held; what is not painted yet waits again."""
     files = page.files
     for item in tree["files"]:
         with contextlib.suppress(HarmonizeError):  # one is gone meanwhile
@@ -106,7 +103,7 @@ def _words(pictures: Sequence[Path | None]) -> list[str | None]:
 
 
 def _mine(path: Path) -> bool:
-    """Whether nobody else can have made a folder."""
+    """Whether nobody else can have made it."""
     made = path.parent.lstat()
     return not hasattr(os, "getuid") or (made.st_uid == os.getuid() and made.st_mode & 0o77 == 0)
 

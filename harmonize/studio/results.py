@@ -126,7 +126,7 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
 
 
 def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
-    """Return the finished run whose picture lies at `path`, and is `shown` where that is known.
+    """Return the finished run whose picture lies at `path`.
 
     Raises:
         InputError: it is gone, or its record.
@@ -144,10 +144,7 @@ def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
 
 
 def record_of(kept: Kept, files: Files, *, together: bool = False) -> bytes:
-    """Return the run's record; uploads are named without the session's folder.
-
-    With `together` all inputs are, to lie beside the record.
-    """
+    """Return the run's record; `together`: to lie beside all inputs."""
     tree = json.loads(record_path(kept.picture).read_text(encoding="utf-8"))
     names = kept.asked.names
     for role, file in kept.asked.files.items():

@@ -43,8 +43,7 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl-C; leave no file and no thread behind.
 
-    `on_ready` receives the address to open, token included, and what ends the server from another
-    thread. Port 0 is any free one.
+    `on_ready` receives the address, token included, and what ends the server.
 
     Raises:
         InputError: a picture cannot be used, or the address cannot be listened on.
@@ -79,7 +78,6 @@ def serve(
 
 
 def _begin(page: Page, tree: dict[str, Any] | None, pictures: dict[str, Path | None]) -> None:
-    """Load what the killed studio held, or what the command line names."""
     if tree is not None:
         page.id = tree["id"]
         recovery.restore(page, tree)
@@ -132,7 +130,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _listen_again(host: str, port: int, tree: dict[str, Any] | None) -> socket.socket:
-    """Listen where the killed studio did, so that its page finds what the browser kept."""
+    """Listen where the killed studio did: its page has its state there."""
     before = tree["address"] if tree else (host, 0)
     if port == 0 and before[0] == host:
         with contextlib.suppress(InputError):
@@ -189,7 +187,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; at a second Ctrl-C wait for no open request."""
+        """Begin to end; at a second Ctrl-C at once."""
         self.force_exit = self.should_exit
         self.end()
 

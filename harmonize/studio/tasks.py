@@ -23,10 +23,9 @@ class Task:
 
     Attributes:
         facts: what is asked for, as the page knows it.
-        state: `waiting`, `running`, `done` or `failed`.
         share: how much is done, 0 to 1.
         left: seconds still to come.
-        picture: the picture so far, encoded; `pictures` counts them.
+        pictures: how many pictures so far there were; `picture` is the last.
         version: grows with every change of any task.
     """
 
@@ -68,7 +67,7 @@ class Tasks:
         self._thread.start()
 
     def close(self, patience: float = 20.0) -> None:
-        """Abandon the run that is going on, and wait for the thread."""
+        """Abandon the run, and wait for the thread."""
         with self._change:
             self.closing = True
             self._change.notify_all()
@@ -118,7 +117,7 @@ class Tasks:
         self.on_change()
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
-        """Return the version now, the tasks changed since `version`, the ids of all."""
+        """Return the version now, the tasks changed since, the ids of all."""
         with self._change:
             changed = [task for task in self._all.values() if task.version > version]
             return self.version, changed, list(self._all)
