@@ -128,7 +128,7 @@ export async function refresh() {
   if (!state.photo() || wanted === veilOf) return;
   asking?.abort();
   if (!touched(cut())) {
-    $("#cut").removeAttribute("aria-busy");
+    busy(false);
     [veil, veilOf] = [null, wanted];
     note(null);
     show();
@@ -136,7 +136,7 @@ export async function refresh() {
     return;
   }
   asking = new AbortController();
-  $("#cut").setAttribute("aria-busy", "true");
+  busy(true);
   try {
     const answer = await api.cutQuick(JSON.parse(wanted), asking.signal);
     [veil, veilOf] = [answer.image, wanted];
@@ -146,9 +146,14 @@ export async function refresh() {
     if (error.name === "AbortError") return;
     complain("#cut .error", error);
   }
-  $("#cut").removeAttribute("aria-busy");
+  busy(false);
   show();
   stage.draw();
+}
+
+function busy(on) {
+  $("#cut").setAttribute("aria-busy", on);
+  $("#cut-use").textContent = on ? "Looking for the edge …" : "Use this cut-out";
 }
 
 function note(facts) {
