@@ -14,7 +14,8 @@ from benchmarks.cases import Options, find_cases
 from benchmarks.report import Row
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
-from harmonize.scene.cutout import bounds, cut_out, quick_mask
+from harmonize.scene.cutout import cut_out, quick_mask
+from harmonize.scene.matting import bounds
 from harmonize.scene.scene import load_scene
 
 LEAST = 0.75  # of overlap: below it something is amiss

@@ -11,9 +11,12 @@ from typing import Any
 
 from harmonize.batch.job_names import filled, inside, with_format
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
+from harmonize.images.atomic_file import check_name, made_folders
 from harmonize.images.protected import clashes
 from harmonize.images.read import Source, open_picture
+from harmonize.images.write import write_picture
 from harmonize.run.result import record_path
+from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
@@ -35,6 +38,7 @@ class Draft:
         varied: dotted setting → the matrix's value.
         output: template of the output's name.
         name: in place of a template, without extension.
+        cut: how the element is cut out first.
     """
 
     where: str
@@ -45,6 +49,7 @@ class Draft:
     varied: dict[str, Any] = field(default_factory=dict)
     output: str | None = None
     name: str | None = None
+    cut: Hints | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Job:
         hashes: role → SHA-256 when it was checked.
         absolute_paths: of files in the home, in the record.
         max_memory: in bytes.
+        cut: how the element is cut out first; its file is not there yet.
+        photo: what it is cut out of.
     """
 
     name: str
@@ -75,6 +82,14 @@ class Job:
     output: Path
     absolute_paths: bool = False
     max_memory: int | None = None
+    cut: Hints | None = None
+    photo: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """What it writes."""
+        made = [] if self.cut is None else [self.inputs["element"]]
+        return [record_path(self.output), self.output, *made]
 
     @property
     def painting(self) -> str:
@@ -146,6 +161,22 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: first[job.painting])
 
 
+def write_cutout(job: Job) -> list[str]:
+    """Cut out a job's element, if it asks for that; return what the user should know.
+
+    Raises:
+        InputError: it cannot be cut out.
+        OutputError: its file cannot be written.
+    """
+    if job.cut is None:
+        return []
+    found, notes = cut_from(open_picture("element", job.photo or ""), job.cut)
+    file = job.inputs["element"]
+    with made_folders([file]):
+        write_picture(file, as_picture(found), overwrite=True)
+    return notes
+
+
 def lines(refused: Iterable[Refused]) -> list[str]:
     """Return a line for each reason."""
     found: dict[str, list[str]] = {}
@@ -172,11 +203,7 @@ def _apart(
     names = {
         f"job {number} ({job.name})": (where, job) for number, (where, job) in enumerate(jobs, 1)
     }
-    outputs = [
-        (name, path)
-        for name, (_, job) in names.items()
-        for path in (record_path(job.output), job.output)
-    ]
+    outputs = [(name, path) for name, (_, job) in names.items() for path in job.files]
     wrong: dict[str, str] = {}
     for name, problem in clashes(inputs, outputs):
         wrong.setdefault(name, f"output {problem}, such as {{painting}}-{{patch}}-{{index}}")
@@ -206,7 +233,15 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
         problems += error.lines
     if problems:
         raise JobsError(*problems)
-    return Job(name, draft.inputs, hashes, draft.placement, config, output)
+    inputs, photo = draft.inputs, draft.inputs["element"]
+    if draft.cut is not None:
+        cut_out = output.with_name(f"{output.stem}-cutout.png")
+        inputs = {role: path for role, path in inputs.items() if role != "mask"}
+        inputs["element"] = cut_out
+    job = Job(name, inputs, hashes, draft.placement, config, output, cut=draft.cut, photo=photo)
+    for file in job.files:
+        check_name(file)
+    return job
 
 
 class _Seen:
@@ -224,12 +259,15 @@ class _Seen:
         Raises:
             InputError: they make no scene.
         """
-        key = repr((sorted(draft.inputs.items()), draft.placement, sigma))
+        key = repr((sorted(draft.inputs.items()), draft.placement, draft.cut, sigma))
         if key not in self._found:
             try:
                 asked: dict[str, Any] = {
                     role: self._open(role, path) for role, path in draft.inputs.items()
                 }
+                if draft.cut is not None:
+                    asked["element"] = cut_source(asked["element"], draft.cut)
+                    asked.pop("mask", None)
                 scene = load_scene(**asked, placement=draft.placement, loose_sigma=sigma)
                 self._found[key] = scene.hashes
                 if self._look is not None:

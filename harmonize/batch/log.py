@@ -84,10 +84,22 @@ def check_log(path: Path | None) -> None:
     if path is None:
         return
     there = os.path.exists(path)
+    if os.path.isfile(path) and not _is_log(path):
+        raise OutputError(f"`log_json` {path}: is there and no log of a batch; give another name")
     with EventLog(path, Pace(0)):
         pass
     if not there:
         os.unlink(os.path.realpath(path))
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty or begins as a log does."""
+    try:
+        with path.open("rb") as file:
+            start = file.readline(1000)
+    except OSError:  # said when it is opened to be written
+        return True
+    return not start or start.startswith(b'{"time": ')
 
 
 def _about(event: Event) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harmonize.batch.jobs import Job
-from harmonize.errors import StopRun
+from harmonize.batch.jobs import Job, write_cutout
+from harmonize.errors import HarmonizeError, StopRun
 from harmonize.run.record import is_result
 
 Status = Literal["done", "skipped", "failed"]
@@ -89,13 +89,25 @@ def run(
         for job in jobs:
             if not restart and is_done(job):
                 tell(Event("skipped", job))
-            else:
+            elif _is_cut(job, tell):
                 left.append(job)
         if left:
             engine(left, tell)
     except Stopped:
         pass
     return ended
+
+
+def _is_cut(job: Job, tell: Tell) -> bool:
+    """Whether the element is there, cut out where the job asks for it; what is wrong is told."""
+    try:
+        notes = write_cutout(job)
+    except HarmonizeError as error:
+        tell(Event("failed", job, error=" ".join(error.lines)))
+        return False
+    if notes:
+        tell(Event("note", job, note="; ".join(notes)))
+    return True
 
 
 def is_done(job: Job) -> bool:

@@ -115,7 +115,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def is_heard(words: Sequence[str]) -> bool:
     """Tell whether what a command gives is what it says, and not a file."""
-    to_stdout = "--output=-" in words or ("--output", "-") in pairwise(words)
+    pairs = {("--output", "-"), ("-o", "-")}
+    to_stdout = "--output=-" in words or not pairs.isdisjoint(pairwise(words))
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout
 
 

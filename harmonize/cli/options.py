@@ -130,12 +130,7 @@ def _limit_pixels(context: Any, text: str | None) -> str | None:
 EXPERT = "For experts"
 MaxPixels = Annotated[
     str | None,
-    option(
-        EXPERT,
-        "No picture of more, such as 400M. [178956970]",
-        metavar="N",
-        callback=_limit_pixels,
-    ),
+    option(EXPERT, "Open no larger picture. [178956970]", metavar="N", callback=_limit_pixels),
 ]
 
 
@@ -153,13 +148,19 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
         "mask": asked.mask,
         "loose_mask": asked.loose_mask,
     }
+    found, pipes = from_stdin(given)
+    if pipes and (asked.resume or asked.checkpoint):
+        raise InputError(f"{pipes[0]}: a pipe can be read once; --resume needs files")
+    return found
+
+
+def from_stdin(given: Mapping[str, Path | None]) -> tuple[dict[str, Path | None], list[Path]]:
+    """Role → file, `-` being standard input; and those that are pipes."""
     found = {role: STDIN if path == Path("-") else path for role, path in given.items()}
     pipes = [path for path in found.values() if path is not None and _is_pipe(path)]
     if len(set(pipes)) < len(pipes):
         raise InputError(f"{pipes[0]}: a pipe can be read once; give a file for one of the two")
-    if pipes and (asked.resume or asked.checkpoint):
-        raise InputError(f"{pipes[0]}: a pipe can be read once; --resume needs files")
-    return found
+    return found, pipes
 
 
 def _is_pipe(path: Path) -> bool:
@@ -297,6 +298,8 @@ def inputs_of(
     if before is not None:
         yield "the record", before.path
         yield from ((f"the record's {role}", path) for role, path in before.named.items())
+        if before.output:
+            yield "the record's picture", before.path.with_name(before.output)
     yield from files_read(asked.config, settings)
     own = Path(harmonize.__file__).parent
     yield from (("a file of this program", path) for path in files_under(own))
@@ -313,18 +316,25 @@ def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> Non
 
 
 @contextmanager
-def to_stdout(asked: Any) -> Iterator[None]:
+def run_to_stdout(asked: Any) -> Iterator[None]:
     """Send a run's picture to standard output in the end."""
     beside = ("report", "save_every", "resume", "checkpoint")
     wrong = [name for name in beside if getattr(asked, name)]
     if wrong:
         raise InputError(f"--{wrong[0].replace('_', '-')} needs a file: give --output FILE")
+    kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
+    with to_stdout(kind if f".{kind.lower()}" in FORMATS else "png") as asked.output:
+        yield
+
+
+@contextmanager
+def to_stdout(kind: str) -> Iterator[Path]:
+    """Give a file in a folder of its own; what is in it in the end goes to standard output."""
     with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
-        kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
-        asked.output = Path(folder, f"picture.{kind if f'.{kind.lower()}' in FORMATS else 'png'}")
+        path = Path(folder, f"picture.{kind}")
         try:
-            yield
+            yield path
         finally:  # Ctrl-C keeps the picture so far
-            if asked.output.exists():
-                sys.stdout.buffer.write(asked.output.read_bytes())
+            if path.exists():
+                sys.stdout.buffer.write(path.read_bytes())
                 sys.stdout.buffer.flush()

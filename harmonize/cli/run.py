@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmonize.cli.cutout import Box, InvertMask, MaskValue, cut_first
+from harmonize.cli.cutout import Box, InvertMask, MaskValue, cut_file, cut_first
 from harmonize.cli.options import (
     COMPLETE,
     EXPERT,
@@ -26,9 +26,9 @@ from harmonize.cli.options import (
     option,
     pictures_of,
     placement_of,
+    run_to_stdout,
     settings_of,
     targets_of,
-    to_stdout,
     write_pasted,
 )
 from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
@@ -203,7 +203,7 @@ def run(
     """
     asked = SimpleNamespace(**locals())
     asked.to_stdout = output == Path("-")
-    with to_stdout(asked) if asked.to_stdout else nullcontext():
+    with run_to_stdout(asked) if asked.to_stdout else nullcontext():
         _run(asked)
 
 
@@ -220,6 +220,7 @@ def _run(asked: Any) -> None:
         targets.picture.with_suffix(".checkpoint") if asked.resume else None
     )
     outputs = [*targets.files, *([("--checkpoint", path)] if path else [])]
+    outputs += cut_file(asked, targets.picture)
     protect(inputs_of(asked, before, given, pictures, settings), [*outputs, *targets.old_frames])
     wanted |= cut_first(asked, pictures, targets.picture)
     if asked.threads:

@@ -1,8 +1,4 @@
-"""Pictures → files.
-
-The extension tells the format. PNG, TIFF, WebP and BMP are written without loss, JPEG at quality 95
-without chroma subsampling.
-"""
+"""Pictures → files in the format of their extension: JPEG at quality 95, others without loss."""
 
 import hashlib
 import io
@@ -48,10 +44,7 @@ MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pic
 
 
 def default_output(painting: str | os.PathLike[str]) -> Path:
-    """Return `NAME-harmonized.EXT` in the current folder, in the painting's format family.
-
-    A painting in a format that is not written here (a GIF, say) gives a PNG.
-    """
+    """Return `NAME-harmonized.EXT`, PNG where the painting's format is not written."""
     path = Path(painting)
     suffix = path.suffix if path.suffix.lower() in FORMATS else ".png"
     return Path(f"{path.stem}-harmonized{suffix}")
@@ -61,7 +54,7 @@ def picture_format(path: Path) -> str:
     """Return Pillow's name of the format that the extension stands for.
 
     Raises:
-        OutputError: no format that is written here has that extension.
+        OutputError: none that is written here.
     """
     try:
         return FORMATS[path.suffix.lower()]
@@ -75,7 +68,7 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
     """Find out before a long run whether a file's format holds so many pixels.
 
     Raises:
-        OutputError: it does not, or no format that is written here has its extension.
+        OutputError: it does not.
     """
     kind = picture_format(path)
     if max(size) > LONGEST.get(kind, max(size)):
@@ -88,9 +81,7 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
 def fitting(kind: str, picture: StoredImage) -> StoredImage:
     """Return what a file of the format `kind` can hold of a picture.
 
-    16 bits go to PNG and TIFF, alpha to these and WebP (but for CMYK's), CMYK to TIFF and JPEG,
-    profiles to all but BMP. Colors that must leave their space come out in sRGB, and what is
-    transparent on white.
+    Colors that must leave their space come out in sRGB, and what is transparent on white.
     """
     if picture.bits == 16 and kind not in DEEP:
         picture = picture.in_8_bits()
@@ -140,10 +131,7 @@ def _too_long(kind: str, picture: StoredImage) -> bool:
 
 
 def marked(kind: str, data: bytes) -> bytes:
-    """Return a picture file's bytes with the mark of those that are no results.
-
-    As a comment in PNG and JPEG; after the end in other formats, where readers pass it by.
-    """
+    """Return a file's bytes with the mark of those that are no results: a comment or a tail."""
     if kind == "PNG":
         chunk = b"tEXtSoftware\0" + MARK
         length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
@@ -168,10 +156,9 @@ def is_marked(path: Path) -> bool:
 def write_picture(
     path: Path, picture: StoredImage, overwrite: bool = False, *, mark: bool = False
 ) -> str:
-    """Write a picture in its own depth, mode and profile, as far as the format holds them.
+    """Write a picture as far as the format of `path` holds it; return the file's SHA-256.
 
-    Returns the SHA-256 of the file. The extension of `path` says the format. With `mark` no batch
-    takes it for a painting.
+    With `mark` no batch takes it for a painting.
 
     Raises:
         OutputError: the file exists, or cannot be written.
@@ -180,7 +167,7 @@ def write_picture(
     check_output(path, overwrite)
     held = fitting(kind, picture)
     try:
-        data = _encoded(kind, held)
+        data = encoded(kind, held)
     except MemoryError:
         raise
     except Exception as error:  # encoders raise anything
@@ -194,7 +181,8 @@ def write_picture(
     return hashlib.sha256(data).hexdigest()
 
 
-def _encoded(kind: str, picture: StoredImage) -> bytes:
+def encoded(kind: str, picture: StoredImage) -> bytes:
+    """Return a picture that a file of the format `kind` can hold as such a file's bytes."""
     if picture.bits == 16:
         data = libvips.encode(
             picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
@@ -211,7 +199,7 @@ def _encoded(kind: str, picture: StoredImage) -> bytes:
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return pictures in sRGB side by side on white, at their own sizes."""
+    """Return pictures in sRGB side by side on white."""
     board = Image.new("RGB", _sheet_size([item.size for item in pictures]), "white")
     left = 0
     for item in pictures:
@@ -221,7 +209,7 @@ def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def check_sheet(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
-    """Find out whether the format of a sheet holds pictures of these sizes side by side.
+    """Find out whether the format of a sheet holds pictures of these sizes.
 
     Raises:
         OutputError: it does not.

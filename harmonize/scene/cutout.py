@@ -1,11 +1,14 @@
-"""A photograph and a hint or two → the cut-out: an outline on a small copy, then a soft edge."""
+"""A photograph and a hint or two → the cut-out."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -14,9 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonize.errors import InputError
-from harmonize.scene.mask import Mask
-from harmonize.scene.matting import element_colors, soft_alpha
-from harmonize.scene.placement import Length, in_pixels, length_of
+from harmonize.images.image import StoredImage
+from harmonize.images.pixels import eight_bits
+from harmonize.images.read import Picture, Source, open_picture
+from harmonize.images.write import encoded
+from harmonize.scene.mask import Mask, fitted_to, labelled, mask_of
+from harmonize.scene.matting import bounds, soft_alpha, with_alpha
+from harmonize.scene.placement import Length, box_in, point_in
 
 Photo = NDArray[np.uint8]
 Box = Sequence[Length]  # left, top, width, height
@@ -34,6 +41,84 @@ EDGE = 1.5  # pixels of the copy: half the width of the soft edge
 PIECES = 6  # more than these are told
 
 
+@dataclass(frozen=True)
+class Hints:
+    """What tells an element from the rest of its photograph.
+
+    Box and points are those of `cut_out`; `mask` is used as it is, `mask_value` being the element's
+    of several labels in it.
+    """
+
+    box: Box | None = None
+    foreground: Sequence[Point] = ()
+    background: Sequence[Point] = ()
+    rough: Picture | None = None
+    mask: Picture | None = None
+    mask_value: int | None = None
+    invert_mask: bool = False
+    rembg: bool = False
+
+
+def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]]:
+    """Cut an element out of a photograph; return RGBA of its size, and warnings.
+
+    Raises:
+        InputError: hints that cannot be used, or are at odds with one another.
+    """
+    photo = np.ascontiguousarray(eight_bits(source.stored.srgb()))
+    notes = list(source.warnings)
+    if hints.mask is None and (hints.mask_value is not None or hints.invert_mask):
+        raise InputError("`mask_value` and `invert_mask` go with `mask`")
+    if hints.mask is not None:
+        if hints.box is not None:
+            raise InputError("`box` cuts the element out, `mask` has it cut out already: leave one")
+        found = with_alpha(photo, _exact(hints, hints.mask, source, notes))
+    elif hints.rembg:
+        found = with_rembg(photo)
+    else:
+        rough = None if hints.rough is None else _like("rough mask", hints.rough, source, notes)
+        if hints.box is None and rough is None and not hints.foreground:
+            notes.append("no `box`: what lies along the photo's edge is taken for background")
+        front, back = hints.foreground, hints.background
+        found = cut_out(photo, box=hints.box, foreground=front, background=back, rough=rough)
+    if source.stored.alpha is not None:
+        found[..., 3] = np.minimum(found[..., 3], eight_bits(source.stored.alpha))
+    return found, [*notes, *doubts(found[..., 3])]
+
+
+def as_picture(rgba: NDArray[np.uint8]) -> StoredImage:
+    """Return a cut-out as a picture to be written."""
+    colors, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+    return StoredImage(colors, alpha=alpha)
+
+
+def cut_source(photo: Source, hints: Hints) -> Source:
+    """Return the cut-out as if read from the PNG that it will be written to."""
+    found, notes = cut_from(photo, hints)
+    stored = as_picture(found)
+    digest = hashlib.sha256(encoded("PNG", stored)).hexdigest()
+    return Source("element", stored, None, digest, tuple(notes))
+
+
+def _exact(hints: Hints, mask: Picture, source: Source, notes: list[str]) -> Mask:
+    if hints.mask_value is None:
+        found = _like("mask", mask, source, notes)
+    else:
+        found = labelled("mask", mask, hints.mask_value)
+        path = os.fspath(mask) if isinstance(mask, (str, os.PathLike)) else None
+        found, more = fitted_to(replace(source, role="mask", path=path), found, source)
+        notes += more
+    return np.asarray(255 - found, np.uint8) if hints.invert_mask else found
+
+
+def _like(role: str, mask: Picture, source: Source, notes: list[str]) -> Mask:
+    opened = open_picture(role, mask)
+    found, more = mask_of(opened)
+    found, scaled = fitted_to(opened, found, source)
+    notes += [*more, *scaled]
+    return found
+
+
 def cut_out(
     photo: Photo,
     *,
@@ -42,24 +127,22 @@ def cut_out(
     background: Iterable[Point] = (),
     rough: Mask | None = None,
 ) -> NDArray[np.uint8]:
-    """Cut out what is in the box, or around the points, or under a rough mask.
+    """Cut out what is in the box, around the points, or under a rough mask.
 
-    GrabCut (Rother, Kolmogorov and Blake 2004) finds the outline on a copy of 0.3 megapixels; then
-    alpha is made soft in a narrow band, and the colors there are the element's own.
+    GrabCut (Rother, Kolmogorov and Blake 2004) on a copy of 0.3 megapixels, then a soft edge.
 
     Args:
         photo: RGB [H, W, 3].
-        box: left, top, width and height around the element, each in pixels or as "30%".
-        foreground: points x, y that are the element's.
-        background: points that are not.
+        box: left, top, width and height, each in pixels or as "30%".
+        foreground: points x, y on the element.
+        background: points beside it.
         rough: [H, W], white about where the element is.
 
     Returns:
-        RGBA of the photo's size, alpha not multiplied into the colors.
+        RGBA of the photo's size, straight.
 
     Raises:
-        InputError: a box or point outside the photo, a rough mask of another size, a photo of less
-            than 8 pixels a side.
+        InputError: a hint that does not fit the photo, a photo under 8 pixels a side.
     """
     inside, scale = _outline(photo, box, foreground, background, rough)
     return with_alpha(photo, _softened(photo, inside, scale))
@@ -73,13 +156,13 @@ def quick_mask(
     background: Iterable[Point] = (),
     rough: Mask | None = None,
 ) -> Mask:
-    """Return a first mask [H, W] within a second, from a small copy; arguments as `cut_out`."""
+    """Return a first mask [H, W] within a second, from a small copy; see `cut_out`."""
     inside, _ = _outline(photo, box, foreground, background, rough, quick=True)
     return inside
 
 
 def with_rembg(photo: Photo) -> NDArray[np.uint8]:
-    """Cut out what rembg, if it is installed, takes for the subject; returns RGBA.
+    """Cut out what rembg takes for the subject; return RGBA.
 
     Raises:
         InputError: rembg is not installed, or fails.
@@ -99,31 +182,8 @@ def with_rembg(photo: Photo) -> NDArray[np.uint8]:
     return with_alpha(photo, mask)
 
 
-def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
-    """Return RGBA with the element's own colors under `alpha`, and none where it is 0."""
-    found = np.zeros((*alpha.shape, 4), np.uint8)
-    shown = bounds(alpha, 4)
-    if shown is not None:
-        part = alpha[shown]
-        found[(*shown, slice(0, 3))] = element_colors(photo[shown], part)
-        found[(*shown, 3)] = part
-        found[shown][part == 0] = 0
-    return found
-
-
-def bounds(alpha: Mask, margin: int = 0) -> tuple[slice, slice] | None:
-    """Return rows and columns of all that shows, and `margin` pixels more; None if nothing does."""
-    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
-    )
-
-
 def doubts(alpha: Mask) -> list[str]:
-    """Return what looks wrong with a cut-out: empty, everything, many pieces; a sentence each."""
+    """Say what looks wrong with a cut-out, a sentence each."""
     shown = (alpha > 127).astype(np.uint8)
     if not shown.any():
         return ["the cut-out is empty; give a box around the element, or points on it"]
@@ -148,7 +208,7 @@ def _outline(
     rough: Mask | None,
     quick: bool = False,
 ) -> tuple[Mask, float]:
-    """The hard mask at the photo's size, and the copy's scale."""
+    """The hard mask at the photo's size, and the scale of the copy it was found on."""
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise InputError(f"photo: {photo.dtype} {photo.shape}, expected uint8 [H, W, 3]")
     height, width = photo.shape[:2]
@@ -159,8 +219,8 @@ def _outline(
             f"rough mask: {rough.shape[1]} x {rough.shape[0]} pixels, but the photo has "
             f"{width} x {height}"
         )
-    given = None if box is None else _box(box, width, height)
-    points = [[_point(p, width, height) for p in side] for side in (foreground, background)]
+    given = None if box is None else box_in(box, width, height)
+    points = [[point_in(p, width, height) for p in side] for side in (foreground, background)]
     left, top, right, bottom = _region(given, points, rough, width, height)
     part = photo[top:bottom, left:right]
     pixels, rounds = (QUICK_PIXELS, QUICK_ROUNDS) if quick else (PIXELS, ROUNDS)
@@ -209,7 +269,7 @@ def _grab_cut(small: Photo, labels: Mask, rounds: int) -> Mask:
 
 
 def _cleaned(mask: Mask, labels: Mask) -> Mask:
-    """Without specks and pinholes; a piece that a point or rough mask is sure of stays."""
+    """Without specks and pinholes, but for pieces that a point or rough mask is sure of."""
     for value, least in ((255, SPECK), (0, PINHOLE)):
         count, pieces, stats, _ = cv2.connectedComponentsWithStats(
             (mask == value).astype(np.uint8), connectivity=8
@@ -228,7 +288,6 @@ def _cleaned(mask: Mask, labels: Mask) -> Mask:
 
 
 def _softened(photo: Photo, inside: Mask, scale: float) -> Mask:
-    """Alpha with a soft edge: the contour is known to a pixel of the copy."""
     radius = max(2, round(EDGE / scale))
     shown = bounds(inside, 2 * radius + 2)
     if shown is None:
@@ -248,7 +307,6 @@ def _region(
     width: int,
     height: int,
 ) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is looked at."""
     if box is None and rough is not None and (shown := bounds(np.where(rough > 127, rough, 0))):
         box = (shown[1].start, shown[0].start, shown[1].stop, shown[0].stop)
     if box is None:
@@ -265,7 +323,6 @@ def _region(
 
 
 def _mark_box(labels: Mask, corners: NDArray[np.float64]) -> None:
-    """What lies outside the box is background."""
     (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
     outside = np.ones(labels.shape, bool)
     outside[max(top, 0) : bottom, max(left, 0) : right] = False
@@ -273,39 +330,9 @@ def _mark_box(labels: Mask, corners: NDArray[np.float64]) -> None:
 
 
 def _mark_rough(labels: Mask, rough: Mask) -> None:
-    """Far inside a rough mask is the element, far outside is not; in between, probably."""
     inside = (rough > 127).astype(np.uint8)
     reach = max(1, round(DOUBT * float(inside.sum()) ** 0.5))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     labels[:] = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     labels[cv2.erode(inside, kernel) > 0] = cv2.GC_FGD
     labels[cv2.dilate(inside, kernel) == 0] = cv2.GC_BGD
-
-
-def _box(box: Box, width: int, height: int) -> tuple[float, float, float, float]:
-    lengths = [length_of(value) for value in (box.split(",") if isinstance(box, str) else box)]
-    if len(lengths) != 4 or None in lengths:
-        raise InputError(
-            f"`box={box}`: expected left, top, width and height in pixels or percent, such as "
-            "120,40,300,200"
-        )
-    x, y, w, h = (
-        in_pixels(length, side)  # type: ignore[arg-type]
-        for length, side in zip(lengths, (width, height, width, height), strict=True)
-    )
-    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
-    if right - left < 2 or bottom - top < 2:
-        raise InputError(f"`box={box}`: lies outside the photo of {width} x {height}, or is empty")
-    return left, top, right, bottom
-
-
-def _point(point: Point, width: int, height: int) -> tuple[float, float]:
-    lengths = [
-        length_of(value) for value in (point.split(",") if isinstance(point, str) else point)
-    ]
-    if len(lengths) != 2 or None in lengths:
-        raise InputError(f"point {point}: expected x and y in pixels or percent, such as 120,40")
-    x, y = (in_pixels(length, side) for length, side in zip(lengths, (width, height), strict=True))  # type: ignore[arg-type]
-    if not (0 <= x < width and 0 <= y < height):
-        raise InputError(f"point {x:g},{y:g}: lies outside the photo of {width} x {height}")
-    return x, y

@@ -1,4 +1,4 @@
-"""A placement on a painting of some size → which pixels it covers, and how they are made."""
+"""A placement on a painting of some size → which pixels it covers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,18 @@ REACH = 2  # pixels that turning may blur a contour by
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an element lies on a painting.
-
-    The element is mirrored, turned by quarters, resized to `size`, turned by `angle` around its
-    top left corner, and that corner moved to `corner`.
+    """Where an element lies: mirrored, turned by quarters, resized, turned by `angle`, moved.
 
     Attributes:
         rows: of the painting that it may cover.
         columns: likewise.
         flip: as in `Placement`.
         quarters: turns by 90 degrees, counter-clockwise, 0 to 3.
-        size: width and height of all of the element then, its transparent margin included.
-        angle: degrees still to turn, from -45 to 45; at 0 the corner has whole numbers.
-        corner: x and y on the painting.
-        stretch: horizontal and vertical factor from the element's own pixels to the painting's.
-        visible: pixels of its visible box that lie on the painting, as a share of all, 0 to 1.
+        size: width and height after these, with the transparent margin.
+        angle: degrees still to turn around the top left corner, -45 to 45.
+        corner: that corner on the painting; whole at angle 0.
+        stretch: x and y factor from the element's pixels to the painting's.
+        visible: share of the visible box on the painting, 0 to 1.
     """
 
     rows: slice
@@ -96,7 +93,7 @@ def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
 
 
 def outline(alpha: Mask) -> Points:
-    """Return corners of pixels around all that shows of an element: its rows' ends."""
+    """Return corners of the pixels at the ends of an element's rows."""
     shown = alpha > FAINT
     rows = np.flatnonzero(shown.any(1))
     left = shown[rows].argmax(1)
@@ -155,7 +152,6 @@ def _turned_by_quarters(points: Points, size: Size, quarters: int) -> tuple[Poin
 
 
 def _stretch(points: Points, canvas: Size, placement: Placement) -> tuple[float, float]:
-    """Horizontal and vertical factor from the element's own pixels to the painting's."""
     box = _box(points)
     wide, high = box[2] - box[0], box[3] - box[1]
     if placement.scale is not None:
@@ -194,7 +190,6 @@ def _check_area(box: Box, canvas: Size) -> None:
 
 
 def _top_left(box: Box, canvas: Size, placement: Placement) -> tuple[float, float]:
-    """Where the top left corner of the visible box goes."""
     size = (box[2] - box[0], box[3] - box[1])
     if placement.at is None and placement.box == "whole":  # aligned, at the painting's corner
         return 0, 0
@@ -212,7 +207,6 @@ def _top_left(box: Box, canvas: Size, placement: Placement) -> tuple[float, floa
 
 
 def _overlap(box: Box, canvas: Size) -> float:
-    """The share of a box that lies on the canvas."""
     wide = min(box[2], canvas[0]) - max(box[0], 0)
     high = min(box[3], canvas[1]) - max(box[1], 0)
     area = (box[2] - box[0]) * (box[3] - box[1])

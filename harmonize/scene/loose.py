@@ -1,4 +1,4 @@
-"""The loose mask, where the result may differ from the painting, out of the tight one."""
+"""The loose mask, where the result may differ from the painting."""
 
 import math
 
@@ -18,10 +18,8 @@ ALIGN = 16
 def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
     """Return the loose mask of a `tight` one [H, W]: 255 where its Gaussian blur is above 0.1.
 
-    The authors' kernel reaches 1.5 sigma: 35 x 35 pixels at a long side of 700, to which `sigma`
-    refers; around an element shorter than `SMALL` of the painting it reaches less. Thin lines and
-    specks that the blur would wipe out stay, with a quarter of sigma around them; the paper would
-    lose them.
+    `sigma` is for a long side of 700 pixels and less around short elements; the kernel reaches 1.5
+    sigma, as the authors'. Thin lines that the blur would wipe out stay, unlike the paper's.
     """
     longest = max(part.stop - part.start for part in _around(tight, 0))
     sigma *= min(max(tight.shape), longest / SMALL) / NOMINAL
@@ -40,7 +38,6 @@ def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
 
 
 def _gaussian(half: int, sigma: float) -> NDArray[np.float32]:
-    """2 `half` + 1 weights that sum to 1."""
     x = np.arange(-half, half + 1, dtype=np.float32)
     weights = np.exp(-(x**2) / np.float32(2 * sigma * sigma))
     total: NDArray[np.float32] = weights / weights.sum()
@@ -48,7 +45,6 @@ def _gaussian(half: int, sigma: float) -> NDArray[np.float32]:
 
 
 def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of what is above 0, and `margin` more, on multiples of `ALIGN`."""
     spans = []
     for axis in (0, 1):
         filled = np.flatnonzero(mask.any(1 - axis))

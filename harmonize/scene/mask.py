@@ -1,4 +1,4 @@
-"""A picture of a mask, as people have them → a mask: uint8 [H, W], white where it holds."""
+"""A picture of a mask, as people have them → uint8 [H, W], white where it holds."""
 
 from __future__ import annotations
 
@@ -34,13 +34,10 @@ ORIENTATION = 0x0112  # tag of EXIF
 
 
 def mask_of(source: Source) -> tuple[Mask, list[str]]:
-    """Read a mask: white, or any one color, on black or on another color; or labels 0 and 1.
-
-    Returns:
-        The mask, beyond `BLACK` and `WHITE` 0 and 255, and what the user should know.
+    """Read a mask: white, or any one color, on black or another color; or labels 0 and 1.
 
     Raises:
-        InputError: it holds several labels or colors, so that nobody knows which is meant.
+        InputError: several labels or colors, so that nobody knows which is meant.
     """
     stored = source.stored
     notes: list[str] = []
@@ -99,7 +96,7 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
 
 
 def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[str]]:
-    """Return a mask at the element's size, if it has its shape, and what was done to it.
+    """Return a mask at the element's size, and what was done to it.
 
     Raises:
         InputError: its shape is another.
@@ -149,7 +146,7 @@ def _gray(stored: StoredImage, rows: slice) -> Mask:
 
 
 def _labels(source: Source) -> Mask | None:
-    """The mask of labels 0 and 1 (or 0 and any one small number); None where values are grays."""
+    """The mask of labels 0 and 1 (or 0 and one small number); None where values are grays."""
     pixels = source.stored.pixels
     if pixels.max() > LABELS:
         return None
@@ -172,7 +169,7 @@ def _listed(values: NDArray[np.integer]) -> str:
 
 
 def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """The rest's and the element's color in a colored mask; None for a mask of grays."""
+    """The rest's and the element's color in a colored mask; None for grays."""
     stored = source.stored
     if stored.mode != "RGB":
         return None
@@ -196,7 +193,7 @@ def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32
 
 
 def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The two commonest colors: black, or else what lies along the border, is the rest."""
+    """The two commonest colors: black, or what lies along the border, is the rest."""
     coarse = (seen >> 4).astype(np.int64)
     keys = coarse[..., 0] * 256 + coarse[..., 1] * 16 + coarse[..., 2]
     found, counts = np.unique(keys, return_counts=True)
@@ -220,7 +217,6 @@ def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def _share(
     stored: StoredImage, rows: slice, rest: NDArray[np.float32], element: NDArray[np.float32]
 ) -> Mask:
-    """How far colors are on the way from the rest's to the element's, 0 to 255."""
     line = element - rest
     part = eight_bits(stored.pixels[rows]).astype(np.float32)
     found: Mask = np.rint(np.clip((part - rest) @ line / (line @ line), 0, 1) * 255).astype(
@@ -243,7 +239,6 @@ def _same_shape(own: Size, wanted: Size) -> bool:
 
 
 def _turned(mask: Mask, element: Source) -> Mask | None:
-    """The mask turned like the element's file; None where that says of no turn."""
     if element.path is None:
         return None
     try:

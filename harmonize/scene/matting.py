@@ -1,4 +1,4 @@
-"""The soft edge of a cut-out: its alpha in a narrow band, and its own colors up to its contour."""
+"""The soft edge of a cut-out: alpha in a narrow band, and its own colors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 from harmonize.images.pixels import strips
 from harmonize.scene.mask import Mask
 
+Photo = NDArray[np.uint8]
 Planes = NDArray[np.float32]
 
 FLAT = 1e-4  # variance of colors, 0 to 1 squared, below which a neighborhood counts as flat
@@ -21,17 +22,34 @@ LARGEST = 2_000_000  # pixels: of a larger picture, slopes and colors come from 
 ONE = np.float32(255)
 
 
+def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
+    """Return RGBA with the element's own colors under `alpha`, and none where it is 0."""
+    found = np.zeros((*alpha.shape, 4), np.uint8)
+    shown = bounds(alpha, 4)
+    if shown is not None:
+        part = alpha[shown]
+        found[(*shown, slice(0, 3))] = element_colors(photo[shown], part)
+        found[(*shown, 3)] = part
+        found[shown][part == 0] = 0
+    return found
+
+
+def bounds(alpha: Mask, margin: int = 0) -> tuple[slice, slice] | None:
+    """Return the rows and columns of all that shows, and `margin` more; None if nothing does."""
+    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
+    )
+
+
 def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
-    """Return alpha [H, W] of a hard mask: soft in a band of `radius` pixels around its contour.
+    """Return alpha [H, W] of a hard mask, soft within `radius` pixels of its contour.
 
-    The guided filter of He, Sun and Tang (2010) with the photo's three colors as the guide: in
-    every window alpha is a linear function of color, alpha = a · I + b, and a and b are averaged
-    over the windows. Where colors do not tell, the edge is as soft as the window is wide.
-
-    Args:
-        photo: RGB [H, W, 3].
-        inside: [H, W], above 127 inside.
-        radius: of the windows and of the band, in pixels, from 1 up.
+    The guided filter of He, Sun and Tang (2010) with color as the guide: in every window alpha is
+    a · I + b; a and b are averaged over the windows.
     """
     height, width = inside.shape
     hard = np.where(inside > 127, np.uint8(255), np.uint8(0))
@@ -55,13 +73,11 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
 
 
 def _within(width: int, height: int) -> tuple[int, int]:
-    """A size of that shape with at most `LARGEST` pixels."""
     scale = min(1.0, (LARGEST / (height * width)) ** 0.5)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
-    """Rows of a plane enlarged to a width and height."""
     if plane.shape == (size[1], size[0]):
         return plane[rows].copy()
     ratio = plane.shape[0] / size[1]
@@ -100,10 +116,9 @@ def _linear(image: Planes, target: Planes, radius: int) -> list[Planes]:
 def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
     """Return the element's own colors [H, W, 3], without what shines through at its contour.
 
-    Where alpha is 255 they are the photo's. Elsewhere they minimize, with background colors B,
-    the sum over pixels of (alpha F + (1 - alpha) B - I)² and of squared differences of F and of B
-    between neighbors, weighed by 1e-5 + the difference of their alphas; level by level, from one
-    pixel up (Germer, Uelwer, Conrad and Harmeling 2020).
+    Below alpha 255 they and background colors B minimize the sum of (alpha F + (1 - alpha) B - I)²
+    and of squared differences between neighbors, weighed by 1e-5 + that of their alphas; level by
+    level (Germer, Uelwer, Conrad and Harmeling 2020).
     """
     height, width = alpha.shape
     size = _within(width, height)
@@ -113,7 +128,6 @@ def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
 
 
 def _sized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Planes:
-    """Pixels at a size not above their own, width and height, from 0 to 1."""
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / ONE
 
@@ -147,7 +161,6 @@ def _weights(alpha: Planes) -> list[Planes]:
 
 
 def _neighbor(plane: Planes, axis: int, step: int) -> Planes:
-    """The plane moved by one pixel; at the border, itself."""
     moved: Planes = np.roll(plane, step, axis)
     edge = [slice(None)] * plane.ndim
     edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)

@@ -1,10 +1,10 @@
-"""Where an element goes on a painting, as a person says it: a value to parse, store and compare."""
+"""Where an element goes on a painting, as a person says it."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from typing import Any
@@ -23,25 +23,24 @@ PERCENT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*%")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an element lies on a painting: mirrored, then scaled, then turned, then put there.
+    """Where an element lies: mirrored, then scaled, then turned, then put there.
 
-    The visible box is the smallest upright box around what shows of the element; its transparent
-    margin does not count. Lengths are pixels of the painting, or shares of it such as `"30%"`.
+    Lengths are pixels of the painting, or shares of it such as `"30%"`. The visible box is the
+    smallest upright one around what shows.
 
     Attributes:
-        at: x and y of the visible box's top left corner, after all else; `"center"` centers the
-            box. None: an element of the painting's size is aligned with it if nothing else is
-            said; any other is centered.
+        at: top left corner x, y of the visible box after all else, or `"center"`. None: centered,
+            but aligned if it has the painting's size and nothing else is said.
         width: of the visible box, before turning.
-        height: likewise; alone, or left out, the other side follows.
-        scale: in place of both: 1 keeps the element's own pixels. With a corner in `at` and no
-            size, 1; else the element is as wide as a third of the painting, and fits into it.
+        height: likewise; a side left out follows.
+        scale: instead: 1 keeps the element's pixels, as a corner without a size does. Else it is as
+            wide as a third of the painting, and fits into it.
         rotate: degrees, counter-clockwise.
         flip: `"horizontal"` (left and right change places), `"vertical"`, or None.
-        box: `"visible"`; `"whole"` counts the transparent margin, as records without this key do.
+        box: `"visible"`; `"whole"` counts the transparent margin, as old records do.
 
     Raises:
-        InputError: a value is of the wrong type, out of range, or at odds with another.
+        InputError: a value is wrong, or at odds with another.
     """
 
     at: Corner | str | None = None
@@ -70,10 +69,10 @@ class Placement:
 
     @classmethod
     def parse(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read a placement from the keys of a list; absent keys keep their defaults.
+        """Read a placement from the keys of a list.
 
         Raises:
-            InputError: an unknown key, or a value that is none.
+            InputError: an unknown key, or a wrong value.
         """
         known = [item.name for item in fields(cls)]
         for key in mapping:
@@ -83,7 +82,7 @@ class Placement:
 
     @classmethod
     def of_record(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read the placement of a run record; older records counted the transparent margin.
+        """Read the placement of a run record.
 
         Raises:
             InputError: it is no placement.
@@ -101,7 +100,6 @@ class Placement:
         return Placement(box=self.box) == self
 
     def __str__(self) -> str:
-        """Say in one line what is not left to its default."""
         said = {key: value for key, value in asdict(self).items() if value not in (None, 0)}
         if isinstance(self.at, tuple):
             said["at"] = ",".join(map(str, self.at))
@@ -115,6 +113,45 @@ def in_pixels(length: Length, whole: int) -> float:
     if isinstance(length, str):
         return float(length.removesuffix("%")) / 100 * whole
     return float(length)
+
+
+def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom in a photo, of left, top, width and height.
+
+    Raises:
+        InputError: it lies outside.
+    """
+    lengths = [length_of(value) for value in (box.split(",") if isinstance(box, str) else box)]
+    if len(lengths) != 4 or None in lengths:
+        raise InputError(
+            f"`box={box}`: expected left, top, width and height in pixels or percent, such as "
+            "120,40,300,200"
+        )
+    x, y, w, h = (
+        in_pixels(length, side)  # type: ignore[arg-type]
+        for length, side in zip(lengths, (width, height, width, height), strict=True)
+    )
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
+    if right - left < 2 or bottom - top < 2:
+        raise InputError(f"`box={box}`: lies outside the photo of {width} x {height}, or is empty")
+    return left, top, right, bottom
+
+
+def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, float]:
+    """Return x and y in a photo.
+
+    Raises:
+        InputError: they lie outside.
+    """
+    lengths = [
+        length_of(value) for value in (point.split(",") if isinstance(point, str) else point)
+    ]
+    if len(lengths) != 2 or None in lengths:
+        raise InputError(f"point {point}: expected x and y in pixels or percent, such as 120,40")
+    x, y = (in_pixels(length, side) for length, side in zip(lengths, (width, height), strict=True))  # type: ignore[arg-type]
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(f"point {x:g},{y:g}: lies outside the photo of {width} x {height}")
+    return x, y
 
 
 def _at(at: Any) -> Corner | str | None:
@@ -182,7 +219,7 @@ def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def length_of(value: Any) -> Length | None:
-    """Return pixels as a number, a share as text such as `30%`; None for what is neither."""
+    """Return pixels as a number, a share as text such as `30%`; None for neither."""
     if isinstance(value, str) and (share := PERCENT.fullmatch(value.strip())):
         number = _number(share[1])
         return None if number is None else f"{number}%"
@@ -190,7 +227,6 @@ def length_of(value: Any) -> Length | None:
 
 
 def _number(value: Any) -> Number | None:
-    """A plain finite number, whole ones as int; None for what is none."""
     if isinstance(value, str):
         try:
             value = float(value)

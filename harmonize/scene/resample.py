@@ -1,4 +1,4 @@
-"""An element's pixels where they lie on the painting; only the part that shows is resampled."""
+"""An element's pixels where they lie; only the part that shows is resampled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUPPORT = 3  # pixels around what is turned that take part
 
 
 def fitted(mask: Mask, layout: Layout) -> Mask:
-    """Return the part of a mask [h, w] that lies in the layout's rows and columns, resized."""
+    """Return the part of a mask [h, w] in the layout's rows and columns, resized."""
     mask = layout.oriented(mask)
     if layout.angle:
         return _turned_mask(mask, layout)
@@ -36,8 +36,7 @@ def fitted(mask: Mask, layout: Layout) -> Mask:
 def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels, Mask]:
     """Return an element's colors [h, w, 3] and alpha [h, w] in the layout's rows and columns.
 
-    Its colors are weighed by alpha, so that none bleeds in from outside. Not by Pillow's own
-    weighing, which clips alpha and leaves the ringing in the colors.
+    Colors are weighed by alpha, so that none bleeds in; Pillow's own weighing leaves ringing.
     """
     colors, alpha = layout.oriented(colors), layout.oriented(alpha)
     if layout.angle:
@@ -66,7 +65,6 @@ def on_canvas(mask: Mask, layout: Layout, canvas: Size) -> Mask:
 
 
 def _box_of(layout: Layout, source: Size) -> Box:
-    """The part of the element that shows: left, top, right, bottom in its own pixels."""
     x, y = source[0] / layout.size[0], source[1] / layout.size[1]
     left, up = layout.corner
     return (
@@ -78,7 +76,6 @@ def _box_of(layout: Layout, source: Size) -> Box:
 
 
 def _cut(layout: Layout) -> tuple[slice, slice]:
-    """What shows of an element that keeps its size, as slices."""
     left, up = map(round, layout.corner)
     return (
         slice(layout.rows.start - up, layout.rows.stop - up),
@@ -101,7 +98,7 @@ def _bytes(plane: Plane) -> Mask:
 class _Tile:
     """Rows and columns of the layout, and what they show: `source`, a box of the resized element.
 
-    The box may reach beyond the element, where all is 0, so that a contour on its border is smooth.
+    It may reach beyond the element, where all is 0: so a contour on its border is smooth.
     """
 
     layout: Layout
@@ -110,7 +107,6 @@ class _Tile:
     source: tuple[int, int, int, int]
 
     def part(self, element: Size) -> tuple[slice, slice, Box]:
-        """Rows and columns of the element's own pixels to look at, and the box to make of them."""
         ratio = [own / size for own, size in zip(element, self.layout.size, strict=True)]
         left, up, right, down = self._held()
         box = (left * ratio[0], up * ratio[1], right * ratio[0], down * ratio[1])
@@ -121,7 +117,6 @@ class _Tile:
         return slice(first[1], last[1]), slice(first[0], last[0]), inner
 
     def turned(self, plane: Plane, box: Box) -> Plane:
-        """Resize the `box` of a plane of the element's pixels, and turn it."""
         left, up, right, down = self._held()
         sized = _lanczos(plane, (right - left, down - up), box)
         x, y, end_x, end_y = self.source
@@ -138,7 +133,6 @@ class _Tile:
         )
 
     def _held(self) -> tuple[int, int, int, int]:
-        """The part of the source that the element has."""
         x, y, end_x, end_y = self.source
         width, height = self.layout.size
         return max(x, 0), max(y, 0), min(end_x, width), min(end_y, height)
@@ -150,7 +144,6 @@ class _Tile:
 
 
 def _tiles(layout: Layout) -> Iterator[_Tile]:
-    """Yield the tiles that show any of the element's pixels."""
     height, width = layout.shape
     for top_row in range(0, height, TILE):
         for first in range(0, width, TILE):

@@ -1,8 +1,4 @@
-"""Files, PIL images or arrays → a validated `Scene` at the painting's own size.
-
-Everything is in sRGB and of the painting's depth; the painting as stored is kept for the result.
-What the element does not cover is never computed, and float arrays are a strip at a time.
-"""
+"""Painting, element and mask → a checked `Scene` at the painting's own size, in sRGB."""
 
 from dataclasses import dataclass, field, replace
 
@@ -28,19 +24,18 @@ ENLARGED = 1.05  # times the element's own pixels: from there on it is told
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A painting with an element pasted on it, at the painting's own size.
+    """A painting with an element pasted on it.
 
     Attributes:
         painting: uint8 or uint16 [H, W, 3] in sRGB.
-        composite: the same with the element pasted on it.
+        composite: the same with the element on it.
         tight: uint8 [H, W], 255 inside the element.
         loose: uint8 [H, W], 255 where the result may differ from the painting, else 0.
         original: the painting as stored, its alpha with the element added.
         layout: where the element lies.
-        hashes: role (`painting`, `element`, `mask`, `loose_mask`) → SHA-256 of the file's bytes,
-            or of the pixels of a picture that came without a file.
-        paths: role → absolute path, or None for a picture that came without a file.
-        warnings: what the user should know of the inputs, a sentence each.
+        hashes: role (`painting`, `element`, `mask`, `loose_mask`) → SHA-256 of its file or pixels.
+        paths: role → absolute path, or None.
+        warnings: on the inputs, a sentence each.
     """
 
     painting: Pixels
@@ -65,22 +60,20 @@ def load_scene(
 ) -> Scene:
     """Read and check everything that a run needs, and paste the element.
 
-    Pictures are paths, PIL images or arrays: uint8, uint16, bool, or float in [0, 1], of shape
-    [H, W] or [H, W, 1 to 4]; with 2 or 4 channels the last is alpha.
+    Arrays are uint8, uint16, bool, or float in [0, 1], [H, W] or [H, W, 1 to 4]; of 2 or 4 channels
+    the last is alpha.
 
     Args:
         painting: the picture to paste into.
         element: what is pasted.
-        mask: white, or any one color, where the element is; of the element's size or shape. Left
-            out: the element's alpha. If both are there, the mask counts.
-        loose_mask: white where the result may differ from the painting; of the element's size, or
-            of the painting's. Left out: derived from the mask.
-        placement: where the element goes; see `Placement`.
-        loose_sigma: how far a derived loose mask reaches, in pixels of a painting 700 pixels long.
+        mask: where it shows, of its size or shape; wins over its alpha.
+        loose_mask: where the result may differ, of the element's or the painting's size. None:
+            derived from the mask.
+        placement: where the element goes.
+        loose_sigma: see `loose.derived`.
 
     Raises:
-        InputError: a picture that cannot be read, sizes that do not fit, an empty or full mask, an
-            element that lies outside the painting.
+        InputError: a picture, mask or placement that cannot be used.
     """
     sources = _open_all(painting=painting, element=element, mask=mask, loose_mask=loose_mask)
     original = sources["painting"].stored
@@ -127,10 +120,7 @@ def _opened(role: str, item: Picture | Source) -> Source:
 
 
 def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
-    """Return the element's colors in sRGB [h, w, 3], where they show [h, w], and what to know.
-
-    A mask wins over the element's own alpha.
-    """
+    """The element's colors in sRGB [h, w, 3], where they show [h, w], and what to know."""
     source, mask = sources["element"], sources.get("mask")
     stored = source.stored
     notes: list[str] = []
@@ -189,14 +179,12 @@ def _check_mask(tight: Mask) -> None:
 
 
 def _around(tight: Mask, loose: Mask) -> Mask:
-    """A loose mask as given, and all of the element."""
     return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
 
 
 def _pasted(
     original: StoredImage, colors: Pixels, alpha: Mask, place: tuple[slice, slice]
 ) -> tuple[Pixels, Pixels]:
-    """The painting in sRGB, without hidden colors, and the same with the element on it."""
     opacity = None if original.alpha is None else eight_bits(original.alpha)
     base = filled(original.srgb(), opacity)
     composite = base.copy()

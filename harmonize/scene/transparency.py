@@ -1,7 +1,7 @@
 """Transparent paintings: colors under what is transparent never show.
 
-Colors are straight. An element of opacity a over a painting of opacity p has the opacity
-a + p (1 - a), and its share of the color there is a / (a + p (1 - a)) (Porter and Duff 1984).
+An element of opacity a over a painting of opacity p has the opacity a + p (1 - a), and its share
+of the straight color there is a / (a + p (1 - a)) (Porter and Duff 1984).
 """
 
 from dataclasses import replace
@@ -16,10 +16,7 @@ from harmonize.scene.mask import Mask
 
 
 def filled(colors: Pixels, opacity: Mask | None) -> Pixels:
-    """Return colors [H, W, 3] in which what is wholly transparent has its nearest visible color.
-
-    The array itself if nothing is transparent.
-    """
+    """Return colors [H, W, 3], wholly transparent ones replaced by the nearest visible color."""
     if opacity is None or opacity.min() > 0:
         return colors
     hidden = opacity == 0
@@ -34,7 +31,7 @@ def filled(colors: Pixels, opacity: Mask | None) -> Pixels:
 
 
 def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
-    """Return the element's share of the color, float32 [h, w] from 0 to 1, by two opacities."""
+    """Return the element's share of the color, float32 [h, w] from 0 to 1."""
     above = element.astype(np.float32) / np.float32(255)
     if painting is None:
         return above
@@ -49,11 +46,7 @@ def with_element(
 ) -> StoredImage:
     """Return a painting in which the element shows where the painting is transparent.
 
-    Args:
-        original: the painting as stored.
-        colors: the element's, in sRGB [h, w, 3], where it lies.
-        element: its opacity there, [h, w].
-        area: the rows and columns of the painting where it lies.
+    `colors` are sRGB [h, w, 3] and `element` opacity [h, w], at `area`'s rows and columns.
     """
     if original.alpha is None:
         return original

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
-from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_alpha
+from harmonize.scene.cutout import cut_out, doubts, quick_mask
 from harmonize.scene.mask import FAINT
+from harmonize.scene.matting import with_alpha
 from harmonize.studio.files import File, Files, encoded
 
 MOST_STROKES, MOST_POINTS = 2000, 200_000

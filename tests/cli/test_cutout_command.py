@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import numpy as np
 import pytest
 from conftest import ONE_PASS, Outcome, disc, strokes
 from PIL import Image
+
+from harmonize.cli import options
+from harmonize.cli.app import main
 
 Command = Callable[..., Outcome]
 
@@ -91,7 +97,7 @@ def test_masks_are_used_as_they_are(command: Command, photo: Path) -> None:
         ("--box 1,2,3", "--box 1,2,3: expected left, top, width and height"),
         ("--box 500,2,3,4", "lies outside the photo of 160 x 120"),
         ("--foreground 900,5", "point 900,5: lies outside"),
-        ("--mask-value 3", "go with --mask FILE"),
+        ("--mask-value 3", "go with --mask"),
         ("--with magic", "expected rembg"),
         ("--rough painting.png", "has many colors"),
     ],
@@ -102,6 +108,25 @@ def test_what_cannot_be(command: Command, photo: Path, words: str, said: str) ->
     assert said in refused.err
     assert refused.err.count("\n") == 1
     assert not Path("photo-cutout.png").exists()
+
+
+def test_it_goes_from_pipe_to_pipe(
+    command: Command, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("cutout", "photo.png", BOX, "-o", "cut.png").code == 0
+    os.mkfifo("pipe")
+    monkeypatch.setattr(options, "STDIN", Path("pipe"))
+    writer = threading.Thread(target=lambda: Path("pipe").write_bytes(photo.read_bytes()))
+    writer.start()
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        wrapped = io.TextIOWrapper(out := io.BytesIO())
+        patch.setattr(sys, "stdout", wrapped)
+        main(["cutout", "-", BOX, "-o", "-"])
+    writer.join()
+    assert not stopped.value.code
+    assert out.getvalue() == Path("cut.png").read_bytes()
+    twice = command("cutout", "-", "--mask=-")
+    assert (twice.code, "a pipe can be read once" in twice.err) == (2, True)
 
 
 def test_rembg_finds_it(command: Command, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

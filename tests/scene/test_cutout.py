@@ -11,8 +11,8 @@ import pytest
 from conftest import disc, strokes
 
 from harmonize.errors import InputError
-from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_alpha, with_rembg
-from harmonize.scene.matting import element_colors, soft_alpha
+from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_rembg
+from harmonize.scene.matting import element_colors, soft_alpha, with_alpha
 
 WIDTH, HEIGHT = 160, 120
 TRUE = disc(WIDTH, HEIGHT)

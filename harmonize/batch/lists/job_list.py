@@ -4,6 +4,7 @@ import glob
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harmonize.batch.lists.input_files import Skip, actual, matching
 from harmonize.batch.lists.list_file import Entry, read_entries
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.run.record import find, nameable
+from harmonize.scene.cutout import Hints
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import load, presets
 from harmonize.settings.messages import nearest
@@ -24,9 +26,18 @@ MOST_JOBS = 10_000  # of a list: a few words can ask for any number
 
 INPUTS = {"style": "painting", "patch": "element", "mask": "mask", "loose_mask": "loose_mask"}
 SIZES = ("width", "height", "scale")
+CUT = ("box", "mask_value", "invert_mask")
 PLACEMENT = ("at", *SIZES, "rotate", "flip")
-SHORT = ("size", "strength", "keep", "weights", "device", "seed")  # options that are settings
-OPTIONS = (*INPUTS, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
+SHORT = (
+    "size",
+    "strength",
+    "keep",
+    "keep_color",
+    "weights",
+    "device",
+    "seed",
+)  # options that are settings
+OPTIONS = (*INPUTS, *CUT, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
 
 
 def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
@@ -110,7 +121,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft]:
-    placement = _placement(options)
+    placement, cut = _placement(options), _hints(options)
     config = _config(options, base)
     explicit = {key for key in SHORT if options.get(key) is not None}
     tree = {**options["settings"], **{key: options[key] for key in explicit}}
@@ -127,7 +138,8 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
             first = [override(key, settings[key]) for key in settings if key not in explicit]
             last = [override(key, settings[key]) for key in settings if key in explicit]
             overrides = (*first, *options["set"], *last)
-            yield Draft(where, inputs, placement, config, overrides, varied, output)
+            hints = cut and replace(cut, mask=inputs.get("mask"))
+            yield Draft(where, inputs, placement, config, overrides, varied, output, cut=hints)
 
 
 def _placement(options: Tree) -> Placement:
@@ -135,6 +147,17 @@ def _placement(options: Tree) -> Placement:
         return Placement.parse({key: options.get(key) for key in PLACEMENT})
     except InputError as error:
         raise InputError(str(error).removeprefix("placement: ")) from None
+
+
+def _hints(options: Tree) -> Hints | None:
+    """How the element is cut out first; the mask is still to come."""
+    kinds = {"box": (str, list), "mask_value": (int,), "invert_mask": (bool,)}
+    said = {"box": "x,y,width,height", "mask_value": "a number", "invert_mask": "true or false"}
+    given = {key: options[key] for key in CUT if options.get(key) is not None}
+    for key, value in given.items():
+        if type(value) not in kinds[key]:
+            raise InputError(f"{key}: expected {said[key]}; got {show(value)}")
+    return Hints(**given) if given.keys() - {"invert_mask"} or given.get("invert_mask") else None
 
 
 def _config(options: Tree, base: Path) -> str:
