@@ -1,7 +1,7 @@
-"""libvips as functions on arrays: files of 16 bits a channel, colors between ICC profiles.
+"""libvips as functions on arrays: files of 16 bits, colors between ICC profiles.
 
-A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). The library is loaded
-by the first call. Damaged files are errors, and nothing is kept between calls.
+A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). The library is
+loaded by the first call; nothing is kept between calls.
 """
 
 from collections.abc import Iterator
@@ -27,26 +27,31 @@ SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class UnknownValues(ValueError):
-    """A file holds values that are neither 8 nor 16 bits, or colors of a kind not known here."""
+    """A file holds values of neither 8 nor 16 bits, or colors of an unknown kind."""
 
 
-def read(data: bytes, kind: str) -> tuple[Pixels, str, Pixels | None]:
-    """Decode a `PNG` or `TIFF` as it lies: its pixels, their mode, further channels [H, W, C].
+def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, Pixels | None]:
+    """Decode a `PNG` or `TIFF` as it lies: pixels, mode, further channels [H, W, C].
 
-    Lab comes out as RGB in sRGB, of 16 bits. Premultiplied colors are divided by their alpha.
+    Lab comes out as sRGB of 16 bits, premultiplied colors straight. `fail_on` is libvips's word
+    for what counts as damage.
 
     Raises:
-        UnknownValues: the file holds what is not known here.
+        UnknownValues: it holds what is not known here.
         ValueError: it is damaged.
         MemoryError: there is no room for it.
     """
     with _errors() as vips:
-        image = getattr(vips.Image, LOADERS[kind])(data, fail_on="error")
+        image = getattr(vips.Image, LOADERS[kind])(data, fail_on=fail_on)
         if image.interpretation in ("lab", "labq", "labs"):
             image = image.colourspace("lab").icc_export(output_profile="srgb", depth=16)
         mode = MODES.get(image.interpretation)
-        if mode is None or image.format not in ("uchar", "ushort"):
-            raise UnknownValues(f"a {kind} of {image.format} values ({image.interpretation})")
+        if image.format not in ("uchar", "ushort"):
+            raise UnknownValues(
+                f"a {kind} of {image.format} values; save it with 8 or 16 bits a channel"
+            )
+        if mode is None:
+            raise UnknownValues(f"a {kind} of an unknown kind of colors; save it as RGB")
         whole = _picture(image)
     count = CHANNELS[mode]
     if whole.shape[2] <= count:
@@ -72,7 +77,7 @@ def encode(
     icc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
-    """Return a picture as a `PNG` or `TIFF` (no CMYK in the first).
+    """Return a picture as a `PNG` (no CMYK) or `TIFF`.
 
     Raises:
         ValueError: it cannot be written so.
@@ -92,7 +97,7 @@ def encode(
 def to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
     """Convert a picture from its profile to sRGB [H, W, 3] of the same depth.
 
-    A profile that cannot be read counts as sRGB, or as its like for grays and CMYK.
+    A profile that cannot be read counts as sRGB or its like.
 
     Raises:
         ValueError: it cannot be converted.
@@ -117,7 +122,7 @@ def from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
 
 
 def lab_to_srgb(lab: NDArray[np.float32]) -> Pixels:
-    """Convert CIE Lab [H, W, 3] (D50, L from 0 to 100) to sRGB uint8 [H, W, 3]."""
+    """Convert CIE Lab [H, W, 3] (D50, L from 0 to 100) to sRGB uint8."""
     with _errors() as vips:
         height, width, _ = lab.shape
         data = np.ascontiguousarray(lab)
@@ -136,7 +141,6 @@ def _library() -> Any:
 
 @contextmanager
 def _errors() -> Iterator[Any]:
-    """The library; its errors leave as `ValueError` and `MemoryError`."""
     vips = _library()
     try:
         yield vips

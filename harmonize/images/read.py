@@ -34,11 +34,11 @@ class Source:
     """One picture as it was given.
 
     Attributes:
-        role: what it is for: `painting`, `patch`, `mask`, …
+        role: `painting`, `element`, `mask`, …
         stored: the picture.
         path: absolute path of its file, or None.
-        sha256: of the file's bytes, or of the pixels of a PIL image or an array.
-        warnings: what the user should know of how it was read, a sentence each.
+        sha256: of the file's bytes, or of the pixels.
+        warnings: on how it was read, a sentence each.
     """
 
     role: str
@@ -49,7 +49,7 @@ class Source:
 
     @property
     def where(self) -> str:
-        """What to call the picture in a message."""
+        """What to call it in a message."""
         return name(self.role, self.path)
 
 
@@ -61,11 +61,10 @@ def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
 def open_picture(role: str, picture: Picture) -> Source:
     """Open and decode one picture; `role` names it in messages.
 
-    A file object is read from where it is to its end, and stays open.
+    A file object is read to its end, and stays open.
 
     Raises:
-        InputError: no such file, not a picture in a format that is read here, damaged, too large,
-            or an array of the wrong shape or range.
+        InputError: it cannot be read, or is an array of the wrong shape or range.
     """
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
@@ -97,7 +96,7 @@ def open_picture(role: str, picture: Picture) -> Source:
 
 
 def read_srgb(role: str, path: Path) -> Image.Image:
-    """Read a finished picture as a viewer shows it: 8-bit RGB in sRGB, on white.
+    """Read a finished picture in 8-bit sRGB, on white.
 
     Raises:
         InputError: it cannot be read.
@@ -106,7 +105,7 @@ def read_srgb(role: str, path: Path) -> Image.Image:
 
 
 def bytes_of(where: str, picture: Picture) -> bytes | None:
-    """Return the bytes of a picture's file; None for a PIL image, an array, and what is no picture.
+    """Return the bytes of a picture's file; None for an image, an array, and what is neither.
 
     Raises:
         InputError: they cannot be read.
@@ -124,8 +123,7 @@ def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
     """Read a file or a pipe, as far as 2 GiB.
 
     Raises:
-        InputError: it is not there, not readable, neither file nor pipe, or larger; nothing comes
-            through the pipe for half a minute.
+        InputError: it cannot be read or is larger; a pipe is silent for half a minute.
     """
     try:
         kind = os.stat(path).st_mode
@@ -168,7 +166,6 @@ def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
 
 
 def _read_object(where: str, file: Any) -> bytes:
-    """Read a binary file object to its end."""
     parts, length = [], 0
     try:
         while length <= LARGEST and (part := file.read(1 << 24)):
@@ -193,7 +190,6 @@ def _checked(where: str, data: bytes) -> bytes:
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a decoder into an `InputError`."""
     try:
         yield
     except HarmonizeError:
@@ -205,7 +201,7 @@ def _readable(where: str) -> Iterator[None]:
     except MemoryError as error:
         raise _too_large(where) from error
     except libvips.UnknownValues as error:
-        raise InputError(f"{where}: {error}; save it with 8 or 16 bits a channel") from error
+        raise InputError(f"{where}: {error}") from error
     except Exception as error:  # decoders of damaged files raise anything
         raise InputError(f"{where}: damaged or truncated image file; export it again") from error
 
@@ -215,7 +211,6 @@ def _too_large(where: str) -> InputError:
 
 
 def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
-    """Leave out what would spoil the picture: an alpha of zeros, a profile of no use; say so."""
     notes = []
     if stored.alpha is not None and not stored.alpha.any():
         stored = replace(stored, alpha=None)
@@ -230,7 +225,6 @@ def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
 
 
 def _digest(stored: StoredImage) -> str:
-    """A hash of what a picture shows, for one that came without a file."""
     digest = hashlib.sha256(f"{stored.mode} {stored.size} {stored.bits} ".encode())
     for part in (stored.pixels, stored.alpha, stored.icc):
         digest.update(b"" if part is None else part.data if isinstance(part, np.ndarray) else part)

@@ -1,7 +1,7 @@
-"""Bytes of a picture's file → its first picture, upright, and what to know of how it was read.
+"""Bytes of a picture's file → its first picture, upright, and what to know of it.
 
-Only formats in `FORMATS` are opened: others start programs, or are no pictures of pixels. Pillow
-decodes, libvips where Pillow loses bits or takes colors for others.
+Only `FORMATS` are opened: others start programs, or hold no pixels. Pillow decodes, libvips
+where Pillow loses bits or mistakes colors.
 """
 
 import io
@@ -63,7 +63,7 @@ def decode(data: bytes) -> tuple[StoredImage, list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and its own limit of pixels away while it decodes.
+    """Keep Pillow's warnings and its own limit of pixels away.
 
     One thread at a time: filters of warnings belong to the whole process.
     """
@@ -92,10 +92,10 @@ def parse_pixels(text: str, name: str) -> int:
 
 
 def pixel_limit() -> int:
-    """Return how many pixels a picture's file may have: `HARMONIZE_MAX_PIXELS`, or 178,956,970.
+    """Return how many pixels a file may have: `HARMONIZE_MAX_PIXELS`, or 178,956,970.
 
     Raises:
-        ConfigError: the variable is set to what is no number.
+        ConfigError: the variable is no number.
     """
     told = os.environ.get(LIMIT, "")
     return parse_pixels(told, LIMIT) if told.strip() else MOST_PIXELS
@@ -134,7 +134,6 @@ def check_size(size: tuple[int, int]) -> None:
 
 
 def _opened(data: bytes) -> Any:
-    """The header of a file, by the first format of `FORMATS` that it is of."""
     Image.init()
     openers = {kind: Image.OPEN[kind] for kind in signatures.FORMATS if kind in Image.OPEN}
     known = False
@@ -196,7 +195,6 @@ def _loaded(image: Any, data: bytes) -> tuple[Any, list[str]]:
 
 
 def _by_vips(data: bytes, kind: str, labels: Labels) -> StoredImage:
-    """Decode a PNG by libvips."""
     pixels, mode, extra = libvips.read(data, kind)
     alpha = None if extra is None else upright(np.ascontiguousarray(extra[..., 0]), labels.turn)
     return StoredImage(upright(pixels, labels.turn), mode, labels.icc, alpha, labels.dpi, kind)
@@ -212,6 +210,8 @@ def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
         raise Unreadable(tiff.RAW_PHOTO)
     if name := tags.unknown_compression:
         raise Unreadable(f"TIFF compression {name} is not read here; save it with LZW or without")
+    if tags.bits not in tiff.BITS:
+        raise Unreadable(f"a TIFF of {tags.bits} bits a channel is not read here; save it with 16")
     image = _header(data)
     labels = tags.labels
     if labels.icc is None and image is not None:
@@ -221,7 +221,7 @@ def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
     notes = [*labels.notes, *([] if image is None else _notes(image))]
     if tags.is_for_pillow or (image is not None and image.mode in ("I", "F", "LAB")):
         return _tiff_by_pillow(image, tags, labels, notes)
-    pixels, mode, extra = libvips.read(data, "TIFF")
+    pixels, mode, extra = libvips.read(data, "TIFF", "truncated" if tags.odd else "error")
     alpha = None
     if extra is not None:
         place = tags.alpha
@@ -236,7 +236,6 @@ def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
 
 
 def _header(data: bytes) -> Any:
-    """The header of a TIFF as Pillow has it, or None for a layout that it does not know."""
     factory, _ = Image.OPEN["TIFF"]
     try:
         return factory(io.BytesIO(data), "")

@@ -24,6 +24,13 @@ STARTS = (
     (b"DDS ", f"DDS: {EXPORT}"),
     (b"qoif", f"QOI: {EXPORT}"),
     (b"icns", f"icons of macOS (ICNS): {EXPORT}"),
+    (b"P7\n", f"PAM: {EXPORT}"),
+    (b"PF\n", f"PFM: {EXPORT}"),
+    (b"SIMPLE  =", f"FITS: {EXPORT}"),
+    (b"\x01\xda", f"SGI: {EXPORT}"),
+    (b"\x0a\x05\x01", f"PCX: {EXPORT}"),
+    (b"/* XPM", f"XPM: {EXPORT}"),
+    (b"BLENDER", "a scene of Blender: render it to PNG"),
     (b"farbfeld", f"farbfeld: {EXPORT}"),
     (b"FUJIFILMCCD-RAW", f"a camera's raw file (RAF): develop it and {EXPORT}"),
     (b"IIU\0", f"a camera's raw file (RW2): develop it and {EXPORT}"),
@@ -42,7 +49,7 @@ STARTS = (
 
 
 def what_is(data: bytes) -> str | None:
-    """Return what a file is that is not read here, and what to do; None if it is not known."""
+    """Return what a file is that is not read here, and what to do; None if unknown."""
     if data[4:8] == b"ftyp":
         brands = [data[8:12], *(data[place : place + 4] for place in range(16, 40, 4))]
         known = [BRANDS[brand] for brand in brands if brand in BRANDS]
@@ -62,7 +69,6 @@ def _text(start: bytes) -> str | None:
 
 
 def _jpeg(data: bytes) -> str | None:
-    """Name the kinds of JPEG that are not read: of 12 bits, lossless."""
     place = 2
     while data.startswith(b"\xff\xd8") and place + 9 < len(data) and data[place] == 0xFF:
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")

@@ -1,4 +1,4 @@
-"""What the tags of a TIFF say: which decoder reads it, and what its extra channels are."""
+"""What the tags of a TIFF say: which decoder reads it, what its extra channels are."""
 
 import io
 import math
@@ -10,6 +10,7 @@ from PIL import TiffImagePlugin
 from harmonize.images.decoding.labels import NEAR, Labels, resolution
 from harmonize.images.profiles import BT709
 
+BITS = (1, 2, 4, 8, 16, 32)  # of a channel that are read; 32 as grays
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RAW_PHOTO = 'a camera\'s raw file; develop it and export it as "TIFF, 16 bits", or JPEG'
 COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # channels of a photometric
@@ -26,16 +27,17 @@ OTHERS = {32809: "ThunderScan", 34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI 
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of a TIFF's first picture that matter here.
+    """The tags of a TIFF's first picture.
 
     Attributes:
         size: width and height as stored.
         compression: its number.
-        photometric: the number of its kind of colors.
+        photometric: likewise.
         bits: of a channel.
-        extra: the kinds of its extra channels, in their order.
+        extra: kinds of the extra channels.
         labels: profile, resolution and orientation.
-        raw: whether it is what a camera's sensor saw, or a thumbnail of that.
+        raw: whether it is a camera's raw data, or a thumbnail of them.
+        odd: whether it lies in a way that there is not.
     """
 
     size: tuple[int, int]
@@ -45,6 +47,7 @@ class Tags:
     extra: tuple[int, ...]
     labels: Labels
     raw: bool
+    odd: bool
 
     @property
     def alpha(self) -> int | None:
@@ -56,7 +59,7 @@ class Tags:
 
     @property
     def is_for_pillow(self) -> bool:
-        """Whether libvips has not its compression, or takes its colors for others."""
+        """Whether libvips has not its compression, or mistakes its colors."""
         uncooked = self.photometric == YCBCR and self.compression not in (6, 7)
         return self.compression in FOR_PILLOW or uncooked
 
@@ -80,8 +83,8 @@ def read_tags(data: bytes) -> Tags:
     file.seek(tags.next)
     tags.load(file)
     photometric = int(tags.get(262, 0))
-    turn = tags.get(274, 1)
-    turn = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+    told = tags.get(274, 1)
+    turn = told if isinstance(told, int) and 1 <= told <= 8 else 1
     dpi = resolution(tags)
     if dpi is not None and turn > 4:
         dpi = dpi[::-1]
@@ -97,11 +100,11 @@ def read_tags(data: bytes) -> Tags:
         or any(tag in tags for tag in RAW_TAGS)
         or (data[8:10] == b"CR" and data[:4] in SIGNATURES)
         or (int(tags.get(254, 0)) & 1 == 1 and 330 in tags),
+        odd=told != turn,
     )
 
 
 def _notes(tags: Any) -> tuple[str, ...]:
-    """What of a TIFF's tags is not heeded: primaries without a profile, inks that are not CMYK."""
     notes = []
     told = tags.get(319, ())
     if 34675 not in tags and len(told) == 6:

@@ -193,6 +193,9 @@ def test_transparent_everywhere_is_taken_as_opaque_and_told(kind: str) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"\xff\xd8\xff\xc1\0\x11\x0c" + bytes(40), "a JPEG of 12 bits a channel"),
         (b"\xff\xd8\xff\xc3\0\x11\x08" + bytes(40), "a lossless JPEG"),
+        (b"P7\nWIDTH 1\nHEIGHT 1\n", "PAM: export it"),
+        (b"PF\n1 1\n-1.0\n", "PFM: export it"),
+        (b"SIMPLE  =                    T", "FITS: export it"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "damaged|raw file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "damaged or truncated"),
         (b"words, and no picture", "not an image in a format that is read here: PNG, JPEG"),
@@ -221,6 +224,28 @@ def test_a_compression_that_nobody_here_reads_is_named() -> None:
         data[place : place + 2] = struct.pack("<H", number)
         with pytest.raises(InputError, match=f"TIFF compression {name} is not read here; save it"):
             open_picture("painting", bytes(data))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 24, 64])
+def test_a_depth_that_nobody_here_reads_is_named(bits: int) -> None:
+    data = bytearray(tiff([RGB[..., 0]], 1, ()))
+    place = data.index(struct.pack("<HHIH", 258, 3, 1, 8)) + 8
+    data[place : place + 2] = struct.pack("<H", bits)
+    with pytest.raises(InputError, match=f"a TIFF of {bits} bits a channel is not read here"):
+        open_picture("painting", bytes(data))
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_a_turn_that_there_is_not_is_no_damage(orientation: int) -> None:
+    for pixels in (RGB, RGB.astype(np.uint16) * 257):
+        kind = "uchar" if pixels.dtype == np.uint8 else "ushort"
+        image = pyvips.Image.new_from_memory(pixels.tobytes(), W, H, 3, kind)
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", 8)
+        data = bytearray(image.tiffsave_buffer())
+        place = data.index(struct.pack("<HHIH", 274, 3, 1, 8)) + 8
+        data[place : place + 2] = struct.pack("<H", orientation)
+        assert (open_picture("painting", bytes(data)).stored.pixels == pixels).all()
 
 
 def test_a_cameras_raw_file_is_not_taken_for_its_thumbnail() -> None:
