@@ -1,20 +1,18 @@
-"""Everything that can go wrong and is the user's to mend, as a tree.
+"""Everything that can go wrong and is the user's to mend.
 
     HarmonizeError        exit code 2
-    ├── ConfigError       a setting: unknown key, wrong type, out of range, no such preset
-    ├── JobsError         a list of jobs: everything that is wrong in it, a line each
-    ├── InputError        a picture, mask or placement that cannot be used
-    ├── OutputError       a place that cannot be written, or holds a file already
-    ├── WeightsError      network weights that are missing, damaged or of the wrong shape
-    ├── DeviceError       a device that this machine does not have
-    ├── MemoryLimitError  a run that does not fit into memory
-    ├── NumbersError      a result that holds values that are no numbers
-    └── ClusterError      a cluster that cannot be had: no Ray, no address, no room
+    ├── ConfigError       a setting
+    ├── JobsError         a list of jobs
+    ├── InputError        a picture, mask or placement
+    ├── OutputError       a place that cannot be written
+    ├── WeightsError      network weights
+    ├── DeviceError       a device that is not there
+    ├── MemoryLimitError  too little memory
+    ├── NumbersError      values that are no numbers
+    └── ClusterError      a Ray cluster
 
-Every message is one line: what is wrong, where, and what to do about it. A `ConfigError` has such
-a line for each of the settings' problems, a `JobsError` for each of the jobs'; of very many, the
-first. Names of parameters stand in backquotes, such as `max_memory=2GB`; the command line turns
-them into its flags.
+A message is one line: what, where, what to do; settings and lists have one for each problem.
+Names of parameters stand in backquotes (`max_memory=2GB`); the command turns them into flags.
 """
 
 from collections.abc import Sequence
@@ -38,16 +36,14 @@ class ConfigError(HarmonizeError):
 
     @property
     def lines(self) -> list[str]:
-        """The message, a line for each problem."""
         return _first(str(self).split("\n"))
 
 
 class JobsError(HarmonizeError):
-    """A list of jobs cannot be run; it takes a message for each thing that is wrong in it."""
+    """A list of jobs cannot be run; takes a message for each thing that is wrong."""
 
     @property
     def lines(self) -> list[str]:
-        """The messages, a line each."""
         return _first([" ".join(str(problem).split()) for problem in self.args])
 
 
@@ -68,15 +64,15 @@ class DeviceError(HarmonizeError):
 
 
 class MemoryLimitError(HarmonizeError):
-    """A run does not fit into the memory that there is, or that it may take."""
+    """A run does not fit into the memory there is, or that it may take."""
 
 
 class NumbersError(HarmonizeError):
-    """A result holds values that are not finite: it is no picture."""
+    """A result holds values that are not finite."""
 
 
 class ClusterError(HarmonizeError):
-    """Ray is not installed, or its cluster cannot be reached or has no room for a worker."""
+    """Ray is missing, or its cluster cannot be reached or has no room."""
 
 
 def _first(lines: Sequence[str]) -> list[str]:
@@ -87,5 +83,5 @@ def _first(lines: Sequence[str]) -> list[str]:
 class StopRun(Exception):  # noqa: N818 - a request, not an error
     """Raised by an `on_progress` callback to end a run early and keep the picture so far.
 
-    The run then finishes as usual, and its record says `"interrupted": true`.
+    The record then says `"interrupted": true`.
     """

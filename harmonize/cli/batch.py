@@ -200,7 +200,8 @@ def _bytes(text: str | None) -> int | None:
 def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
     written = [("--log-json", asked.log_json)] if asked.log_json else []
     written += [("--report", folder / "report.html")] if asked.report else []
-    protect(found.inputs, written)
+    results = [(job.name, path) for job in found.jobs for path in job.files]
+    protect(found.inputs, [*results, *written])
     check_log(asked.log_json)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,16 +43,16 @@ def compare(
     target = output or Path(f"{first.stem}-{second.stem}.png")
     picture_format(target)
     files = [_file(first, a), _file(second, b)]
-    records = [("a record", first), ("a record", second)]
-    protect([*records, *(("a picture", file) for file in files)], [("--output", target)])
-    check_output(target, overwrite)
+    protect(_told_of([first, second]), [("--output", target)])
+    check_output(target, overwrite, missing_folder=True)
     pictures = [read_srgb("picture", file) for file in files]
     check_sheet(target, [picture.size for picture in pictures])
     _print("Settings", differences(a["config"], b["config"]))
     _print("Inputs", differences(_inputs(a), _inputs(b)))
     _print("Placement", differences(a["placement"], b["placement"]))
     _print("Circumstances", differences(_circumstances(a), _circumstances(b)))
-    write_sheet(target, pictures, overwrite)
+    with made_folders([target]):
+        write_sheet(target, pictures, overwrite)
     typer.echo(target)
 
 
@@ -141,5 +141,6 @@ def frames(
     """Make an animation of what a run kept."""
     there = frames_in(folder) if os.path.isdir(folder) else []
     protect([("a frame", path) for path in there], [("OUT", target)])
-    count = animate(folder, target, fps=fps, width=width, overwrite=overwrite)
+    with made_folders([target]):
+        count = animate(folder, target, fps=fps, width=width, overwrite=overwrite)
     typer.echo(f"{target} ({count} frames)")

@@ -1,7 +1,4 @@
-"""Bytes → a file, written whole or not at all.
-
-They go to a temporary file beside the target, which takes the target's name once it is on the disk.
-"""
+"""Bytes → a file, written whole or not at all: a temporary file beside it takes its name."""
 
 import contextlib
 import hashlib
@@ -22,11 +19,10 @@ from harmonize.errors import OutputError
 def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> None:
     """Find out before a long run whether a file could be written.
 
-    With `missing_folder` its folder need not be there, if only it could be made.
+    With `missing_folder` its folder need not be there, if it could be made.
 
     Raises:
-        OutputError: the file exists and `overwrite` is false, it is a folder or a device, its name
-            is too long, or its folder is missing or cannot be written to.
+        OutputError: it could not; or it exists and `overwrite` is false.
     """
     try:
         kind = _kind(path)
@@ -39,6 +35,7 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
     if kind and not overwrite:
         raise OutputError(f"{path}: exists; use `overwrite` to replace it, or another name")
     folder = Path(os.path.realpath(path)).parent
+    check_name(path)
     try:
         while missing_folder and not folder.exists():
             folder = folder.parent
@@ -48,9 +45,26 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
         raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
 
 
+def check_name(path: Path) -> None:
+    """Find out whether no name in a path is too long, be its folders there or not.
+
+    Raises:
+        OutputError: one is.
+    """
+    place, names = os.path.realpath(path), []
+    while not os.path.lexists(place):
+        place, name = os.path.split(place)
+        names.append(name)
+    try:
+        for name in names:
+            _kind(Path(place, name))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+
+
 @contextlib.contextmanager
 def made_folders(paths: Iterable[Path]) -> Iterator[None]:
-    """Make the folders that files will lie in; where the work within fails, what is empty goes.
+    """Make the folders of files; where the work within fails, those that are empty go.
 
     Raises:
         OutputError: one cannot be made.
@@ -78,12 +92,12 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 
 
 def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
-    """Write a file so that nobody ever sees half of it, whatever happens; links are followed.
+    """Write a file so that nobody ever sees half of it; links are followed.
 
-    What processes that died have left of earlier writes to the same file is removed.
+    What killed processes left of earlier writes to it is removed.
 
     Raises:
-        OutputError: the file exists, or cannot be written; what was there is still there.
+        OutputError: it exists, or cannot be written; what was there is still there.
     """
     check_output(path, overwrite)
     target = Path(os.path.realpath(path))
@@ -106,7 +120,6 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
 
 
 def _kind(path: Path) -> int:
-    """The type of a file, links followed; 0 where there is none."""
     try:
         return stat.S_IFMT(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -124,7 +137,7 @@ def _start(target: Path) -> str:
 
 
 def sweep(path: Path) -> None:
-    """Remove what writers of this file that were killed have left beside it."""
+    """Remove what killed writers of this file have left beside it."""
     target = Path(os.path.realpath(path))
     start = _start(target)
     for name in os.listdir(target.parent):
@@ -136,7 +149,6 @@ def sweep(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk too, on systems that can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

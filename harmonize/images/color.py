@@ -1,7 +1,6 @@
-"""Colors as stored, of any mode and profile, to sRGB and back.
+"""Colors of any mode and profile, to sRGB and back.
 
-Without a profile, gray and RGB values are sRGB's own, and CMYK means ink on paper as most viewers
-show it: red = (1 - cyan) x (1 - black).
+Without a profile, gray and RGB are sRGB's, and CMYK means red = (1 - cyan) x (1 - black).
 """
 
 from functools import lru_cache
@@ -35,7 +34,7 @@ def reachable(icc: bytes, mode: str) -> bool:
 
 @lru_cache(maxsize=8)
 def is_srgb(icc: bytes | None, mode: str) -> bool:
-    """Whether gray or RGB values in a profile are sRGB's own, but for rounding to 8 bits."""
+    """Whether values in a profile are sRGB's own, but for rounding to 8 bits."""
     if mode not in ("L", "RGB"):
         return False
     if icc is None:
@@ -53,10 +52,7 @@ def is_srgb(icc: bytes | None, mode: str) -> bool:
 def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
     """Return a picture in sRGB [H, W, 3], in its own depth; the array itself if it is that.
 
-    Args:
-        pixels: uint8 or uint16, [H, W] or [H, W, C].
-        mode: `L`, `RGB` or `CMYK`.
-        icc: their profile, one that `fits`, or None.
+    `icc` is None or one that `fits`.
     """
     if icc is not None and not is_srgb(icc, mode):
         return libvips.to_srgb(pixels, mode, icc)
@@ -72,17 +68,10 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
 def from_srgb(
     part: NDArray[np.float32], mode: str, icc: bytes | None, under: Pixels
 ) -> NDArray[np.float32]:
-    """Convert sRGB colors to a picture's mode and profile.
+    """Convert sRGB [H, W, 3], 0 to 1, to a mode and a profile that is `reachable`, or None.
 
-    Args:
-        part: sRGB [H, W, 3] from 0 to 1.
-        mode: `L`, `RGB` or `CMYK`.
-        icc: a profile that is `reachable`, or None.
-        under: [H, W] or [H, W, C], what the picture has there: black ink without a profile is
-            taken from it as far as the colors allow, so that both lie on one plate.
-
-    Returns:
-        float32 in the shape and the range of `under`.
+    Returns float32 in the shape and range of `under`, what the picture has there; black ink without
+    a profile is taken from it.
     """
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):

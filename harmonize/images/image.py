@@ -1,4 +1,4 @@
-"""A picture as its file holds it: depth, mode, profile, alpha; and sRGB painted into it."""
+"""A picture as its file holds it, and sRGB painted into it."""
 
 from dataclasses import dataclass, replace
 
@@ -17,10 +17,10 @@ class StoredImage:
     Attributes:
         pixels: uint8 or uint16, [H, W] or [H, W, C].
         mode: `L`, `RGB` or `CMYK`.
-        icc: color profile of the pixels; None for sRGB, its grays, or inks of no known printer.
+        icc: its color profile; None for sRGB, its grays, or inks of no known printer.
         alpha: [H, W] of the same depth, or None.
-        dpi: resolution, horizontal and vertical, or None.
-        format: Pillow's name of the file's format (`JPEG`), or None if it came without a file.
+        dpi: horizontal and vertical resolution, or None.
+        format: Pillow's name of the file's format, or None.
     """
 
     pixels: Pixels
@@ -43,7 +43,7 @@ class StoredImage:
 
     @property
     def image(self) -> Image.Image:
-        """The picture for Pillow: 8 bits a channel, with profile and alpha (CMYK has none)."""
+        """The picture for Pillow, in 8 bits, with profile and alpha (CMYK has none)."""
         image = _pillow(self.pixels, self.mode)
         if self.alpha is not None and self.mode != "CMYK":
             image.putalpha(_pillow(self.alpha, "L"))
@@ -55,24 +55,24 @@ class StoredImage:
 
     @property
     def shown(self) -> Image.Image:
-        """The picture as a viewer shows it: 8-bit RGB in sRGB, on white where transparent."""
+        """The picture as a viewer shows it: 8-bit RGB in sRGB, on white."""
         return replace(self, dpi=None).in_8_bits().in_srgb().on_white().image
 
     def srgb(self) -> Pixels:
-        """The colors in sRGB [H, W, 3], in the picture's depth; no copy where they are that."""
+        """The colors in sRGB [H, W, 3], in the picture's depth."""
         return color.to_srgb(self.pixels, self.mode, self.icc)
 
     def in_srgb(self) -> "StoredImage":
-        """The same picture with RGB pixels in sRGB and no profile."""
+        """The same with RGB pixels in sRGB and no profile."""
         return replace(self, pixels=self.srgb(), mode="RGB", icc=None)
 
     def in_8_bits(self) -> "StoredImage":
-        """The same picture with 8 bits a channel."""
+        """The same with 8 bits a channel."""
         alpha = None if self.alpha is None else eight_bits(self.alpha)
         return replace(self, pixels=eight_bits(self.pixels), alpha=alpha)
 
     def on_white(self) -> "StoredImage":
-        """The same picture without alpha, on white paper: hidden colors do not show."""
+        """The same without alpha, on white: hidden colors do not show."""
         if self.alpha is None:
             return self
         white = 0 if self.mode == "CMYK" else largest_value(self.pixels)
@@ -84,7 +84,7 @@ class StoredImage:
         return replace(self, pixels=pixels, alpha=None)
 
     def copy(self) -> "StoredImage":
-        """The same picture with pixels of its own, to `paint` on."""
+        """The same with pixels of its own, to `paint` on."""
         return replace(self, pixels=self.pixels.copy())
 
     def pasted(
@@ -110,14 +110,14 @@ class StoredImage:
         top: int = 0,
         left: int = 0,
     ) -> None:
-        """Blend a rectangle of sRGB colors into the pixels, in place, in the picture's own space.
+        """Blend sRGB into a rectangle of the pixels, in place, in the picture's own space.
 
         Args:
-            part: sRGB [h, w, 3]: float32 from 0 to 1, or uint16.
-            share: float32 [h, w] from 0 to 1: of `part`, the rest being the picture's.
+            part: [h, w, 3]: float32 from 0 to 1, or uint16.
+            share: float32 [h, w], 0 to 1, of `part`.
             changed: bool [h, w]: where pixels may change; elsewhere every bit stays.
-            top: row of the picture where the rectangle begins.
-            left: column of the picture where the rectangle begins.
+            top: the rectangle's first row.
+            left: its first column.
         """
         height, width = share.shape
         area = self.pixels[top : top + height, left : left + width]

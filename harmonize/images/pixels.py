@@ -1,4 +1,4 @@
-"""Arrays of pixels: 8 or 16 bits a channel, worked on a strip at a time."""
+"""Arrays of 8 or 16 bits a channel, worked on a strip at a time."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ STRIP = 1 << 20  # pixels: no float array is as large as a picture
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows that cover `height` x `width` pixels, from the top down."""
+    """Yield slices of rows that cover `height` x `width` pixels."""
     rows = max(1, STRIP // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))

@@ -1,7 +1,6 @@
-"""Make ICC profiles of color spaces that a file tells by numbers instead of a profile.
+"""Make ICC profiles of color spaces that a file tells by numbers.
 
-Sources: ICC.1:2022 (version 4 display profiles), ITU-T H.273 (numbers of primaries and curves),
-Adobe RGB (1998) 4.3.
+Sources: ICC.1:2022, ITU-T H.273, Adobe RGB (1998) 4.3.
 """
 
 import struct
@@ -22,7 +21,7 @@ BRADFORD = np.array(
 
 
 class Primaries(NamedTuple):
-    """The colors that full red, green, blue and white are."""
+    """What full red, green, blue and white are."""
 
     red: Point
     green: Point
@@ -84,7 +83,6 @@ def gray_profile(curve: Curve) -> bytes:
 
 
 def _columns(primaries: Primaries) -> NDArray[np.float64]:
-    """XYZ of full red, green and blue, as columns that add up to white."""
     colors = np.array([_xyz(point) for point in primaries[:3]]).T
     if not np.isfinite(colors).all() or abs(np.linalg.det(colors)) < 1e-6:
         raise ValueError("primaries that span no colors")
@@ -93,7 +91,6 @@ def _columns(primaries: Primaries) -> NDArray[np.float64]:
 
 
 def _adaptation(white: Point) -> NDArray[np.float64]:
-    """The matrix from a white to D50's (Bradford)."""
     there, here = BRADFORD @ _xyz(white), BRADFORD @ np.array(D50)
     found: NDArray[np.float64] = np.linalg.inv(BRADFORD) @ np.diag(here / there) @ BRADFORD
     return found

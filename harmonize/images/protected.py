@@ -1,7 +1,7 @@
-"""Which files are the user's own: what a command reads is never written, by whatever name for it.
+"""Which files are the user's own: what a command reads is never written.
 
-A file is known by its place on the disk (device and inode), so that links, hard links, relative
-paths and the names of file systems that ignore case or normalise letters are all seen through.
+A file is known by device and inode, so that links, hard links, relative paths and file systems
+that ignore case or normalise letters are seen through.
 """
 
 import os
@@ -17,7 +17,7 @@ Named = tuple[str, str | os.PathLike[str]]  # what messages call a file; its pat
 def protect(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
     """Make sure that no output is an input, and that no two outputs are one file.
 
-    Names of inputs are like `the painting`, of outputs like `output`. Nothing is touched.
+    Names of inputs are like `the painting`, of outputs like `output`.
 
     Raises:
         OutputError: the first clash.
@@ -27,10 +27,16 @@ def protect(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
 
 
 def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple[str, str]]:
-    """Return, for every output that cannot be written for that reason, its name and the reason."""
+    """Return every output that cannot be written for that reason, and the reason."""
     own = {key: (name, path) for name, path in inputs for key in _keys(path)}
     taken: dict[object, Named] = {}
     for name, path in outputs:
+        if os.fspath(path) == "-":
+            yield (
+                name,
+                "-: only pictures of harmonize run and cutout go to standard output; give a file",
+            )
+            continue
         keys = [*_keys(path), _place(path)]
         clash = next((own[key] for key in keys if key in own), None)
         if clash is not None:
@@ -42,7 +48,7 @@ def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple
 
 
 def files_under(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Return every file in a folder and its subfolders; none where there is no such folder."""
+    """Return every file in a folder and its subfolders."""
     for place, _, names in os.walk(folder):
         yield from (Path(place, name) for name in names)
 
@@ -53,7 +59,7 @@ def _said(path: str | os.PathLike[str], what: str, other: str | os.PathLike[str]
 
 
 def _keys(path: str | os.PathLike[str]) -> list[object]:
-    """What an existing file is known by; nothing where there is none, or where it is no file."""
+    """What an existing file is known by."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -62,7 +68,7 @@ def _keys(path: str | os.PathLike[str]) -> list[object]:
 
 
 def _place(path: str | os.PathLike[str]) -> object:
-    """What a file that is not there yet will be known by: its folder, and its name in any case."""
+    """What a file to come will be known by: its folder, and its name in any case."""
     try:
         folder, name = os.path.split(os.path.realpath(path))
         key = next(iter(_keys(folder)), folder)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Outcome, disc
@@ -18,11 +19,15 @@ from PIL import Image
 
 from harmonize import Settings
 from harmonize.cli.app import main
+from harmonize.studio import server
 
 READ = {
     "run": ["painting.png", "cutout.png", "mask.png", "mine.json"],
     "record": ["painting.png", "cutout.png", "a.json"],
     "batch": ["painting.png", "cutout.png", "mine.json", "jobs.json"],
+    "cutout": ["cutout.png", "mask.png", "rough.png"],
+    "studio": ["painting.png", "cutout.png"],
+    "report": ["a.json", "a.png", "b.json", "b.png", "painting.png", "cutout.png"],
     "compare": ["a.json", "a.png", "b.json", "b.png"],
     "frames": ["frames/frame-0001.png", "frames/frame-0002.png"],
 }
@@ -47,6 +52,12 @@ def workplace(runs: Path) -> Iterator[None]:
         os.chdir(folder)
         try:
             Image.fromarray(disc(40, 32)).save("mask.png")
+            Image.fromarray(disc(40, 32)).save("rough.png")
+            for record in ("a.json", "b.json"):  # its inputs lie beside it
+                tree = json.loads(Path(record).read_text())
+                for entry in tree["inputs"].values():
+                    entry["path"] = os.path.join(folder, os.path.basename(entry["path"]))
+                Path(record).write_text(json.dumps(tree))
             steps = {name: {"steps": 1} for name in Settings.preset("preview").passes}
             mine = {"extends": "preview", "size": 64, "passes": steps}
             Path("mine.json").write_text(json.dumps(mine))
@@ -78,7 +89,8 @@ def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
         return [word for flag in chosen for word in (flag, name())]
 
     overwrite = draw(st.sampled_from([[], ["--overwrite"], ["--overwrite"]]))
-    more = ["--set=passes.coarse.steps=1", "--set=passes.refine.steps=1", "--size=64"]
+    passes = Settings.preset().passes
+    more = [*(f"--set=passes.{name}.steps=1" for name in passes), "--size=64"]
     if kind == "run":
         words = ["run", "painting.png", "cutout.png", "--mask=mask.png", "--at=20,30"]
         words += ["--config=mine.json", "--output", name(), *overwrite]
@@ -90,6 +102,15 @@ def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
         words = ["batch", "jobs.json", *some("--log-json", "--output-dir")]
         words += draw(st.sampled_from([[], ["--restart"], ["--report"]]))
         words += draw(st.sampled_from([[], ["--output-dir=."]]))
+    elif kind == "cutout":
+        words = ["cutout", "cutout.png", "--mask=mask.png", "--rough=rough.png", *overwrite]
+        words += [*draw(st.sampled_from([[], ["--crop"], ["--invert-mask"]]))]
+        words += some("--output", "--preview")
+    elif kind == "studio":
+        words = ["studio", *draw(st.permutations([name(), "cutout.png"])), "--no-browser"]
+        words += draw(st.sampled_from([[], ["--max-pixels=1M"], ["--max-pixels=8"]]))
+    elif kind == "report":
+        words = ["report", "a.json", "b.json", *some("--output"), *overwrite]
     elif kind == "compare":
         words = ["compare", "a.json", "b.json", *some("--output"), *overwrite]
     else:
@@ -97,7 +118,26 @@ def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
     return kind, words
 
 
-@settings(max_examples=30)
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    """A studio that is there ends at once."""
+    serve = server.serve
+
+    def briefly(
+        *args: Any, on_ready: Callable[[str, Callable[[], None]], None], **more: Any
+    ) -> None:
+        def ready(address: str, end: Callable[[], None]) -> None:
+            on_ready(address, end)
+            end()
+
+        serve(*args, on_ready=ready, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "serve", briefly)
+        yield
+
+
+@settings(max_examples=40)
 @given(commands())
 def test_no_input_is_ever_changed(runs: Path, drawn: tuple[str, list[str]]) -> None:
     kind, words = drawn
@@ -114,10 +154,23 @@ def test_no_input_is_ever_changed(runs: Path, drawn: tuple[str, list[str]]) -> N
     [
         ("run painting.png cutout.png --config mine.json --output mine.png", "the settings"),
         ("run painting.png cutout.png --output a.png --checkpoint hard-cutout.png", "the element"),
-        ("run --record a.json --output itself/a.png", "a.json is the record"),
+        ("run --record a.json --output itself/a.png", "is the record"),
         ("run painting.png cutout.png --weights w.bin --checkpoint w.bin", "the weights"),
         ("run painting.png cutout.png --frames frames --style frames/frame-0002.png", "painting"),
+        ("cutout cutout.png --mask mask.png --output itself/mask.png", "is the mask"),
+        ("cutout cutout.png --rough rough.png --preview hard-rough.png", "is the rough mask"),
+        ("cutout cutout.png --output link-cutout.png", "is the photo"),
+        ("report a.json b.json --output link-b.json", "is a record"),
+        ("report a.json b.json --output hard-painting.png", "is an input"),
         ("compare a.json b.json --output itself/b.png", "a picture"),
+        ("compare a.json b.json --output link-painting.png", "an input"),
+        ("run --record a.json --output c.png --sheet itself/a.png", "the record's picture"),
+        ("run --record a.json --box 5,5,9,9 --output x.png --sheet x-cutout.png", "of --sheet too"),
+        ("batch jobs.json --output-dir new --log-json new/painting-cutout.json", "they need two"),
+        ("batch jobs.json --output-dir new --log-json w.bin", "is there and no log"),
+        ("batch jobs.json --log-json -", "go to standard output"),
+        ("cutout cutout.png --mask mask.png --preview -", "go to standard output"),
+        ("report a.json --output -", "go to standard output"),
         ("frames frames link-frames-frame-0002.png", "is a frame"),
     ],
 )
@@ -126,7 +179,8 @@ def test_what_is_refused_says_which_input_it_is(
 ) -> None:
     with workplace(runs):
         Path("w.bin").write_text("weights")
-        refused = command(*words.split(), *([] if "frames frames" in words else ["--overwrite"]))
+        more = [] if words.startswith(("frames", "batch")) else ["--overwrite"]
+        refused = command(*words.split(), *more)
         assert (refused.code, refused.out) == (2, "")
         assert said in refused.err
         assert Path("w.bin").read_text() == "weights"

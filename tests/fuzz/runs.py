@@ -17,7 +17,8 @@ from harmonize.images.write import default_output
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 
-QUICK = ("--set=passes.coarse.steps=1", "--set=passes.refine.steps=1", "--set=size=32")
+PASSES = ("coarse", "strokes", "refine")
+QUICK = (*(f"--set=passes.{name}.steps=1" for name in PASSES), "--set=size=32")
 PLAIN = ("L", "LA", "RGB", "RGBA")  # modes that come out as they went in
 PROFILED = (".png", ".tif", ".tiff")  # what holds any painting's profile
 LOSSLESS = (".png", ".tif", ".tiff", ".webp", ".bmp")

@@ -11,7 +11,7 @@ import pytest
 
 from harmonize.errors import OutputError
 from harmonize.images import atomic_file as module
-from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.atomic_file import check_name, check_output, write_file
 
 LIMITED = """
 import resource, sys
@@ -24,6 +24,15 @@ try:
 except OutputError as error:
     sys.exit(str(error))
 """
+
+
+@pytest.mark.parametrize("name", ["x" * 256, f"new/{'x' * 256}", f"{'x' * 256}/new/a.png"])
+def test_a_name_too_long_is_found_before_its_folder_is_there(tmp_path: Path, name: str) -> None:
+    for check in (check_name, lambda path: check_output(path, True, missing_folder=True)):
+        with pytest.raises(OutputError, match="File name too long"):
+            check(tmp_path / name)
+    check_name(tmp_path / "new" / name.replace("x" * 256, "x" * 255))
+    assert not list(tmp_path.iterdir())
 
 
 def names(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Walk through the containers of picture files: chunks of PNG, boxes of JPEG 2000, AVIF and HEIC.
+"""Walk through PNG's chunks and the boxes of JPEG 2000, AVIF and HEIC.
 
 Read here is what Pillow does not tell: profiles of any size, numbers of color spaces, bits.
 """
@@ -17,7 +17,7 @@ GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the chunks of a PNG: name, start and end of its body in `data`."""
+    """Yield the chunks of a PNG: name, start and end of the body."""
     place = len(PNG)
     while place + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
@@ -26,7 +26,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def png_labels(data: bytes) -> dict[bytes, bytes]:
-    """Return the chunks of a PNG that tell its colors, name → body; those before the pixels."""
+    """Return the chunks of a PNG that tell its colors, name → body."""
     found: dict[bytes, bytes] = {}
     for name, start, end in png_chunks(data):
         if name == b"IDAT":
@@ -50,8 +50,7 @@ def png_profile(body: bytes) -> bytes | None:
 def without_texts(data: bytes) -> bytes:
     """Return a PNG without its profile and without long or packed texts.
 
-    Pillow takes those of more than 1 MB for damage. A packed text may be of any length; one of
-    EXIF's, as ImageMagick writes them, stays.
+    Pillow takes those of more than 1 MB for damage. EXIF's, as ImageMagick writes it, stays.
     """
     parts, kept = [data[: len(PNG)]], len(PNG)
     for name, start, end in png_chunks(data):
@@ -74,7 +73,7 @@ def png_without_resolution(data: bytes) -> bytes:
 
 
 def tiff_without_resolution(data: bytes) -> bytes:
-    """Return a TIFF (no BigTIFF) without the tags of resolution, which libvips always writes."""
+    """Return a TIFF (no BigTIFF) without resolution, which libvips always writes."""
     order = "<" if data[:2] == b"II" else ">"
     (place,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, place)
@@ -91,7 +90,7 @@ def _is_packed(body: bytes) -> bool:
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the boxes of an ISO file between two places: name, start and end of the body."""
+    """Yield the boxes of an ISO file: name, start and end of the body."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         length, name = struct.unpack_from(">I4s", data, start)
@@ -131,6 +130,6 @@ def gif_profile(data: bytes) -> bytes | None:
 
 
 def ppm_bits(data: bytes) -> int:
-    """Return the bits a channel that the header of a color PPM says; 8 if it cannot be read."""
+    """Return the bits a channel of a color PPM; 8 if its header cannot be read."""
     numbers = re.match(rb"P[36]\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*(\d+)", data[:1000])
     return int(numbers[1]).bit_length() if numbers else 8

@@ -1,7 +1,6 @@
-"""Tell what a picture file says besides its pixels: colors, resolution, how it lies.
+"""Tell what a file says besides its pixels: colors, resolution, how it lies.
 
-A profile comes first, then (in PNG before it) the numbers of a color space, then EXIF's word for
-Adobe RGB. Without any of these, colors are sRGB's.
+A profile comes first, then (in PNG before it) numbers, then EXIF's Adobe RGB; else it is sRGB.
 """
 
 import math
@@ -45,14 +44,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class _Space:
-    """A color space: a profile or None, and what could not be heeded."""
-
     icc: bytes | None = None
     note: str | None = None
 
 
 def labels_of(image: Image.Image, data: bytes = b"") -> Labels:
-    """Return what an image that is not loaded yet says; `data`: the bytes of its file."""
+    """Return what an image that is not loaded yet says; `data`: its file."""
     exif = exif_of(image)
     turn = exif.get(ORIENTATION, 1)
     turn = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
@@ -83,7 +80,6 @@ def exif_of(image: Image.Image) -> Image.Exif:
 
 
 def _resolution(image: Image.Image, exif: Image.Exif) -> Resolution | None:
-    """Return dots an inch as the file says them; Pillow tells some where there are none."""
     if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
         return resolution(exif)
     if image.format == "TIFF":
@@ -110,7 +106,6 @@ def _two(dpi: Any) -> Resolution | None:
 
 
 def _space(image: Image.Image, data: bytes, gray: bool) -> _Space | None:
-    """Return the color space that the container tells, or None if it tells none."""
     if image.format == "PNG":
         return _by_chunks(containers.png_labels(data), image, gray)
     if icc := image.info.get("icc_profile"):
@@ -185,7 +180,6 @@ def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
 
 
 def _by_exif(exif: Image.Exif, gray: bool) -> _Space | None:
-    """Return Adobe RGB where EXIF says so, as cameras do: by a number, or as "R03"."""
     try:
         inner = exif.get_ifd(EXIF)
         space, rule = inner.get(COLOR_SPACE), exif.get_ifd(INTEROPERABILITY).get(1)
@@ -201,7 +195,6 @@ def _by_exif(exif: Image.Exif, gray: bool) -> _Space | None:
 
 
 def _by_bmp(data: bytes) -> _Space | None:
-    """Return the color space of a BMP of version 4 or 5."""
     if len(data) < 122 or int.from_bytes(data[14:18], "little") < 108:
         return None
     kind = data[70:74][::-1]
@@ -223,7 +216,6 @@ def _by_bmp(data: bytes) -> _Space | None:
 
 
 def _by_boxes(data: bytes, path: tuple[bytes, ...], gray: bool) -> _Space | None:
-    """Return the color space of the first `colr` boxes of a JPEG 2000, AVIF or HEIC."""
     found = None
     for name, body in containers.inner_boxes(data, *path):
         if name != b"colr" or len(body) < 7:
@@ -244,7 +236,6 @@ def _by_boxes(data: bytes, path: tuple[bytes, ...], gray: bool) -> _Space | None
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Return how many bits a channel a file has that Pillow reads as 8; else 8."""
     if image.mode[0] in "IF":
         return 8
     if image.format == "PPM":

@@ -1,4 +1,4 @@
-"""PIL images and arrays → `StoredImage` pictures, upright, a strip at a time."""
+"""PIL images and arrays → `StoredImage`, a strip at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,7 @@ from harmonize.images.pixels import Pixels, strips
 
 
 def from_image(image: Image.Image, labels: Labels) -> StoredImage:
-    """Take over a loaded PIL image and what `labels_of` told of it before it was loaded.
-
-    By strips, because Pillow's colors take 4 bytes a pixel.
-    """
+    """Take over a loaded PIL image, and what `labels_of` said before it was loaded."""
     mode, transparent, read = _reader(image)
     turn = 1 if hasattr(image, "tag_v2") else labels.turn  # Pillow has turned a TIFF by now
     size = image.size if turn < 5 else image.size[::-1]
@@ -35,7 +32,7 @@ def from_image(image: Image.Image, labels: Labels) -> StoredImage:
 
 
 def upright(pixels: Pixels, turn: int) -> Pixels:
-    """Return pixels that lie as EXIF's orientation `turn` says, upright; no copy if they are."""
+    """Return pixels upright that lie as EXIF's orientation `turn` says."""
     if turn == 1:
         return pixels
     height, width = pixels.shape[:2]
@@ -96,10 +93,10 @@ def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def from_array(where: str, array: NDArray[Any]) -> StoredImage:
-    """Take over an array, of any byte order; one of whole numbers is not copied.
+    """Take over an array, of any byte order.
 
     Raises:
-        InputError: it is of a shape, type or range that no picture has.
+        InputError: no picture has its shape, type or range.
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
         raise InputError(
