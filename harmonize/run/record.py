@@ -13,6 +13,7 @@ from harmonize.errors import InputError
 from harmonize.images.read import name
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
+from harmonize.settings.text_file import opened
 from harmonize.settings.value_types import is_number
 
 LARGEST = 100_000_000  # bytes of a record
@@ -182,8 +183,8 @@ def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
 
 
 def _sha256(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:  # a pipe gives its bytes once
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
         return None
 
@@ -199,7 +200,7 @@ def _hashes(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(path: Path) -> Any:
-    with path.open("rb") as file:
+    with opened(path) as file:
         text = file.read(LARGEST + 1)
     if len(text) > LARGEST:
         raise ValueError(f"more than {LARGEST} bytes")

@@ -21,7 +21,7 @@ from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import Picture, Source, open_picture
 from harmonize.images.write import encoded
-from harmonize.scene.mask import Mask, fitted_to, labelled, mask_of
+from harmonize.scene.mask import Mask, fitted_to, inverted, labelled, mask_of
 from harmonize.scene.matting import bounds, soft_alpha, with_alpha
 from harmonize.scene.placement import Length, box_in, point_in
 
@@ -108,7 +108,9 @@ def _exact(hints: Hints, mask: Picture, source: Source, notes: list[str]) -> Mas
         path = os.fspath(mask) if isinstance(mask, (str, os.PathLike)) else None
         found, more = fitted_to(replace(source, role="mask", path=path), found, source)
         notes += more
-    return np.asarray(255 - found, np.uint8) if hints.invert_mask else found
+    found = np.asarray(255 - found, np.uint8) if hints.invert_mask else found
+    notes += inverted(found)
+    return found
 
 
 def _like(role: str, mask: Picture, source: Source, notes: list[str]) -> Mask:

@@ -126,13 +126,18 @@ def times(a: Mask, b: Mask) -> Mask:
     return product
 
 
-def looks_inverted(mask: Mask) -> bool:
-    """Whether a mask is white along its border and has black in its middle."""
+def inverted(mask: Mask) -> list[str]:
+    """Say so if a mask is white along its border and has black in its middle."""
     white = mask > 127
     height, width = mask.shape
     border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
     middle = white[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    return bool(border.mean() > 0.97 and not middle.all())
+    if border.mean() <= 0.97 or middle.all():
+        return []
+    return [
+        "mask: white at the border and black in the middle; white marks the element (turn it round "
+        "with `invert_mask`)"
+    ]
 
 
 # --- values ---------------------------------------------------------------------------------------

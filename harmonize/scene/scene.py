@@ -10,7 +10,7 @@ from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.images.read import Picture, Source, open_picture
 from harmonize.scene.layout import Layout, lay_out, show, size_of
 from harmonize.scene.loose import LOOSE_SIGMA, derived
-from harmonize.scene.mask import FAINT, FULL, Mask, fitted_to, looks_inverted, mask_of
+from harmonize.scene.mask import FAINT, FULL, Mask, fitted_to, inverted, mask_of
 from harmonize.scene.placement import Placement
 from harmonize.scene.resample import fitted, fitted_element, on_canvas
 from harmonize.scene.transparency import filled, share_over, with_element
@@ -127,11 +127,7 @@ def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
     alpha = None if stored.alpha is None else eight_bits(stored.alpha)
     if mask is not None:
         given, notes = mask_of(mask)
-        if looks_inverted(given):
-            notes.append(
-                "mask: white at the border and black in the middle; white marks the element "
-                "(turn it round with `invert_mask`)"
-            )
+        notes += inverted(given)
         given, scaled = fitted_to(mask, given, source)
         notes += scaled
         if alpha is not None and ((alpha <= FAINT) & (given > FULL)).mean() > HIDDEN:

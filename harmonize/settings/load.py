@@ -5,6 +5,7 @@ nothing) and what differs. Mappings merge key by key, tables by style level are 
 null removes a pass or a term.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +20,7 @@ from harmonize.errors import ConfigError
 from harmonize.settings import value_types
 from harmonize.settings.messages import blamed, describe, nearest
 from harmonize.settings.schema import Finish, Palette, Pass, Section, Underpainting
+from harmonize.settings.text_file import opened
 from harmonize.settings.yaml_reader import (
     LONGEST,
     LONGEST_LIST,
@@ -211,7 +213,7 @@ def _preset_folder() -> Path:
 def _read(path: Path, longest: int = LONGEST) -> str:
     source = printable(path)
     try:
-        with path.open(encoding="utf-8") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8") as file:
             return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error

@@ -143,6 +143,14 @@ def test_rembg_finds_it(command: Command, photo: Path, monkeypatch: pytest.Monke
     assert (alpha("cut.png") == TRUE).all()
 
 
+def test_a_mask_that_looks_inverted_is_told(command: Command, photo: Path) -> None:
+    Image.fromarray(255 - TRUE).save("outside.png")
+    told = "white at the border and black in the middle; white marks the element"
+    assert told in command("cutout", "photo.png", "--mask=outside.png").err
+    turned = command("cutout", "photo.png", "--mask=outside.png", "--invert-mask", "--overwrite")
+    assert (turned.code, turned.err) == (0, "")
+
+
 def test_without_a_hint_it_says_what_it_takes_for_background(command: Command, photo: Path) -> None:
     done = command("cutout", "photo.png")
     assert done.code == 0

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from conftest import ONE_PASS, Outcome
 from PIL import Image
 
 from harmonize.cli.app import is_heard, main
+from harmonize.settings import text_file
 
 Command = Callable[..., Outcome]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -192,6 +194,36 @@ def test_what_no_pipe_can_do_is_said_at_once(
     refused = command("run", *words.split(), "--at=20,20")
     assert refused.code == 2
     assert said in refused.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run painting.png cutout.png --config pipe --dry-run",
+        "run --record pipe --dry-run",
+        "batch pipe --dry-run",
+        "report pipe",
+        "config check pipe",
+    ],
+)
+def test_a_pipe_that_nobody_writes_into_is_told(
+    command: Command, files: Path, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "PATIENCE", 0.01)
+    os.mkfifo("pipe")
+    refused = command(*words.split())
+    assert refused.code == 2
+    assert "pipe: a pipe through which nothing came" in refused.err + refused.out
+
+
+def test_settings_may_come_through_a_pipe(command: Command, files: Path) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_text("extends: preview\nkeep: 3\n"))
+    writer.start()
+    shown = command("config", "show", "pipe")
+    writer.join()
+    assert shown.code == 0
+    assert "keep: 3" in shown.out
 
 
 # --- records whose inputs moved -------------------------------------------------------------------

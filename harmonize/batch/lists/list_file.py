@@ -11,6 +11,7 @@ from typing import Any
 
 from harmonize.errors import ConfigError, JobsError
 from harmonize.settings.messages import describe
+from harmonize.settings.text_file import opened
 from harmonize.settings.yaml_reader import (
     DEEPEST,
     LONGEST_LIST,
@@ -66,7 +67,7 @@ def read_entries(path: Path) -> tuple[Tree, list[Entry]]:
 
 def _text(path: Path, table: bool) -> str:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "cannot be read"
