@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from fuzz.case import Content, Files, Outcome, played
+from harmonize import Settings
 from harmonize.images.write import default_output
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 
-PASSES = ("coarse", "strokes", "refine")
-QUICK = (*(f"--set=passes.{name}.steps=1" for name in PASSES), "--set=size=32")
+QUICK = (*(f"--set=passes.{name}.steps=1" for name in Settings.preset().passes), "--set=size=32")
 PLAIN = ("L", "LA", "RGB", "RGBA")  # modes that come out as they went in
 PROFILED = (".png", ".tif", ".tiff")  # what holds any painting's profile
 LOSSLESS = (".png", ".tif", ".tiff", ".webp", ".bmp")
