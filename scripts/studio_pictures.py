@@ -60,6 +60,7 @@ def _look(address: str, _: Any) -> None:
         page.click("#do-paint")
         page.wait_for_selector("#strip li.done", timeout=600_000)
         page.locator("#compare input").fill("77")
+        page.locator(".sheets").evaluate("sheet => sheet.scrollTo(0, 0)")  # no paths in a picture
         page.wait_for_timeout(500)
         _keep(page, "studio-painted.jpg")
         chromium.close()
