@@ -78,16 +78,16 @@ def _chroma(
     linear = linear_map(composite[1:], colors[1:], reference.matched[1:])
     near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
     like_places = torch.lerp(linear, near, goal.places)
-    # The places' hue too is drawn to what the painting has at that lightness: no cold whites.
-    drawn, settled = (
-        filters.guided(project(torch.cat((luma, hue)), reference.sample)[1:] / 100, guide, 4, 0.001)
-        * 100
-        for hue in (composite[1:], like_places)
-    )
-    like_places = torch.lerp(like_places, settled, goal.settle)
+
+    def drawn_in(hue: Tensor) -> Tensor:
+        projected = project(torch.cat((luma, hue)), reference.sample)[1:]
+        return filters.guided(projected / 100, guide, 4, 0.001) * 100
+
+    if goal.settle > 0:  # no cold whites: what the painting has at that lightness
+        like_places = torch.lerp(like_places, drawn_in(like_places), goal.settle)
     # Beyond the middle of the knob, the element's own hues come back over the painting's.
     beyond = max(0.0, 2 * goal.keep_color - 1)
-    chroma = torch.lerp(like_places, drawn, own)
+    chroma = torch.lerp(like_places, drawn_in(composite[1:]), own)
     span = chroma_span(reference.sample)
     chroma = chroma.clamp(span[0], span[1])
     return torch.lerp(chroma, composite[1:], beyond)
