@@ -185,7 +185,7 @@ def test_a_record_repeats_the_run_and_options_change_it(
     monkeypatch.chdir("/")
     refused = command("run", "--record", out / "a.json", "--output", out / "a.png", "--overwrite")
     assert refused.code == 2
-    assert "a.json is the record, which is never replaced" in refused.err
+    assert "a.png is the record's picture, which is never replaced" in refused.err
     monkeypatch.chdir(out)
     assert command("run", "--record", out / "a.json").code == 0
     assert (out / "a-again.png").exists()

@@ -169,7 +169,7 @@ def test_what_an_animation_refuses(command: Command, kept: Path, tmp_path: Path)
     for folder, target, said in (
         (kept, "a.mp4", "a.mp4: unknown kind of animation; use .gif or .webp"),
         (kept, "there.gif", "there.gif: exists; use --overwrite"),
-        (kept, "no/a.gif", "cannot write there"),
+        (kept, "there.gif/a.gif", "cannot write there"),
         (tmp_path / "nowhere", "a.gif", "nowhere: no such folder"),
         (tmp_path / "empty", "a.gif", "empty: no frames"),
         (kept, "a.webp --width=16384", "larger than 16383 pixels a side"),
