@@ -23,12 +23,12 @@ $(READY): pyproject.toml
 
 # Installs only what a run needs; nothing, where `make setup` has been.
 demo: $(if $(wildcard $(READY)),,$(RUNS))
-	@echo "Painting: up to a minute on two processors."
+	@echo "Painting: about half a minute on two processors."
 	$(BIN)/harmonize run $(DEMO) --output demo/picture.png --sheet demo/before-after.png --overwrite
 	@echo "The picture: demo/picture.png. Pasted and painted side by side: demo/before-after.png"
 
 $(RUNS): pyproject.toml
-	@echo "Installing PyTorch and the rest into .venv: one to three minutes, and up to 3 GB of downloads."
+	@echo "Installing PyTorch and the rest into .venv: some minutes, most of them downloads."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable . && touch $@
 

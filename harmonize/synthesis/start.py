@@ -147,8 +147,8 @@ def _finer(luma: Tensor, sigma: float) -> Tensor:
 def fine_share(painting: Tensor) -> float:
     """Return the share of a painting's variance of luma that is finer than `FINE` pixels, 0 to 1.
 
-    `painting` [3, H, W] is sRGB, about 700 pixels long. Hatching, engraving and thick impasto have
-    0.37 to 0.55; other paintings 0.04 to 0.30.
+    `painting` [3, H, W] is sRGB, about 700 pixels long. High for hatching, engraving and thick
+    impasto.
     """
     luma = filters.to_lab(painting)[:1]
     soft = filters.gaussian(luma, FINE)

@@ -29,6 +29,7 @@ LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
 COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
 NOISE = 2e-3  # share of the painting below which a color is noise
 TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
+LEAST_RANGE = 40.0  # L: a painting with less, a blank one even, must not take all from the element
 KNEE = 0.3  # share of the painting's range in which lights, or darks, beyond it find room
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
@@ -210,6 +211,8 @@ def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
     """
     dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
     darkest, lightest = _ends(painting, TAIL)
+    spare = (LEAST_RANGE - (lightest - darkest)).clamp_min(0) / 2
+    darkest, lightest = darkest - spare, lightest + spare
     room = KNEE * (lightest - darkest)
     for end, reached, side in ((lightest, light, 1), (darkest, dark, -1)):
         knee = end - side * room

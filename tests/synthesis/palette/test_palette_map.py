@@ -132,6 +132,15 @@ def test_lights_and_darks_are_drawn_into_the_paintings_range() -> None:
     torch.testing.assert_close(fit_range(luma, element, luma.flatten()), luma)
 
 
+def test_a_blank_painting_leaves_the_element_its_lights_and_darks() -> None:
+    luma = torch.linspace(0, 100, 2000).view(1, 20, 100)
+    element = torch.ones(20, 100, dtype=torch.bool)
+    found = fit_range(luma, element, torch.full((1000,), 50.0))
+    assert bool((found.flatten().diff() > 0).all())
+    wide = float(found.max() - found.min())
+    assert 0.9 * module.LEAST_RANGE < wide < 1.15 * module.LEAST_RANGE
+
+
 # --- the projection -------------------------------------------------------------------------------
 
 
