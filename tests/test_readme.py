@@ -115,8 +115,13 @@ def test_a_command_line_does_what_it_should(
     assert done.code == (2 if "wrong" in line else 0), done.err
     words = arguments(line)
     for option in ("--output", "--sheet", "--preview"):
-        if option in words:
-            assert (workplace / words[words.index(option) + 1]).stat().st_size > 0
+        if option not in words:
+            continue
+        target = workplace / words[words.index(option) + 1]
+        if option == "--output" and "--dry-run" in words:
+            assert not target.exists()
+        else:
+            assert target.stat().st_size > 0
 
 
 @pytest.mark.parametrize("page", TEXTS)
