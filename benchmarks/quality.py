@@ -27,7 +27,7 @@ painting than the one before."""
 
 def network() -> VGG19:
     """The network that measures: bundled weights, float32."""
-    return VGG19(weights.load("oxford").state)
+    return VGG19(weights.load_weights("oxford").state)
 
 
 def score(seen: Views, vgg: VGG19) -> dict[str, Row]:

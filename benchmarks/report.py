@@ -24,7 +24,7 @@ GAP = 6
 
 def machine(config: Settings) -> dict[str, Any]:
     """What the figures were taken on and with."""
-    place = device.resolve(config.device)
+    place = device.resolve_device(config.device)
     found: dict[str, Any] = {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0))

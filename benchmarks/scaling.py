@@ -28,7 +28,7 @@ def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
     from harmonize.synthesis.network import weights
 
     config: Settings = load("default", list(overrides))
-    weights.load(config.weights)
+    weights.load_weights(config.weights)
     base = probe.peak_mib()
     inputs["placement"] = Placement(at=inputs.pop("at"))
     began = time.perf_counter()

@@ -19,7 +19,7 @@ from benchmarks.quality import network
 from benchmarks.report import Row
 from harmonize import Settings, StopRun, harmonize
 from harmonize.run.prepare import working_view
-from harmonize.settings.resolve import resolve
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
@@ -127,17 +127,17 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
     """The objective, of a picture in the view's window, by which both runs are judged."""
     weights = [f"passes.refine.terms.{name}.weight={value}" for name, value in COMMON.items()]
     config = Options(None, Path(), None).config("paper", "passes.refine.balance=loss", *weights)
-    settings = next(item for item in resolve(config, 5.0).passes if item.name == "refine")
+    settings = next(item for item in resolve_settings(config, 5.0).passes if item.name == "refine")
     smoothness = losses.total_variation_weight(float(losses.noise(view.painting.bands())))
     with torch.no_grad():
-        matched = passes.match(
+        matched = passes.match_pass(
             settings,
             vgg,
             image=view.composite,
             painting=PaintingFeatures(view.painting, vgg, config.tile),
             mask=view.loose,
         )
-        objective = passes.build(
+        objective = passes.build_objective(
             settings,
             vgg,
             start=view.composite,

@@ -192,6 +192,26 @@ def test_modules_stay_short_and_say_what_they_are(module: str) -> None:
     assert len(text.splitlines()) < 350
 
 
+def defined(module: str) -> set[str]:
+    """Return the names that a module defines at its top."""
+    found: set[str] = set()
+    for node in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found - {"__all__"}
+
+
+def test_no_name_is_defined_twice() -> None:
+    homes: dict[str, list[str]] = {}
+    for module in modules():
+        for name in defined(module):
+            homes.setdefault(name, []).append(module)
+    assert not {name: where for name, where in homes.items() if len(where) > 1}
+
+
 def test_there_is_no_drawer_for_the_rest() -> None:
     names = {part for module in modules() for part in module.split(".")}
     assert not {"utils", "helpers", "base", "common", "misc"} & names

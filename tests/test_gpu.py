@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harmonize.synthesis.matching.nearest import nearest, whole
+from harmonize.synthesis.matching.nearest import nearest_places, whole_part
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
@@ -20,8 +20,8 @@ pytestmark = [
 def test_matching_is_the_cpus() -> None:
     query, reference = torch.rand(16, 12, 14), torch.rand(16, 20, 22)
     positions = torch.arange(12 * 14)
-    here = nearest(query, [whole(reference)], positions)
-    there = nearest(query.cuda(), [whole(reference.cuda())], positions.cuda()).cpu()
+    here = nearest_places(query, [whole_part(reference)], positions)
+    there = nearest_places(query.cuda(), [whole_part(reference.cuda())], positions.cuda()).cpu()
     assert float((here == there).float().mean()) > 0.99
 
 
@@ -33,7 +33,7 @@ def test_the_remap_is_the_cpus() -> None:
 
 
 def test_features_and_grams_are_the_cpus() -> None:
-    state = weights.load("oxford").state
+    state = weights.load_weights("oxford").state
     image = torch.rand(1, 3, 64, 64)
     here = VGG19(state)(image, ["relu4_1"])["relu4_1"]
     there = VGG19(state, device="cuda")(image.cuda(), ["relu4_1"])["relu4_1"]

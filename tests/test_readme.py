@@ -92,7 +92,7 @@ def workplace(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(config, "_preset_folder", lambda: presets)
     # A command has a process of its own; this one may hold much of other tests.
-    monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 5 * 10**8)
     return folder
 
 

@@ -8,14 +8,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from harmonize.errors import InputError
-from harmonize.images.write import FORMATS, default_output
+from harmonize.images.write import WRITABLE, default_output
 from harmonize.run.result import record_path
 from harmonize.settings.yaml_reader import printable, show
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def filled(
+def fill_template(
     template: str, painting: Path, values: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> str:
     """Fill in a template's `{key}`s from `values` and dotted settings.
@@ -31,13 +31,13 @@ def filled(
                 f"output {template}: {match[0]} is no setting with one value here; use "
                 "{painting}, {patch}, {index} or a setting such as {strength}"
             )
-        return _shown(value)
+        return _in_name(value)
 
     name = PLACEHOLDER.sub(fill, template)
     if not re.fullmatch(r"\.[A-Za-z]\w*", PurePath(template).suffix):
         return with_format(name, painting)
-    if PurePath(name).suffix.lower() not in FORMATS:
-        raise InputError(f"output {template}: unknown format; use one of {', '.join(FORMATS)}")
+    if PurePath(name).suffix.lower() not in WRITABLE:
+        raise InputError(f"output {template}: unknown format; use one of {', '.join(WRITABLE)}")
     return name
 
 
@@ -78,6 +78,6 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _shown(value: Any) -> str:
+def _in_name(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return re.sub(r"[/\\\0]", "_", text)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harmonize.batch.job_names import filled, inside, with_format
+from harmonize.batch.job_names import fill_template, inside, with_format
 from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.images.atomic_file import check_name, made_folders
-from harmonize.images.protected import clashes
+from harmonize.images.protected import Named, clashes
 from harmonize.images.read import Source, open_picture
 from harmonize.images.write import write_picture
 from harmonize.run.result import record_path
@@ -22,9 +22,8 @@ from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
 from harmonize.settings.load import Settings, load
 
-KEPT = 1 << 29  # bytes of opened pictures that are kept for the jobs to come
+KEPT_PICTURES = 1 << 29  # bytes of opened pictures that are kept for the jobs to come
 
-Named = tuple[str, Path]  # what messages call a file; where it is
 Look = Callable[[Scene, Placement, float], object]  # the last one is the loose mask's sigma
 
 
@@ -102,10 +101,10 @@ class Checked:
 
     jobs: list[Job]
     refused: list[Refused]
-    inputs: list[Named]
+    inputs: Sequence[Named]
 
 
-def check(
+def check_jobs(
     items: Sequence[Draft | Refused],
     folder: Path,
     config: str | None = None,
@@ -118,7 +117,7 @@ def check(
     `config` replaces every job's own, `overrides` have the last word, `listed` is the list's file.
     `look` is shown each scene.
     """
-    seen = _Seen([item for item in items if isinstance(item, Draft)], look)
+    seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], look)
     found: dict[int, Job | Refused] = {}
     for index, item in sorted(enumerate(items, 1), key=_painting):  # each needs to be kept once
         if isinstance(item, Refused):
@@ -182,7 +181,7 @@ def lines(refused: Iterable[Refused]) -> list[str]:
     found: dict[str, list[str]] = {}
     for item in refused:
         found.setdefault(item.reason, []).append(item.where)
-    return [_line(reason, where) for reason, where in found.items()]
+    return [_refusal_line(reason, where) for reason, where in found.items()]
 
 
 def override(key: str, value: Any) -> str:
@@ -190,7 +189,7 @@ def override(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, default=str)}"
 
 
-def _line(reason: str, where: Sequence[str]) -> str:
+def _refusal_line(reason: str, where: Sequence[str]) -> str:
     more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
     return f"{where[0]}{more}: {reason}"
 
@@ -211,7 +210,7 @@ def _apart(
     return [job for name, (_, job) in names.items() if name not in wrong]
 
 
-def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
+def _job(draft: Draft, folder: Path, index: str, seen: "_OpenedPictures") -> Job:
     problems: list[str] = []
     hashes: dict[str, str] = {}
     config: Settings | None = None
@@ -227,7 +226,7 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
     if config is None:
         raise JobsError(*problems)
     try:
-        name = _name(draft, config, index)
+        name = _output_name(draft, config, index)
         output = inside(folder, name)
     except InputError as error:
         problems += error.lines
@@ -244,7 +243,7 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_Seen") -> Job:
     return job
 
 
-class _Seen:
+class _OpenedPictures:
     """Opens each picture once, and keeps it for the jobs that share it."""
 
     def __init__(self, drafts: Sequence[Draft], look: Look | None) -> None:
@@ -287,7 +286,7 @@ class _Seen:
         if path not in self._kept:
             _check_kind(role, path)
             self._kept[path] = open_picture(role, path)
-            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT:
+            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT_PICTURES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(path)
         return self._kept[path]
@@ -310,7 +309,7 @@ def _check_kind(role: str, path: Path) -> None:
         )
 
 
-def _name(draft: Draft, config: Settings, index: str) -> str:
+def _output_name(draft: Draft, config: Settings, index: str) -> str:
     painting = draft.inputs["painting"]
     if draft.name is not None:
         return with_format(draft.name, painting)
@@ -322,4 +321,4 @@ def _name(draft: Draft, config: Settings, index: str) -> str:
         "index": index,
     }
     template = draft.output or f"{{painting}}-{{patch}}{varied}"
-    return filled(template, painting, values, config.model_dump(mode="json"))
+    return fill_template(template, painting, values, config.model_dump(mode="json"))

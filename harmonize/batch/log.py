@@ -14,7 +14,7 @@ from harmonize.batch.runner import Event
 from harmonize.errors import OutputError
 from harmonize.run.result import record_path
 
-EVERY = 10.0  # seconds between lines on how far a job is
+LINES_EVERY = 10.0  # seconds between lines on how far a job is
 
 
 class EventLog:
@@ -60,7 +60,7 @@ class EventLog:
             return
         elif event.step is None:
             self.write(f"job {event.kind}", **_about(event), **self._left(event))
-        elif self._clock() - self._said >= EVERY:
+        elif self._clock() - self._said >= LINES_EVERY:
             self._said = self._clock()
             step = event.step
             facts = {"stage": step.stage, "step": step.step, "total": step.total}

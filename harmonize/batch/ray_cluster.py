@@ -22,7 +22,7 @@ from harmonize.run.result import record_path, write_record
 
 MOST_DEATHS = 3  # of workers at one job
 MOST_STARTS = 3  # of workers that fail in a row while none is at work
-QUIET = 30.0  # seconds between notes on what is waited for
+NOTES_EVERY = 30.0  # seconds between notes on what is waited for
 LONGEST_WAIT = 600.0  # seconds without a node that could hold a worker
 TICK = 0.5  # seconds
 
@@ -200,7 +200,7 @@ class _Patience:
             return (
                 f"no node with {pool.need} for a worker came within {LONGEST_WAIT / 60:.0f} minutes"
             )
-        if now - self._said >= QUIET:
+        if now - self._said >= NOTES_EVERY:
             self._said = now
             what = (
                 "a worker to start; the cluster may be busy with other work"

@@ -14,7 +14,7 @@ import torch
 
 from harmonize.batch.jobs import Job
 from harmonize.batch.runner import Event, JobStep
-from harmonize.batch.workers import Kept, paint
+from harmonize.batch.workers import WorkerCache, paint
 from harmonize.errors import ClusterError
 from harmonize.images.decoding.decode import LIMIT, pixel_limit
 from harmonize.run.result import record_path
@@ -56,7 +56,7 @@ class Worker:
     def __init__(self, threads: int, pixels: int) -> None:
         torch.set_num_threads(threads)
         os.environ[LIMIT] = str(pixels)
-        self._kept = Kept()
+        self._kept = WorkerCache()
         self._step: JobStep | None = None
 
     def node(self) -> str:
@@ -71,7 +71,7 @@ class Worker:
 
     def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
         with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
-            parcel = self.paint(_unpacked(job, Path(folder), inputs))
+            parcel = self.paint(_job_unpacked(job, Path(folder), inputs))
             if parcel.event.kind == "failed" or parcel.event.job is None:
                 return parcel
             output = parcel.event.job.output
@@ -192,7 +192,7 @@ def short(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:200]}"
 
 
-def _unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
+def _job_unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
     """Write a sent job's inputs into a folder; its results go there too."""
     paths = {role: folder / role / job.inputs[role].name for role in inputs}
     for role, path in paths.items():

@@ -59,7 +59,7 @@ class Stopped(Exception):  # noqa: N818 - a request, not an error
     """Raised by telling: the engine drops what it has not finished."""
 
 
-def run(
+def run_jobs(
     jobs: Sequence[Job],
     engine: Engine,
     on_event: Tell | None = None,

@@ -25,10 +25,10 @@ from harmonize.run.result import write_result
 from harmonize.run.session import Progress, Session
 from harmonize.synthesis.network import device
 
-PATIENCE = 60  # seconds that a worker has to end after its step when the batch is stopped
+ENDING_SECONDS = 60  # seconds that a worker has to end after its step when the batch is stopped
 
 
-class Kept:
+class WorkerCache:
     """What a worker keeps between jobs: the network, and what it knows of paintings."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Kept:
         return last
 
 
-def paint(job: Job, kept: Kept, on_step: Callable[[JobStep], None]) -> Event:
+def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Event:
     """Make a job's picture and record; what goes wrong is in the event.
 
     Raises:
@@ -83,7 +83,7 @@ def with_devices(found: Checked) -> Checked:
     problems: dict[str, str] = {}
     for name in {job.config.device for job in found.jobs}:
         try:
-            device.resolve(name)
+            device.resolve_device(name)
         except DeviceError as error:
             problems[name] = str(error)
     refused = [
@@ -104,14 +104,14 @@ def local(workers: int = 1, threads: int | None = None) -> Engine:
     One is this process; of more, one that dies costs its job.
     """
     if workers == 1:
-        return partial(_alone, threads=threads)
+        return partial(_paint_alone, threads=threads)
     return partial(_together, count=workers, threads=threads)
 
 
-def _alone(jobs: Sequence[Job], tell: Tell, threads: int | None) -> None:
+def _paint_alone(jobs: Sequence[Job], tell: Tell, threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
-    kept = Kept()
+    kept = WorkerCache()
     for job in in_order(jobs):
         tell(Event("started", job))
         tell(paint(job, kept, partial(_tell_step, job, tell)))
@@ -139,7 +139,7 @@ def _together(jobs: Sequence[Job], tell: Tell, count: int, threads: int | None) 
     try:
         while waiting or any(worker.job for worker in workers):
             while len(workers) < min(count, len(waiting) + len(workers)):
-                workers.append(_start(context, share))
+                workers.append(_start_worker(context, share))
             for worker in workers:
                 if worker.job is None and waiting:
                     _give(worker, waiting, [other.painting for other in workers], tell)
@@ -151,7 +151,7 @@ def _together(jobs: Sequence[Job], tell: Tell, count: int, threads: int | None) 
         _end(workers)
 
 
-def _start(context: SpawnContext, threads: int) -> _Worker:
+def _start_worker(context: SpawnContext, threads: int) -> _Worker:
     pipe, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
     with _no_interrupts():
@@ -173,7 +173,7 @@ def _no_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection, threads: int) -> None:
     """Jobs in, steps and outcomes out, until the pipe is closed."""
     torch.set_num_threads(threads)
-    kept = Kept()
+    kept = WorkerCache()
 
     def on_step(step: JobStep) -> None:
         try:
@@ -236,7 +236,7 @@ def _end(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         worker.pipe.close()
     for worker in workers:
-        worker.process.join(PATIENCE)
+        worker.process.join(ENDING_SECONDS)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()

@@ -21,7 +21,7 @@ from harmonize.cli import batch, cutout, inspect, report, run, studio
 from harmonize.cli.options import in_flags, in_keys
 from harmonize.cli.progress import INTERRUPTED, deaf_to_hang_ups, forgiving_streams
 from harmonize.errors import HarmonizeError, JobsError
-from harmonize.settings.messages import nearest
+from harmonize.settings.messages import nearest_word
 
 # What typer raises for words it cannot make sense of; it exports only this subclass.
 USAGE: Any = typer.BadParameter.__base__
@@ -80,7 +80,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args and args[0] not in names and not args[0].startswith("-"):
-            raise USAGE(f"there is no command {args[0]!r}{nearest(args[0], names)}", ctx)
+            raise USAGE(f"there is no command {args[0]!r}{nearest_word(args[0], names)}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -104,7 +104,7 @@ def main(args: Sequence[str] | None = None) -> None:
     lost = forgiving_streams()
     _wait_without_spinning()
     with deaf_to_hang_ups() if words[:1] and words[0] in WORKING else nullcontext():
-        code = _run(words)
+        code = _run_words(words)
     failed = lost()
     if failed and is_heard(words) and not code:
         code = 1
@@ -120,7 +120,7 @@ def is_heard(words: Sequence[str]) -> bool:
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout
 
 
-def _run(words: Sequence[str]) -> int:
+def _run_words(words: Sequence[str]) -> int:
     try:
         return int(app(args=words, prog_name="harmonize", standalone_mode=False) or 0)
     except HarmonizeError as error:
@@ -150,7 +150,7 @@ def _usage(error: Any) -> str:
     if wrong and error.ctx:
         flags = [flag for param in error.ctx.command.get_params(error.ctx) for flag in param.opts]
         known = [flag for flag in flags if flag.startswith("-")]
-        near = nearest(wrong, known)
+        near = nearest_word(wrong, known)
         return f"there is no option {wrong}" + (near if "did you mean" in near else "")
     return " ".join((error.format_message() or "").split()).rstrip(".")
 

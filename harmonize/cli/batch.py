@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmonize.batch.jobs import Checked, Job, Refused, check, lines
+from harmonize.batch.jobs import Checked, Job, Refused, check_jobs, lines
 from harmonize.batch.lists.input_files import own_files
 from harmonize.batch.lists.job_folder import read_folder
 from harmonize.batch.lists.job_list import read_list
 from harmonize.batch.log import EventLog, check_log
 from harmonize.batch.pace import Pace
-from harmonize.batch.runner import Engine, Event, Outcome, is_done, run
+from harmonize.batch.runner import Engine, Event, Outcome, is_done, run_jobs
 from harmonize.cli.options import COMPLETE, MaxPixels, option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.errors import InputError, JobsError, OutputError
@@ -138,12 +138,12 @@ def batch(
     asked = SimpleNamespace(**locals())
     _check_words(asked)
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
-    found = _checked(asked, folder)
+    found = _checked_jobs(asked, folder)
     if dry_run:
-        raise typer.Exit(_preview(found, restart))
+        raise typer.Exit(_dry_run(found, restart))
     chosen = _engine(asked, found.jobs)
     _check_outputs(asked, found, folder)
-    raise typer.Exit(_paint(asked, found, folder, chosen))
+    raise typer.Exit(_paint_jobs(asked, found, folder, chosen))
 
 
 # --- before ---------------------------------------------------------------------------------------
@@ -157,16 +157,16 @@ def _check_words(asked: Any) -> None:
         raise InputError("--threads goes with --engine local; on a cluster it is --num-cpus")
 
 
-def _checked(asked: Any, folder: Path) -> Checked:
+def _checked_jobs(asked: Any, folder: Path) -> Checked:
     if not asked.jobs.exists():
         raise InputError(f"{asked.jobs}: no such file or folder; expected a list or a folder")
-    limit = _bytes(asked.max_memory)
+    limit = _memory_of(asked.max_memory)
     read = read_folder if asked.jobs.is_dir() else read_list
     listed = None if asked.jobs.is_dir() else asked.jobs
     items = read(asked.jobs, own_files(folder))
     asked.store = _store(asked, len(items))
     look = asked.store and asked.store.look
-    found = check(items, folder, asked.config, asked.set_ or [], listed, look)
+    found = check_jobs(items, folder, asked.config, asked.set_ or [], listed, look)
     own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
     found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
     if asked.engine is EngineName.local and not asked.dry_run:
@@ -189,7 +189,7 @@ def _store(asked: Any, entries: int) -> "Store | None":
     return store_for(entries)
 
 
-def _bytes(text: str | None) -> int | None:
+def _memory_of(text: str | None) -> int | None:
     if text is None:
         return None
     from harmonize.run.memory_limit import parse
@@ -230,7 +230,7 @@ def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
 # --- the jobs -------------------------------------------------------------------------------------
 
 
-def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
+def _paint_jobs(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
     began = time.monotonic()
     pace = Pace(len(found.jobs))
     total = len(found.jobs) + len(found.refused)
@@ -238,7 +238,7 @@ def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
         log.write("batch started", jobs=total, folder=str(folder))
         for item in found.refused:
             log.write("job failed", job=item.where, seconds=0.0, error=item.reason)
-        ended, interrupted = _run(asked, found.jobs, engine, pace, log)
+        ended, interrupted = _run_jobs(asked, found.jobs, engine, pace, log)
         counts = Counter(outcome.status for outcome in ended)
         failed = counts["failed"] + len(found.refused)
         left = len(found.jobs) - len(ended)
@@ -248,13 +248,13 @@ def _paint(asked: Any, found: Checked, folder: Path, engine: Engine) -> int:
     _table([*map(_refused_row, found.refused), *map(_row, ended)])
     parts = [f"{number} {status}" for status, number in numbers.items()]
     parts += [f"{left} left; the same command goes on with them"] if left else []
-    typer.echo(f"{_count(total)} in {seconds:.0f} s: {', '.join(parts)}")
+    typer.echo(f"{_jobs_said(total)} in {seconds:.0f} s: {', '.join(parts)}")
     if asked.report:
         _write_report(folder, found.refused, ended, asked.store)
     return INTERRUPTED if interrupted else 1 if failed else 0
 
 
-def _run(
+def _run_jobs(
     asked: Any, jobs: Sequence[Job], engine: Engine, pace: Pace, log: EventLog
 ) -> tuple[list[Outcome], bool]:
     bars = BatchBars(len(jobs), pace)
@@ -267,7 +267,7 @@ def _run(
             interrupt.check()
 
         options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
-        ended = run(jobs, engine, on_event, **options)
+        ended = run_jobs(jobs, engine, on_event, **options)
     return ended, interrupt.asked
 
 
@@ -286,7 +286,7 @@ def _write_report(
     write_report(folder / "report.html", entries, overwrite=True, store=store)
 
 
-def _preview(found: Checked, restart: bool) -> int:
+def _dry_run(found: Checked, restart: bool) -> int:
     done = [not restart and is_done(job) for job in found.jobs]
     rows = [
         ("skip" if skip else "run", "", job.name, "")
@@ -295,7 +295,9 @@ def _preview(found: Checked, restart: bool) -> int:
     _table([*map(_refused_row, found.refused), *rows])
     failed = f", {len(found.refused)} failed" if found.refused else ""
     total = len(found.jobs) + len(found.refused)
-    typer.echo(f"{_count(total)}: {len(done) - sum(done)} to do, {sum(done)} done already{failed}")
+    typer.echo(
+        f"{_jobs_said(total)}: {len(done) - sum(done)} to do, {sum(done)} done already{failed}"
+    )
     return 1 if found.refused else 0
 
 
@@ -308,7 +310,7 @@ def _refused_row(item: Refused) -> tuple[str, ...]:
     return "failed", "", item.where, item.reason
 
 
-def _count(jobs: int) -> str:
+def _jobs_said(jobs: int) -> str:
     return "1 job" if jobs == 1 else f"{jobs} jobs"
 
 

@@ -27,7 +27,9 @@ HINTS, RESULTS = "What to cut out", "Results"
 BOX, POINTS = "X,Y,W,H", '"X,Y X,Y"'
 SQUARE = 16  # pixels of the checkerboard
 
-Box = Annotated[str | None, option(HINTS, "Around the element, in pixels or percent.", metavar=BOX)]
+BoxOption = Annotated[
+    str | None, option(HINTS, "Around the element, in pixels or percent.", metavar=BOX)
+]
 MaskValue = Annotated[
     int | None, option(HINTS, "Of several labels in the mask: the element's.", metavar="N")
 ]
@@ -38,7 +40,7 @@ InvertMask = Annotated[
 
 def cutout(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photograph.")],
-    box: Box = None,
+    box: BoxOption = None,
     foreground: Annotated[
         list[str] | None, option(HINTS, "Points on the element; repeatable.", metavar=POINTS)
     ] = None,
@@ -82,13 +84,13 @@ def cutout(
     typer.echo(f"{name} ({width} x {height}, {shown:.0%} of it shows)", err=piped)
 
 
-def _hints(asked: Any) -> Hints:
+def _hints_of(asked: Any) -> Hints:
     if asked.with_ not in (None, "rembg"):
         raise InputError(f"--with {asked.with_}: expected rembg")
     return Hints(
         box=asked.box,
-        foreground=_points(asked.foreground),
-        background=_points(asked.background),
+        foreground=_points_of(asked.foreground),
+        background=_points_of(asked.background),
         rough=asked.rough,
         mask=asked.mask,
         mask_value=asked.mask_value,
@@ -108,7 +110,7 @@ def _written(asked: Any, target: Path) -> NDArray[np.uint8]:
         for path in files:
             picture_format(path)
             check_output(path, asked.overwrite)
-        found = _cut(asked.photo, _hints(asked))
+        found = _cut(asked.photo, _hints_of(asked))
         if asked.crop:
             found = found[bounds(found[..., 3]) or np.s_[:, :]]
         write_picture(target, as_picture(found), asked.overwrite)
@@ -168,5 +170,5 @@ def _check(target: Path) -> None:
         raise OutputError(f"{target}: holds no transparency; use .png, .tif or .webp")
 
 
-def _points(texts: Sequence[str] | None) -> list[str]:
+def _points_of(texts: Sequence[str] | None) -> list[str]:
     return [point for text in texts or () for point in text.replace(";", " ").split()]

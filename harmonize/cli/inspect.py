@@ -26,7 +26,7 @@ def list_presets() -> None:
 
 
 @config.command("show")
-def show(
+def show_settings(
     name: Annotated[
         str, typer.Argument(metavar="NAME|FILE", autocompletion=complete(presets))
     ] = "default",
@@ -48,7 +48,7 @@ def show(
 
 
 @config.command("check")
-def check(files: Annotated[list[str], typer.Argument(metavar="FILE...")]) -> None:
+def check_settings(files: Annotated[list[str], typer.Argument(metavar="FILE...")]) -> None:
     """Check files of settings; name all that is wrong with them (exit code 2)."""
     wrong = False
     for file in files:
@@ -82,7 +82,7 @@ def list_weights() -> None:
 
 
 @weights.command("download")
-def download() -> None:
+def download_weights() -> None:
     """Fetch torchvision's weights into its cache, for use without a network."""
     from harmonize.synthesis.network import weights as sets
 

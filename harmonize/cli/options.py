@@ -21,7 +21,7 @@ from harmonize.images.decoding.decode import limited_to
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import files_under
 from harmonize.images.write import (
-    FORMATS,
+    WRITABLE,
     check_sheet,
     default_output,
     picture_format,
@@ -32,10 +32,10 @@ from harmonize.run.result import record_path
 from harmonize.run.snapshots import check_folder, frames_in
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore
+from harmonize.settings.load import LEVELS, Settings, files_read, load, presets, restore_settings
 
 # Words of the library that the command's flags and the keys of a list have other names for.
-NAMES = {"painting": "style", "element": "patch", "settings": "config"}
+FLAG_NAMES = {"painting": "style", "element": "patch", "settings": "config"}
 
 
 NAMED = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")  # a parameter in a message
@@ -89,7 +89,7 @@ def in_flags(text: str) -> str:
     """Return a message with `width` as --width, `size=400` as --size 400."""
 
     def flag(match: re.Match[str]) -> str:
-        word = "--" + NAMES.get(match[1], match[1]).replace("_", "-")
+        word = "--" + FLAG_NAMES.get(match[1], match[1]).replace("_", "-")
         return word if match[2] in (None, "True") else f"{word} {match[2]}"
 
     return NAMED.sub(flag, text)
@@ -100,7 +100,7 @@ def in_keys(text: str) -> str:
 
     def key(match: re.Match[str]) -> str:
         value = "" if match[2] is None else f": {match[2]}"
-        return f"`{NAMES.get(match[1], match[1])}{value}`"
+        return f"`{FLAG_NAMES.get(match[1], match[1])}{value}`"
 
     return NAMED.sub(key, text)
 
@@ -203,7 +203,7 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
     }
     overrides = asked.set_ or []
     if before and asked.config is None:
-        return restore(before.config, overrides, f"record {before.path}", options)
+        return restore_settings(before.config, overrides, f"record {before.path}", options)
     return load(asked.config or "default", overrides, options)
 
 
@@ -270,8 +270,8 @@ class Targets:
 
 def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
     """Return the files that the options ask for."""
-    if asked.format_ and f".{asked.format_.lower()}" not in FORMATS:
-        known = ", ".join(name[1:] for name in FORMATS)
+    if asked.format_ and f".{asked.format_.lower()}" not in WRITABLE:
+        known = ", ".join(name[1:] for name in WRITABLE)
         raise InputError(f"--format {asked.format_}: expected one of {known}")
     target = asked.output or default_target(before, painting)
     if asked.format_ and not asked.output:
@@ -323,7 +323,7 @@ def run_to_stdout(asked: Any) -> Iterator[None]:
     if wrong:
         raise InputError(f"--{wrong[0].replace('_', '-')} needs a file: give --output FILE")
     kind = asked.format_ or (asked.style or asked.painting or Path("x.png")).suffix[1:]
-    with to_stdout(kind if f".{kind.lower()}" in FORMATS else "png") as asked.output:
+    with to_stdout(kind if f".{kind.lower()}" in WRITABLE else "png") as asked.output:
         yield
 
 

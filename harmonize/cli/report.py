@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,10 @@ from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.protected import protect
 from harmonize.images.read import read_srgb
 from harmonize.images.write import check_sheet, picture_format, write_sheet
-from harmonize.run.record import differences, find, nameable, read_tree
+from harmonize.run.record import differences, find_home, nameable, read_tree
 from harmonize.run.snapshots import animate, frames_in
+from harmonize.settings.yaml_reader import Tree
 
-Tree = dict[str, Any]
 Row = tuple[str, str, str]  # dotted key, its value in the first record, and in the second
 
 CIRCUMSTANCES = ("strength", "size", "device", "precision", "threads", "weights", "versions")
@@ -42,7 +42,7 @@ def compare(
     a, b = read_tree(first), read_tree(second)
     target = output or Path(f"{first.stem}-{second.stem}.png")
     picture_format(target)
-    files = [_file(first, a), _file(second, b)]
+    files = [_picture_of(first, a), _picture_of(second, b)]
     protect(_told_of([first, second]), [("--output", target)])
     check_output(target, overwrite, missing_folder=True)
     pictures = [read_srgb("picture", file) for file in files]
@@ -56,7 +56,7 @@ def compare(
     typer.echo(target)
 
 
-def _file(record: Path, tree: Tree) -> Path:
+def _picture_of(record: Path, tree: Tree) -> Path:
     name = tree.get("output")
     if not isinstance(name, str) or not Path(name).name or not nameable(name):
         raise InputError(f"record {record}: names no picture; compare records of `harmonize run`")
@@ -117,10 +117,10 @@ def _told_of(records: list[Path]) -> Iterator[tuple[str, Path]]:
     for record in records:
         tree = read_tree(record)
         yield "a record", record
-        yield "a picture", _file(record, tree)
+        yield "a picture", _picture_of(record, tree)
         inputs = tree["inputs"].values()
         paths = [entry.get("path") for entry in inputs if isinstance(entry, dict)]
-        yield from (("an input", find(path)) for path in paths if isinstance(path, str))
+        yield from (("an input", find_home(path)) for path in paths if isinstance(path, str))
 
 
 def frames(

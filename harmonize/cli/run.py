@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmonize.cli.cutout import Box, InvertMask, MaskValue, cut_file, cut_first
+from harmonize.cli.cutout import BoxOption, InvertMask, MaskValue, cut_file, cut_first
 from harmonize.cli.options import (
     COMPLETE,
     EXPERT,
@@ -70,7 +70,7 @@ def run(
     mask: Annotated[
         Path | None, option(PICTURES, "White where the element is. [its transparency]")
     ] = None,
-    box: Box = None,
+    box: BoxOption = None,
     mask_value: MaskValue = None,
     invert_mask: InvertMask = False,
     at: At = None,
@@ -204,10 +204,10 @@ def run(
     asked = SimpleNamespace(**locals())
     asked.to_stdout = output == Path("-")
     with run_to_stdout(asked) if asked.to_stdout else nullcontext():
-        _run(asked)
+        _run_picture(asked)
 
 
-def _run(asked: Any) -> None:
+def _run_picture(asked: Any) -> None:
     given = given_pictures(asked)
     before = read_record(asked.record, given) if asked.record else None
     warn(before.notes if before else ())
@@ -237,9 +237,9 @@ def _run(asked: Any) -> None:
             return
         targets.check([*pictures.values()], overwrite, asked.dry_run)
         if asked.dry_run:
-            _preview(settings, wanted, targets.sheet, overwrite)
+            _dry_run_picture(settings, wanted, targets.sheet, overwrite)
         else:
-            _paint(asked, settings, wanted, saved, targets, overwrite)
+            _paint_picture(asked, settings, wanted, saved, targets, overwrite)
 
 
 # --- before the run -------------------------------------------------------------------------------
@@ -269,12 +269,12 @@ def _is_made(settings: Settings, wanted: Mapping[str, Any], targets: Targets) ->
     return all(path.exists() for path in targets.all) and is_result(targets.picture, *made_of)
 
 
-def _preview(
+def _dry_run_picture(
     settings: Settings, wanted: dict[str, Any], sheet: Path | None, overwrite: bool
 ) -> None:
     if sheet is not None:  # before torch is loaded: this one is looked at
         write_pasted(sheet, wanted, overwrite)
-    from harmonize.run.memory_limit import show
+    from harmonize.run.memory_limit import show_memory
     from harmonize.run.session import Session
 
     plan = Session(settings, cache=0).plan(**wanted)
@@ -282,14 +282,15 @@ def _preview(
     steps = " + ".join(f"{count} {name}" for name, count in plan.steps)
     wide, high = plan.region
     typer.echo(
-        f"about {show(plan.need)} of memory at the peak; {steps} steps on {wide} x {high} pixels"
+        f"about {show_memory(plan.need)} of memory at the peak; "
+        f"{steps} steps on {wide} x {high} pixels"
     )
 
 
 # --- the run --------------------------------------------------------------------------------------
 
 
-def _paint(
+def _paint_picture(
     asked: Any,
     settings: Settings,
     wanted: dict[str, Any],

@@ -101,7 +101,7 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
     """
     check_output(path, overwrite)
     target = Path(os.path.realpath(path))
-    part = target.with_name(f"{_start(target)}{os.getpid()}.part")
+    part = target.with_name(f"{_temporary_start(target)}{os.getpid()}.part")
     try:
         sweep(target)
         with open(part, "wb") as file:
@@ -130,7 +130,7 @@ def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _start(target: Path) -> str:
+def _temporary_start(target: Path) -> str:
     """How the names of temporary files for a target begin on this machine; short for any target."""
     host = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())[:40]
     return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{host}."
@@ -139,7 +139,7 @@ def _start(target: Path) -> str:
 def sweep(path: Path) -> None:
     """Remove what killed writers of this file have left beside it."""
     target = Path(os.path.realpath(path))
-    start = _start(target)
+    start = _temporary_start(target)
     for name in os.listdir(target.parent):
         number = name.removeprefix(start).removesuffix(".part")
         if name == f"{start}{number}.part" and number.isdecimal():

@@ -9,27 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonize.images import libvips
-from harmonize.images.libvips import CHANNELS
+from harmonize.images.libvips import CHANNELS_OF
 from harmonize.images.pixels import Pixels, largest_value, strips
 
-SIGNATURES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
+COLOR_SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 PROBE = 9  # steps of each channel at which profiles are compared
 
 
 def fits(icc: bytes, mode: str) -> bool:
     """Whether the header of a profile says that it is one for this mode."""
-    return icc[36:40] == b"acsp" and SIGNATURES.get(icc[16:20]) == mode
+    return icc[36:40] == b"acsp" and COLOR_SPACES.get(icc[16:20]) == mode
 
 
 @lru_cache(maxsize=8)
 def reachable(icc: bytes, mode: str) -> bool:
     """Whether colors can be converted to a profile, not only from it."""
     try:
-        found = libvips.from_srgb(np.zeros((1, 1, 3), np.uint16), icc)
+        found = libvips.vips_from_srgb(np.zeros((1, 1, 3), np.uint16), icc)
     except ValueError:
         return False
-    return (1 if found.ndim == 2 else found.shape[2]) == CHANNELS[mode]
+    return (1 if found.ndim == 2 else found.shape[2]) == CHANNELS_OF[mode]
 
 
 @lru_cache(maxsize=8)
@@ -46,7 +46,7 @@ def is_srgb(icc: bytes | None, mode: str) -> bool:
         steps = np.linspace(0, 255, PROBE).astype(np.uint8)
         probe = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
         expected = probe.astype(int)
-    return bool(np.abs(libvips.to_srgb(probe, mode, icc) - expected).max() <= 1)
+    return bool(np.abs(libvips.vips_to_srgb(probe, mode, icc) - expected).max() <= 1)
 
 
 def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
@@ -55,7 +55,7 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
     `icc` is None or one that `fits`.
     """
     if icc is not None and not is_srgb(icc, mode):
-        return libvips.to_srgb(pixels, mode, icc)
+        return libvips.vips_to_srgb(pixels, mode, icc)
     if mode == "RGB":
         return pixels
     height, width = pixels.shape[:2]
@@ -76,7 +76,7 @@ def from_srgb(
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):
         wide = np.rint(np.clip(part, 0, 1) * 65535).astype(np.uint16)
-        return libvips.from_srgb(wide, icc) * (scale / np.float32(65535))
+        return libvips.vips_from_srgb(wide, icc) * (scale / np.float32(65535))
     if mode == "L":
         return part @ LUMA * scale
     if mode == "RGB":

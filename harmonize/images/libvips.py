@@ -16,9 +16,9 @@ from harmonize.images.pixels import Pixels
 
 SPACES = {"L": ("b-w", "grey16"), "RGB": ("srgb", "rgb16"), "CMYK": ("cmyk", "cmyk")}
 MODES = {space: mode for mode, spaces in SPACES.items() for space in spaces}
-CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
+CHANNELS_OF = {"L": 1, "RGB": 3, "CMYK": 4}
 PROFILE = "icc-profile-data"
-COLORS = {"intent": "relative", "black_point_compensation": True}
+CONVERSION = {"intent": "relative", "black_point_compensation": True}
 LOADERS = {"PNG": "pngload_buffer", "TIFF": "tiffload_buffer"}
 SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "PNG": ("pngsave_buffer", {"compression": 6, "keep": "icc"}),
@@ -53,7 +53,7 @@ def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, P
         if mode is None:
             raise UnknownValues(f"a {kind} of an unknown kind of colors; save it as RGB")
         whole = _picture(image)
-    count = CHANNELS[mode]
+    count = CHANNELS_OF[mode]
     if whole.shape[2] <= count:
         return _flat(whole), mode, None
     return _flat(np.ascontiguousarray(whole[..., :count])), mode, whole[..., count:]
@@ -85,16 +85,16 @@ def encode(
     """
     saver, options = SAVERS[kind]
     with _errors():
-        image = _image(pixels, mode)
+        image = _vips_image(pixels, mode)
         if alpha is not None:
-            image = image.bandjoin(_image(alpha, "L"))
+            image = image.bandjoin(_vips_image(alpha, "L"))
         if dpi:
             image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
         data: bytes = getattr(_with_profile(image, icc), saver)(**options)
         return data
 
 
-def to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
+def vips_to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
     """Convert a picture from its profile to sRGB [H, W, 3] of the same depth.
 
     A profile that cannot be read counts as sRGB or its like.
@@ -104,12 +104,14 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
         MemoryError: there is no room for it.
     """
     with _errors():
-        connected = _with_profile(_image(pixels, mode), icc).icc_import(embedded=True, **COLORS)
+        connected = _with_profile(_vips_image(pixels, mode), icc).icc_import(
+            embedded=True, **CONVERSION
+        )
         depth = pixels.dtype.itemsize * 8
-        return _picture(connected.icc_export(output_profile="srgb", depth=depth, **COLORS))
+        return _picture(connected.icc_export(output_profile="srgb", depth=depth, **CONVERSION))
 
 
-def from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
+def vips_from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
     """Convert sRGB [H, W, 3] to a profile: uint16 [H, W] or [H, W, C].
 
     Raises:
@@ -117,8 +119,8 @@ def from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
         MemoryError: there is no room for it.
     """
     with _errors():
-        connected = _image(pixels, "RGB").icc_import(input_profile="srgb", **COLORS)
-        return _flat(_picture(_with_profile(connected, icc).icc_export(depth=16, **COLORS)))
+        connected = _vips_image(pixels, "RGB").icc_import(input_profile="srgb", **CONVERSION)
+        return _flat(_picture(_with_profile(connected, icc).icc_export(depth=16, **CONVERSION)))
 
 
 def lab_to_srgb(lab: NDArray[np.float32]) -> Pixels:
@@ -128,7 +130,7 @@ def lab_to_srgb(lab: NDArray[np.float32]) -> Pixels:
         data = np.ascontiguousarray(lab)
         image = vips.Image.new_from_memory(data, width, height, 3, "float")
         image = image.copy(interpretation="lab")
-        return _picture(image.icc_export(output_profile="srgb", depth=8, **COLORS))
+        return _picture(image.icc_export(output_profile="srgb", depth=8, **CONVERSION))
 
 
 @lru_cache(maxsize=1)
@@ -151,7 +153,7 @@ def _errors() -> Iterator[Any]:
         raise ValueError(said) from error
 
 
-def _image(pixels: Pixels, mode: str) -> Any:
+def _vips_image(pixels: Pixels, mode: str) -> Any:
     """The array as an image of the library; it must live as long as the image does."""
     height, width = pixels.shape[:2]
     wide = pixels.dtype == np.uint16

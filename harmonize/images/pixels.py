@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8 | np.uint16]  # [H, W] or [H, W, C]
+Size = tuple[int, int]  # width and height
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 STRIP = 1 << 20  # pixels: no float array is as large as a picture
 

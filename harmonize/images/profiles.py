@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Point = tuple[float, float]  # CIE x and y
+Chromaticity = tuple[float, float]  # CIE x and y
 Curve = tuple[float, ...]  # a gamma, or g, a, b, c, d: ((a v + b) ** g) from d up, c v below
 
 D50 = (0.9642, 1.0, 0.8249)
@@ -23,10 +23,10 @@ BRADFORD = np.array(
 class Primaries(NamedTuple):
     """What full red, green, blue and white are."""
 
-    red: Point
-    green: Point
-    blue: Point
-    white: Point = D65
+    red: Chromaticity
+    green: Chromaticity
+    blue: Chromaticity
+    white: Chromaticity = D65
 
 
 BT709 = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -69,9 +69,9 @@ def rgb_profile(primaries: Primaries, curve: Curve) -> bytes:
     """
     adaptation = _adaptation(primaries.white)
     columns = adaptation @ _columns(primaries)
-    tags = {b"chad": _numbers(b"sf32", adaptation.ravel())}
+    tags = {b"chad": _icc_numbers(b"sf32", adaptation.ravel())}
     for name, column in zip(b"rgb", columns.T, strict=True):
-        tags[b"%cXYZ" % name] = _numbers(b"XYZ ", column)
+        tags[b"%cXYZ" % name] = _icc_numbers(b"XYZ ", column)
         tags[b"%cTRC" % name] = _curve(curve)
     return _profile(b"RGB ", tags)
 
@@ -90,38 +90,38 @@ def _columns(primaries: Primaries) -> NDArray[np.float64]:
     return found
 
 
-def _adaptation(white: Point) -> NDArray[np.float64]:
+def _adaptation(white: Chromaticity) -> NDArray[np.float64]:
     there, here = BRADFORD @ _xyz(white), BRADFORD @ np.array(D50)
     found: NDArray[np.float64] = np.linalg.inv(BRADFORD) @ np.diag(here / there) @ BRADFORD
     return found
 
 
-def _xyz(point: Point) -> NDArray[np.float64]:
+def _xyz(point: Chromaticity) -> NDArray[np.float64]:
     x, y = point
     if not y > 0:
         raise ValueError("a color without light")
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
-def _numbers(kind: bytes, values: NDArray[np.float64]) -> bytes:
+def _icc_numbers(kind: bytes, values: NDArray[np.float64]) -> bytes:
     return kind + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
 
 def _curve(curve: Curve) -> bytes:
     kind = {1: 0, 5: 3}[len(curve)]
-    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _numbers(b"", np.array(curve))[4:]
+    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _icc_numbers(b"", np.array(curve))[4:]
 
 
-def _text(words: str) -> bytes:
+def _icc_text(words: str) -> bytes:
     data = words.encode("utf-16-be")
     return b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(data), 28) + data
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
     tags = {
-        b"desc": _text("Made from the numbers in the file"),
-        b"cprt": _text("No copyright"),
-        b"wtpt": _numbers(b"XYZ ", np.array(D50)),
+        b"desc": _icc_text("Made from the numbers in the file"),
+        b"cprt": _icc_text("No copyright"),
+        b"wtpt": _icc_numbers(b"XYZ ", np.array(D50)),
         **tags,
     }
     start, table, body = 132 + 12 * len(tags), b"", b""
@@ -132,5 +132,5 @@ def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
         ">I4xI4s4s4s6H4s4x",
         start + len(body), 0x04200000, b"mntr", space, b"XYZ ", 2000, 1, 1, 0, 0, 0, b"acsp",
     )  # fmt: skip
-    head = head.ljust(68, b"\0") + _numbers(b"", np.array(D50))[4:]
+    head = head.ljust(68, b"\0") + _icc_numbers(b"", np.array(D50))[4:]
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body

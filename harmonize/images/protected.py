@@ -40,10 +40,10 @@ def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple
         keys = [*_keys(path), _place(path)]
         clash = next((own[key] for key in keys if key in own), None)
         if clash is not None:
-            yield name, _said(path, f"is {clash[0]}", clash[1], "which is never replaced")
+            yield name, _refusal(path, f"is {clash[0]}", clash[1], "which is never replaced")
         other = next((taken[key] for key in keys if key in taken), None)
         if other is not None:
-            yield name, _said(path, f"is the file of {other[0]} too", other[1], "they need two")
+            yield name, _refusal(path, f"is the file of {other[0]} too", other[1], "they need two")
         taken |= {key: (name, path) for key in keys if key not in taken}
 
 
@@ -53,7 +53,9 @@ def files_under(folder: str | os.PathLike[str]) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def _said(path: str | os.PathLike[str], what: str, other: str | os.PathLike[str], why: str) -> str:
+def _refusal(
+    path: str | os.PathLike[str], what: str, other: str | os.PathLike[str], why: str
+) -> str:
     also = "" if os.fspath(other) == os.fspath(path) else f" ({os.fspath(other)})"
     return f"{os.fspath(path)} {what}{also}, {why}; give another name"
 

@@ -25,7 +25,7 @@ Picture = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
 )
 
-LARGEST = 1 << 31  # bytes of a file
+LARGEST_FILE = 1 << 31  # bytes of a file
 PIPE_WAIT = 30  # seconds without a byte from a pipe
 
 
@@ -84,7 +84,7 @@ def open_picture(role: str, picture: Picture) -> Source:
                 f"{where}: expected a path, bytes, a binary file, a PIL image or an array, "
                 f"got {picture!r:.80}"
             )
-        digest = hashlib.sha256(data).hexdigest() if data is not None else _digest(stored)
+        digest = hashlib.sha256(data).hexdigest() if data is not None else _picture_digest(stored)
         stored, more = _usable(stored)
     return Source(
         role,
@@ -113,7 +113,7 @@ def bytes_of(where: str, picture: Picture) -> bytes | None:
     if isinstance(picture, (str, os.PathLike)):
         return read_bytes(where, picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
-        return _checked(where, bytes(picture))
+        return _checked_size(where, bytes(picture))
     if not isinstance(picture, (Image.Image, np.ndarray)) and hasattr(picture, "read"):
         return _read_object(where, picture)
     return None
@@ -131,15 +131,15 @@ def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
             data = _read_pipe(where, path)
         elif stat.S_ISREG(kind) or stat.S_ISDIR(kind):
             with open(path, "rb") as file:
-                data = file.read(LARGEST + 1)
+                data = file.read(LARGEST_FILE + 1)
         else:
             raise InputError(f"{where}: neither a file nor a pipe; give a picture's file")
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{where}: {reason or 'cannot be read'}") from error
     except MemoryError as error:
-        raise _too_large(where) from error
-    return _checked(where, data)
+        raise _beyond_memory(where) from error
+    return _checked_size(where, data)
 
 
 def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
@@ -149,7 +149,7 @@ def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
         events = select.poll()
         events.register(handle, select.POLLIN)
         parts, length = [], 0
-        while length <= LARGEST:
+        while length <= LARGEST_FILE:
             if not events.poll(PIPE_WAIT * 1000):
                 raise InputError(
                     f"{where}: a pipe through which nothing came for {PIPE_WAIT} s; it needs "
@@ -168,7 +168,7 @@ def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
 def _read_object(where: str, file: Any) -> bytes:
     parts, length = [], 0
     try:
-        while length <= LARGEST and (part := file.read(1 << 24)):
+        while length <= LARGEST_FILE and (part := file.read(1 << 24)):
             if not isinstance(part, bytes):
                 raise InputError(f"{where}: a text file; open it in binary mode ('rb')")
             parts.append(part)
@@ -176,12 +176,12 @@ def _read_object(where: str, file: Any) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: of a file that is closed
         raise InputError(f"{where}: cannot be read ({error})") from error
     except MemoryError as error:
-        raise _too_large(where) from error
-    return _checked(where, b"".join(parts))
+        raise _beyond_memory(where) from error
+    return _checked_size(where, b"".join(parts))
 
 
-def _checked(where: str, data: bytes) -> bytes:
-    if len(data) > LARGEST:
+def _checked_size(where: str, data: bytes) -> bytes:
+    if len(data) > LARGEST_FILE:
         raise InputError(f"{where}: more than 2 GiB; make it smaller, or compress it")
     if not data:
         raise InputError(f"{where}: is empty")
@@ -199,14 +199,14 @@ def _readable(where: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:  # by a lower limit of the calling program's
         raise InputError(f"{where}: more pixels than PIL.Image.MAX_IMAGE_PIXELS allows") from error
     except MemoryError as error:
-        raise _too_large(where) from error
+        raise _beyond_memory(where) from error
     except libvips.UnknownValues as error:
         raise InputError(f"{where}: {error}") from error
     except Exception as error:  # decoders of damaged files raise anything
         raise InputError(f"{where}: damaged or truncated image file; export it again") from error
 
 
-def _too_large(where: str) -> InputError:
+def _beyond_memory(where: str) -> InputError:
     return InputError(f"{where}: too large for this machine's memory; make it smaller")
 
 
@@ -224,7 +224,7 @@ def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
     return stored.in_srgb(), [*notes, "its color profile leads one way only; it is turned to sRGB"]
 
 
-def _digest(stored: StoredImage) -> str:
+def _picture_digest(stored: StoredImage) -> str:
     digest = hashlib.sha256(f"{stored.mode} {stored.size} {stored.bits} ".encode())
     for part in (stored.pixels, stored.alpha, stored.icc):
         digest.update(b"" if part is None else part.data if isinstance(part, np.ndarray) else part)

@@ -17,7 +17,7 @@ from harmonize.images.atomic_file import check_output, write_file
 from harmonize.images.decoding.containers import png_without_resolution, tiff_without_resolution
 from harmonize.images.image import StoredImage
 
-FORMATS = {
+WRITABLE = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -29,13 +29,13 @@ FORMATS = {
 DEEP = ("PNG", "TIFF")  # 16 bits a channel
 WITH_ALPHA = ("PNG", "TIFF", "WEBP")
 WITH_CMYK = ("TIFF", "JPEG")
-OPTIONS: dict[str, dict[str, Any]] = {
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
     "BMP": {"dpi": (0, 0)},
 }
-LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
+LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
 LONGEST_PROFILE = {"PNG": 1 << 20, "JPEG": 255 * 65519, "BMP": 0}  # bytes that Pillow reads again
 MOST_JPEG_DPI = 65535
 WITHOUT_RESOLUTION = {"PNG": png_without_resolution, "TIFF": tiff_without_resolution}
@@ -46,7 +46,7 @@ MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pic
 def default_output(painting: str | os.PathLike[str]) -> Path:
     """Return `NAME-harmonized.EXT`, PNG where the painting's format is not written."""
     path = Path(painting)
-    suffix = path.suffix if path.suffix.lower() in FORMATS else ".png"
+    suffix = path.suffix if path.suffix.lower() in WRITABLE else ".png"
     return Path(f"{path.stem}-harmonized{suffix}")
 
 
@@ -57,10 +57,10 @@ def picture_format(path: Path) -> str:
         OutputError: none that is written here.
     """
     try:
-        return FORMATS[path.suffix.lower()]
+        return WRITABLE[path.suffix.lower()]
     except KeyError:
         raise OutputError(
-            f"{path}: unknown picture format; use one of {', '.join(FORMATS)}"
+            f"{path}: unknown picture format; use one of {', '.join(WRITABLE)}"
         ) from None
 
 
@@ -71,9 +71,9 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
         OutputError: it does not.
     """
     kind = picture_format(path)
-    if max(size) > LONGEST.get(kind, max(size)):
+    if max(size) > LONGEST_SIDES.get(kind, max(size)):
         raise OutputError(
-            f"{path}: {kind} holds pictures of up to {LONGEST[kind]} pixels a side, not "
+            f"{path}: {kind} holds pictures of up to {LONGEST_SIDES[kind]} pixels a side, not "
             f"{size[0]} x {size[1]}; use another format"
         )
 
@@ -167,7 +167,7 @@ def write_picture(
     check_output(path, overwrite)
     held = fitting(kind, picture)
     try:
-        data = encoded(kind, held)
+        data = encode_as(kind, held)
     except MemoryError:
         raise
     except Exception as error:  # encoders raise anything
@@ -181,14 +181,14 @@ def write_picture(
     return hashlib.sha256(data).hexdigest()
 
 
-def encoded(kind: str, picture: StoredImage) -> bytes:
+def encode_as(kind: str, picture: StoredImage) -> bytes:
     """Return a picture that a file of the format `kind` can hold as such a file's bytes."""
     if picture.bits == 16:
         data = libvips.encode(
             picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
         )
         return data if picture.dpi else WITHOUT_RESOLUTION[kind](data)
-    options = dict(OPTIONS.get(kind, {}))
+    options = dict(SAVE_OPTIONS.get(kind, {}))
     if picture.icc:
         options["icc_profile"] = picture.icc
     if picture.dpi and (kind != "JPEG" or max(picture.dpi) < MOST_JPEG_DPI):

@@ -10,7 +10,7 @@ DECADES = 4  # shown below the largest value: a first step of almost 0 would fla
 
 
 @dataclass(frozen=True)
-class Curve:
+class TermCurve:
     """One term; `points` are `x,y x,y …`."""
 
     name: str
@@ -23,7 +23,7 @@ class Curve:
 class Chart:
     """A pass's terms over its steps, by powers of ten; `ticks` are height and label of lines."""
 
-    curves: list[Curve]
+    curves: list[TermCurve]
     ticks: list[tuple[float, str]]
     steps: int
     width: int = WIDTH
@@ -40,7 +40,7 @@ def chart(losses: Sequence[Mapping[str, float]]) -> Chart:
     shown = [value for row in values.values() for value in row if value is not None]
     low, high = _decades(shown)
     curves = [
-        Curve(name, row[0] or 0.0, row[-1] or 0.0, _points(row, low, high))
+        TermCurve(name, row[0] or 0.0, row[-1] or 0.0, _points(row, low, high))
         for name, row in values.items()
     ]
     ticks = [(_y(power, low, high), f"{10.0**power:g}") for power in range(low, high + 1)]
@@ -63,7 +63,7 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 def _points(row: Sequence[float | None], low: int, high: int) -> str:
     across = (WIDTH - RIGHT - LEFT) / max(1, len(row) - 1)
     return " ".join(
-        f"{LEFT + index * across:.1f},{_y(_power(value, low), low, high):.1f}"
+        f"{LEFT + index * across:.1f},{_y(_logarithm(value, low), low, high):.1f}"
         for index, value in enumerate(row)
         if value is not None
     )
@@ -73,5 +73,5 @@ def _y(power: float, low: int, high: int) -> float:
     return TOP + (high - power) / (high - low) * (HEIGHT - BOTTOM - TOP)
 
 
-def _power(value: float, low: int) -> float:
+def _logarithm(value: float, low: int) -> float:
     return max(low, math.log10(value)) if value > 0 else low

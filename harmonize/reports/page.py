@@ -1,6 +1,6 @@
 """Run records → one HTML page that opens without a network.
 
-Pictures are sRGB, at most `FULL` pixels long; smaller where there are more than `MANY` runs.
+Pictures are sRGB, at most `LONGEST_PICTURE` pixels long; smaller for more than `MANY` runs.
 """
 
 import math
@@ -25,12 +25,12 @@ from harmonize.run.record import Record, differences, flat, read_record, read_tr
 from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
-from harmonize.settings.load import Settings, restore
+from harmonize.settings.load import Settings, restore_settings
 
-FULL = 1600  # pixels: long side of the largest picture
+LONGEST_PICTURE = 1600  # pixels: long side of the largest picture
 MANY = 8  # runs shown at that size; more share the pixels of so many
-SMALL = 480  # pixels: no run's pictures get smaller than this
-THUMB = 320  # pixels: in the gallery
+SMALLEST_PICTURE = 480  # pixels: no run's pictures get smaller than this
+GALLERY_SIDE = 320  # pixels: in the gallery
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -57,7 +57,7 @@ class PassView:
 
 
 @dataclass
-class View:
+class EntryView:
     """What the page says of an entry; `split` is where the slider begins, in percent."""
 
     name: str
@@ -81,7 +81,7 @@ class View:
 def store_for(entries: int) -> Store:
     """Return a store for a page of so many entries."""
     crowd = math.sqrt(MANY / max(MANY, entries))
-    return Store(max(SMALL, round(FULL * crowd)))
+    return Store(max(SMALLEST_PICTURE, round(LONGEST_PICTURE * crowd)))
 
 
 def write_report(
@@ -116,8 +116,8 @@ def _counts(entries: Sequence[Entry]) -> dict[str, int]:
     return {status: found.count(status) for status in dict.fromkeys(found)}
 
 
-def _view(entry: Entry, folder: Path, store: Store) -> View:
-    view = View(entry.name, entry.status, [entry.error] if entry.error else [])
+def _view(entry: Entry, folder: Path, store: Store) -> EntryView:
+    view = EntryView(entry.name, entry.status, [entry.error] if entry.error else [])
     if entry.record is None:
         return view
     try:
@@ -134,14 +134,14 @@ def _view(entry: Entry, folder: Path, store: Store) -> View:
     inputs = _show_inputs(view, entry.record, tree, folder, store)
     if image is not None:
         close = image.crop(inputs.close) if inputs and image.size == inputs.size else image
-        view.thumb = store.add("Result", close, THUMB)
+        view.thumb = store.add("Result", close, GALLERY_SIDE)
     return view
 
 
 # --- words and figures ----------------------------------------------------------------------------
 
 
-def _tell(view: View, tree: dict[str, Any]) -> None:
+def _tell(view: EntryView, tree: dict[str, Any]) -> None:
     level, seconds = tree["strength"], float(tree["seconds"])
     view.seconds, view.strength = seconds, float(level["level"])
     if tree["interrupted"]:
@@ -154,8 +154,11 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
         ("device", f"{tree['device']}, {tree['precision']}, {tree['threads']} thread(s)"),
         ("weights", f"{tree['weights']['name']} ({tree['weights']['sha256'][:12]}…)"),
         ("seed", str(tree["seed"])),
-        ("placement", _placement(tree["placement"])),
-        *((f"{role.replace('_', ' ')} file", _file(item)) for role, item in tree["inputs"].items()),
+        ("placement", _placement_line(tree["placement"])),
+        *(
+            (f"{role.replace('_', ' ')} file", _input_line(item))
+            for role, item in tree["inputs"].items()
+        ),
         ("versions", ", ".join(f"{name} {v}" for name, v in tree["versions"].items())),
     ]
     view.passes = [
@@ -172,18 +175,18 @@ def _tell(view: View, tree: dict[str, Any]) -> None:
     view.changed = differences(Settings.preset().model_dump(mode="json"), tree["config"])
 
 
-def _placement(placement: dict[str, Any]) -> str:
+def _placement_line(placement: dict[str, Any]) -> str:
     return str(Placement.of_record(placement)) or "as large as the painting"
 
 
-def _file(item: dict[str, Any]) -> str:
+def _input_line(item: dict[str, Any]) -> str:
     return f"{item['path'] or 'none, from Python'} ({item['sha256'][:12]}…)"
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _show_result(view: View, picture: Path, folder: Path, store: Store) -> Image.Image | None:
+def _show_result(view: EntryView, picture: Path, folder: Path, store: Store) -> Image.Image | None:
     """Show the picture; None if it is not there."""
     try:
         image = read_srgb("picture", picture)
@@ -208,7 +211,7 @@ def _again(record: Path, folder: Path) -> str:
 
 
 def _show_inputs(
-    view: View, path: Path, tree: dict[str, Any], folder: Path, store: Store
+    view: EntryView, path: Path, tree: dict[str, Any], folder: Path, store: Store
 ) -> Inputs | None:
     """Show what went in; None if it is not there."""
     inputs = store.inputs(tree)
@@ -229,9 +232,9 @@ def _show_inputs(
     return inputs
 
 
-def _loose_sigma(view: View, record: Record) -> float | None:
+def _loose_sigma(view: EntryView, record: Record) -> float | None:
     try:
-        return restore(record.config, (), f"record {record.path}").loose_sigma
+        return restore_settings(record.config, (), f"record {record.path}").loose_sigma
     except ConfigError as error:
         view.notes.append(f"The loose mask cannot be shown. {error}")
         return None

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from harmonize.images.pixels import eight_bits
+from harmonize.images.pixels import Box, eight_bits
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom
-
 QUALITY = 82  # of WebP
-AROUND = 0.6  # of the element's size: what a close look shows on every side of it
-LEAST = 96  # pixels: a close look is no smaller
-SHAPE = 1.6  # the most that a close look is longer than wide
+CLOSE_AROUND = 0.6  # of the element's size: what a close look shows on every side of it
+CLOSE_LEAST = 96  # pixels: a close look is no smaller
+CLOSE_SHAPE = 1.6  # the most that a close look is longer than wide
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,10 @@ def close_look(tight: Mask) -> Box:
     """Return the box around an element, [H, W], to judge it by."""
     spans = [np.flatnonzero(tight.any(axis)) for axis in (0, 1)]
     shown = [(int(span[0]), int(span[-1]) + 1) for span in spans]
-    sides = [max((1 + 2 * AROUND) * (end - start), LEAST) for start, end in shown]
+    sides = [max((1 + 2 * CLOSE_AROUND) * (end - start), CLOSE_LEAST) for start, end in shown]
     box = []
     for (start, end), side, whole in zip(shown, sides, tight.shape[::-1], strict=True):
-        length = min(round(max(side, max(sides) / SHAPE)), whole)
+        length = min(round(max(side, max(sides) / CLOSE_SHAPE)), whole)
         first = min(max(round((start + end - length) / 2), 0), whole - length)
         box.append((first, first + length))
     (left, right), (top, bottom) = box

@@ -20,7 +20,7 @@ from torch import Tensor
 from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, sweep, write_file
 from harmonize.run.record import asked_for, differences
-from harmonize.settings.load import Settings, restore
+from harmonize.settings.load import Settings, restore_settings
 from harmonize.synthesis.optimization.minimize import State
 from harmonize.synthesis.painter import PassLog, SavePoint
 
@@ -69,19 +69,19 @@ class Checkpoint:
             raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
         check_output(self.path, overwrite=True)
         if self.there:
-            tree, _ = _read(self.path)
+            tree, _ = _read_checkpoint(self.path)
             self._compare(tree["belongs"], {"outputs": self._outputs()})
             for path in (self.path, *self.outputs):
                 sweep(path)
 
     def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
         """Return the settings to go on with if the run was `asked` for the same; else None."""
-        belongs = _read(self.path)[0]["belongs"] if self.there else None
+        belongs = _read_checkpoint(self.path)[0]["belongs"] if self.there else None
         if not isinstance(belongs, dict):
             return None
         if asked_for(belongs, max_memory) != asked.model_dump(mode="json"):
             return None
-        return restore(belongs["config"], source=f"checkpoint {self.path}")
+        return restore_settings(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
         """Return what the run goes on from, if anything.
@@ -91,7 +91,7 @@ class Checkpoint:
         """
         if not self.there:
             return None
-        tree, tensors = _read(self.path)
+        tree, tensors = _read_checkpoint(self.path)
         self._compare(tree["belongs"], {**belongs, "outputs": self._outputs()})
         moved = {name: tensor.to(device) for name, tensor in tensors.items()}
         self._next = time.monotonic() + self.pause
@@ -112,7 +112,7 @@ class Checkpoint:
         tensors: dict[str, Tensor] = {}
         tree = {
             "belongs": {**belongs, "outputs": self._outputs()},
-            "saved": _pack(_plain(saved()), tensors),
+            "saved": _pack(_plain_tree(saved()), tensors),
         }
         text = json.dumps(tree)
         head = {"format": FORMAT, "tree": text, "sha256": _digest(text, tensors)}
@@ -143,7 +143,7 @@ def _damaged(path: Path) -> InputError:
     return InputError(f"checkpoint {path}: damaged, or not a checkpoint; remove it to begin anew")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -167,7 +167,7 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _plain(saved: Saved) -> dict[str, Any]:
+def _plain_tree(saved: Saved) -> dict[str, Any]:
     point = saved.point
     return {
         "picture": point.picture,

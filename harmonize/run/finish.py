@@ -11,11 +11,12 @@ from torch import Tensor
 
 from harmonize.errors import NumbersError
 from harmonize.images.image import StoredImage
-from harmonize.run.prepare import NOMINAL, Plan
+from harmonize.run.prepare import Plan
 from harmonize.run.record import hide
+from harmonize.scene.loose import NOMINAL
 from harmonize.synthesis import postprocess
 from harmonize.synthesis.image_ops import filters, windows
-from harmonize.synthesis.image_ops.crops import Painted, Strokes
+from harmonize.synthesis.image_ops.crops import Painted, StrokePlaces
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
@@ -35,13 +36,13 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
     if steps.vote:
         image = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
     detail = steps.detail.amount if steps.detail else 0.0
-    return _pasted(image, plan, detail=detail, strokes=painted.strokes)
+    return _painted_in(image, plan, detail=detail, strokes=painted.strokes)
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
     """Return the picture without the finish; None if it is not finite."""
     image = painted.seen(plan.view)
-    return _pasted(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
+    return _painted_in(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
 
 
 def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) -> dict[str, Any]:
@@ -66,8 +67,8 @@ def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) 
     return record if absolute_paths else hide(record)
 
 
-def _pasted(
-    image: Tensor, plan: Plan, *, detail: float, strokes: Strokes | None = None
+def _painted_in(
+    image: Tensor, plan: Plan, *, detail: float, strokes: StrokePlaces | None = None
 ) -> StoredImage:
     view, canvas, finish = plan.view, plan.canvas, plan.settings.finish
     window = canvas.box.grown(plan.settings.margin).aligned(windows.ALIGN, canvas.shape)
@@ -79,7 +80,7 @@ def _pasted(
             image, view, canvas.painting, window, amount=detail, size=size, strokes=strokes
         )
     # No hue beyond the painting's: an engraving stays without color.
-    part = filters.limit_chroma(part, filters.chroma_span(view.painting.sample()))
+    part = filters.limit_chroma(part, filters.opponent_span(view.painting.sample()))
     _check_finite(part)
     sigma = finish.paste_sigma * max(canvas.shape) / NOMINAL
     loose, tight = window.crop_pixels(canvas.loose) > 0, canvas.tight.crop(window)[0].cpu()

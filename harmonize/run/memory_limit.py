@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 
 from harmonize.errors import InputError, MemoryLimitError
-from harmonize.scene.loose import SMALL
+from harmonize.scene.loose import SHORT_ELEMENT
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import resolve
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis.image_ops import windows
 from harmonize.synthesis.image_ops.crops import Canvas, scaled
 from harmonize.synthesis.image_ops.tiled_image import tiles
@@ -30,8 +30,10 @@ STEP, LOOK, ALWAYS = 5200, 1150, 200 << 20
 # single tile, and the rows that describe its patches, sharp and soft; a pixel of the window: its
 # rows, and what is compared.
 KEPT, PLACE, POSITION = 480, 700, 1100
-AROUND = 1024  # pixels of the painting, at least, that strokes are taken from at its own size
-MARGIN = 48  # pixels around a tile, at most, that it is looked at with
+STROKES_AROUND = (
+    1024  # pixels of the painting, at least, that strokes are taken from at its own size
+)
+TILE_MARGIN = 48  # pixels around a tile, at most, that it is looked at with
 SMALLEST = 64  # pixels: the least working size that a limit leads to
 TILES = (1024, 512, 256)  # sides that are tried
 SAFETY = 0.9  # of a limit: what an estimate may take of it
@@ -47,13 +49,13 @@ def fit(
     Raises:
         MemoryLimitError: nothing fits; the message names the least that would.
     """
-    need = estimate(canvas, asked, level)
+    need = estimate_memory(canvas, asked, level)
     if limit is None or need <= SAFETY * limit:
         return asked, need
 
     def tried(**changes: int) -> tuple[Settings, int]:
         settings = asked.model_copy(update=changes)
-        return settings, estimate(canvas, settings, level)
+        return settings, estimate_memory(canvas, settings, level)
 
     sides = sorted({asked.tile, *(side for side in TILES if side < asked.tile)}, reverse=True)
     for side in sides:
@@ -65,8 +67,8 @@ def fit(
     best = tried(tile=sides[-1], size=low)
     if best[1] > SAFETY * limit:
         raise MemoryLimitError(
-            f"`max_memory={show(limit)}` is too little: this run takes "
-            f"{show(-(-best[1] // SAFETY))} at least, with `size={low}`"
+            f"`max_memory={show_memory(limit)}` is too little: this run takes "
+            f"{show_memory(-(-best[1] // SAFETY))} at least, with `size={low}`"
         )
     for size in range(low, largest, STEPS):  # not by halves: the need is not strictly monotone
         larger = tried(tile=sides[-1], size=size)
@@ -82,9 +84,9 @@ def at_work(whole: Canvas, settings: Settings) -> Canvas:
         return whole
     longest = max(whole.box.shape)
     if settings.size == "native":
-        side = max(AROUND, 2 * longest)
+        side = max(STROKES_AROUND, 2 * longest)
     else:
-        side = round(settings.size / min(1.0, SMALL * settings.size / longest))
+        side = round(settings.size / min(1.0, SHORT_ELEMENT * settings.size / longest))
     return whole.part(windows.centered(whole.box, side, whole.shape))
 
 
@@ -95,17 +97,20 @@ def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
-def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
+def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
     """Return the bytes at the peak of a run, with what the process holds now."""
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
-    if resolve(settings, level).underpainting:
+    if resolve_settings(settings, level).underpainting:
         area = view[0] * view[1]
         kept = KEPT * area if len(tiles(view, settings.tile, ALIGN)) == 1 else 0
         stages = kept + PLACE * area + POSITION * window_at(part, view, settings).area
     # With or without an underpainting, whatever the painting is like.
-    for one in (*resolve(settings, level, 0).passes, *resolve(settings, level, 1).passes):
+    for one in (
+        *resolve_settings(settings, level, 0).passes,
+        *resolve_settings(settings, level, 1).passes,
+    ):
         shape = scaled(view, one.scale)
         window = window_at(part, shape, settings)
         held = max(held, _raster(part, view) + _raster(part, shape))
@@ -115,7 +120,7 @@ def estimate(canvas: Canvas, settings: Settings, level: float) -> int:
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
     if canvas.painting.device.type != "cpu":
         return coming
-    return -(-_held() // ROUND) * ROUND + coming
+    return -(-_held_bytes() // ROUND) * ROUND + coming
 
 
 def window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
@@ -135,7 +140,7 @@ def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
 def _largest(shape: tuple[int, int], side: int) -> int:
     """Pixels of the largest tile with its margin."""
     found = tiles(shape, side, ALIGN)
-    margin = 0 if len(found) == 1 else MARGIN
+    margin = 0 if len(found) == 1 else TILE_MARGIN
     return max(tile.grown(margin).aligned(ALIGN, shape).area for tile in found)
 
 
@@ -160,7 +165,7 @@ def parse(limit: int | str | None) -> int | None:
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
-def _held() -> int:
+def _held_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
@@ -174,7 +179,7 @@ def ceiling() -> int | None:
     return least if 0 < least < psutil.virtual_memory().total else None
 
 
-def check(need: int) -> str | None:
+def memory_warning(need: int) -> str | None:
     """Return a warning if a run may not find `need` bytes, else None.
 
     Raises:
@@ -183,19 +188,19 @@ def check(need: int) -> str | None:
     most = ceiling()
     if most is not None and need > most:
         raise MemoryLimitError(
-            f"this run takes about {show(need)}, and this process may hold {show(most)}; "
-            f"give `max_memory={show(most)}`, or a smaller `size`"
+            f"this run takes about {show_memory(need)}, and this process may hold "
+            f"{show_memory(most)}; give `max_memory={show_memory(most)}`, or a smaller `size`"
         )
-    there = psutil.virtual_memory().available + _held()
+    there = psutil.virtual_memory().available + _held_bytes()
     if need <= there:
         return None
     return (
-        f"this run takes about {show(need)}, and {show(there)} are there; "
-        f"`max_memory={show(there)}` keeps to that"
+        f"this run takes about {show_memory(need)}, and {show_memory(there)} are there; "
+        f"`max_memory={show_memory(there)}` keeps to that"
     )
 
 
-def show(count: float) -> str:
+def show_memory(count: float) -> str:
     """Return bytes as `--max-memory` takes them."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
@@ -224,7 +229,7 @@ def refused(need: int | None = None) -> Iterator[None]:
         text = str(error).lower()
         if not isinstance(error, MemoryError) and not any(word in text for word in WORDS):
             raise
-        took = f" (it was to take about {show(need)})" if need else ""
+        took = f" (it was to take about {show_memory(need)})" if need else ""
         raise MemoryLimitError(
             f"out of memory{took}; give `max_memory`, such as `max_memory=1GB`, or a smaller `size`"
         ) from error

@@ -16,22 +16,20 @@ from harmonize import __version__
 from harmonize.images.image import StoredImage
 from harmonize.run import memory_limit
 from harmonize.run.memory_limit import at_work, working_shape
+from harmonize.scene.loose import NOMINAL
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
 from harmonize.settings.load import LEVELS, Settings
-from harmonize.settings.resolve import resolve
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis import style_level
 from harmonize.synthesis.image_ops.crops import Canvas, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.network import device, weights
-from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.network.weights import WeightSet
 from harmonize.synthesis.start import fine_share
-
-# Sizes in the settings are in pixels of a painting this long; at other sizes they scale.
-NOMINAL = 700
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +84,7 @@ class Plan:
     @property
     def steps(self) -> list[tuple[str, int]]:
         """The passes in order, and how many steps each has at most."""
-        return resolve(self.settings, self.level, self.fine).steps
+        return resolve_settings(self.settings, self.level, self.fine).steps
 
     @property
     def composite(self) -> Image.Image:
@@ -136,13 +134,13 @@ class Plan:
         }
 
 
-def load_network(settings: Settings, place: torch.device, memory: Memory) -> Network:
+def load_network(settings: Settings, place: torch.device, memory: Cache) -> Network:
     """Load the network, or recall it.
 
     Raises:
         WeightsError: its weights cannot be loaded.
     """
-    found = memory.recall(settings.weights, partial(weights.load, settings.weights))
+    found = memory.recall(settings.weights, partial(weights.load_weights, settings.weights))
     precision = device.precision(settings.precision, place)
     padding = "replicate" if settings.region == "patch" else "zeros"
     key = (found.sha256, place, precision, padding)
@@ -175,9 +173,9 @@ def make_plan(
     view = working_view(canvas, settings)
     notes = [*scene.warnings]
     if settings.size != asked.size:
-        kept = memory_limit.show(max_memory or 0)
+        kept = memory_limit.show_memory(max_memory or 0)
         notes.append(f"the working size is {max(view.shape)} pixels, to keep within {kept}")
-    short = memory_limit.check(need) if place.type == "cpu" else None
+    short = memory_limit.memory_warning(need) if place.type == "cpu" else None
     return Plan(
         scene=scene,
         placement=placement,
@@ -211,7 +209,7 @@ def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
     """Return the style level, 1 to 10, and whether it is estimated."""
     if settings.strength == "auto":
         seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
-        return style_level.estimate(painting.resized(seen)).level, True
+        return style_level.estimate_level(painting.resized(seen)).level, True
     if isinstance(settings.strength, str):
         return LEVELS[settings.strength], False
     return float(settings.strength), False

@@ -15,11 +15,11 @@ from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.settings.text_file import opened
 from harmonize.settings.value_types import is_number
+from harmonize.settings.yaml_reader import check_depth
 
-LARGEST = 100_000_000  # bytes of a record
-DEEPEST = 40  # mappings and lists within one another
+LARGEST_RECORD = 100_000_000  # bytes of a record
 REQUIRED = ("painting", "element")
-ROLES = (*REQUIRED, "mask", "loose_mask")
+RECORDED_ROLES = (*REQUIRED, "mask", "loose_mask")
 
 ABSENT = "—"  # in place of the value of a key that is not there
 
@@ -52,7 +52,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         InputError: it cannot be read, or is no record.
     """
     try:
-        tree = _parsed(path)
+        tree = _json_of(path)
     except OSError as error:
         raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
     except ValueError as error:
@@ -74,13 +74,13 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
     try:
         entries = {
             role: tree["inputs"][role]
-            for role in ROLES
+            for role in RECORDED_ROLES
             if role in REQUIRED or role in tree["inputs"]
         }
         notes = {
             role: _note(role, entries[role], file) for role, file in anew.items() if role in entries
         }
-        named = {role: find(entry["path"]) for role, entry in entries.items() if entry["path"]}
+        named = {role: find_home(entry["path"]) for role, entry in entries.items() if entry["path"]}
         if notes.get("element"):  # another element has other masks
             entries = {role: entries[role] for role in REQUIRED}
         return Record(
@@ -88,9 +88,9 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
             inputs={
                 role: anew.get(role) or _input(role, entry, path) for role, entry in entries.items()
             },
-            placement=_placement(path, tree["placement"]),
+            placement=_recorded_placement(path, tree["placement"]),
             config=dict(tree["config"]),
-            output=_name(tree.get("output")),
+            output=_name_beside(tree.get("output")),
             named=named,
             notes=tuple(filter(None, notes.values())),
         )
@@ -112,7 +112,7 @@ def _renamed(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"element" if role == "patch" else role: entry for role, entry in inputs.items()}
 
 
-def _placement(path: Path, tree: dict[str, Any]) -> Placement:
+def _recorded_placement(path: Path, tree: dict[str, Any]) -> Placement:
     try:
         return Placement.of_record(tree)
     except InputError as error:
@@ -130,7 +130,7 @@ def nameable(text: str) -> bool:
 def record_beside(picture: Path) -> dict[str, Any]:
     """Return the record beside a picture; empty where there is none."""
     try:
-        tree = _parsed(record_path(picture))
+        tree = _json_of(record_path(picture))
     except (OSError, ValueError):
         return {}
     written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
@@ -199,28 +199,20 @@ def _hashes(record: dict[str, Any]) -> dict[str, Any]:
     return {role: entry.get("sha256") for role, entry in entries if isinstance(entry, dict)}
 
 
-def _parsed(path: Path) -> Any:
+def _json_of(path: Path) -> Any:
     with opened(path) as file:
-        text = file.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise ValueError(f"more than {LARGEST} bytes")
+        text = file.read(LARGEST_RECORD + 1)
+    if len(text) > LARGEST_RECORD:
+        raise ValueError(f"more than {LARGEST_RECORD} bytes")
     try:
         tree = json.loads(text)
     except RecursionError as error:
         raise ValueError("too deep") from error
-    _check_depth(tree, DEEPEST)
+    check_depth(tree)
     return hide(tree)
 
 
-def _check_depth(tree: Any, left: int) -> None:
-    if not left:
-        raise ValueError("too deep")
-    if isinstance(tree, (dict, list)):
-        for item in tree.values() if isinstance(tree, dict) else tree:
-            _check_depth(item, left - 1)
-
-
-def _name(value: Any) -> Any:
+def _name_beside(value: Any) -> Any:
     """Nothing outside the record's own folder."""
     if value is None or (value and Path(value).name == value and nameable(value)):
         return value
@@ -232,7 +224,7 @@ def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
     named = entry["path"]
     if named is None:
         raise InputError(f"{where} came without a file; the run cannot be repeated from here")
-    path = find(named)
+    path = find_home(named)
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{where} {named}: not a file")
@@ -265,20 +257,20 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, st
 
 def flat(tree: dict[str, Any]) -> dict[str, str]:
     """Return dotted key → value as text."""
-    return dict(_leaves(json.loads(json.dumps(tree)), ""))
+    return dict(_flat_settings(json.loads(json.dumps(tree)), ""))
 
 
-def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+def _flat_settings(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     for key, value in tree.items():
         if isinstance(value, dict) and not all(map(is_number, value)):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _flat_settings(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _text(value)
+            yield f"{prefix}{key}", _value_text(value)
 
 
-def _text(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, dict):  # a table by style level
-        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_value_text(item)}" for key, item in value.items()) + "}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -294,7 +286,7 @@ def hide(value: Any) -> Any:
     return _hidden(value) if isinstance(value, str) else value
 
 
-def find(path: str) -> Path:
+def find_home(path: str) -> Path:
     """Return the file of a path that may begin with `~/`."""
     return Path(os.path.expanduser(path) if path.startswith(("~/", f"~{os.sep}")) else path)
 

@@ -64,7 +64,7 @@ def _package(name: str) -> Check:
 
 
 def _device() -> Check:
-    best = device.resolve("auto")
+    best = device.resolve_device("auto")
     kind = device.precision("auto", best)
     there = ["cpu"]
     there += [
@@ -89,7 +89,7 @@ def _memory() -> Check:
 
 
 def _oxford() -> str:
-    return f"ready, SHA-256 as it should be ({weights.load('oxford').sha256[:12]}…)"
+    return f"ready, SHA-256 as it should be ({weights.load_weights('oxford').sha256[:12]}…)"
 
 
 def _torchvision() -> Check:
@@ -98,7 +98,7 @@ def _torchvision() -> Check:
         note = "not here; `harmonize weights download` fetches them, if you want them"
         return Check("weights torchvision", True, note)
     advice = f"delete {path} and run `harmonize weights download`"
-    look = partial(weights.load, "torchvision")
+    look = partial(weights.load_weights, "torchvision")
     return _try("weights torchvision", advice, lambda: f"ready ({look().sha256[:12]}…)")
 
 

@@ -23,15 +23,15 @@ from harmonize.run.result import Result
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, settle
-from harmonize.settings.messages import nearest
+from harmonize.settings.messages import nearest_word
 from harmonize.settings.yaml_reader import show
 from harmonize.synthesis.image_ops.crops import Painted
 from harmonize.synthesis.network import device as devices
-from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.optimization.minimize import Step
 from harmonize.synthesis.painter import Painter, SavePoint
 
-KEPT = 1 << 30  # bytes of networks and paintings that a session keeps, at most
+KEPT_TENSORS = 1 << 30  # bytes of networks and paintings that a session keeps, at most
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Session:
         size: int | str | None = None,
         seed: int | None = None,
         device: str | None = None,
-        cache: int = KEPT,
+        cache: int = KEPT_TENSORS,
     ) -> None:
         """Settle the settings; keywords count more than `settings`.
 
@@ -112,7 +112,7 @@ class Session:
         self.settings = settle(settings, {**common, "seed": seed, "device": chosen})
         if not isinstance(cache, int) or cache < 0:
             raise ConfigError(f"cache: expected bytes, from 0 up; got {show(cache)}")
-        self._memory = Memory(cache)
+        self._memory = Cache(cache)
 
     def using(self, settings: GivenSettings = None, **common: Any) -> Session:
         """Return a session with other settings that shares what this one keeps."""
@@ -148,8 +148,8 @@ class Session:
             MemoryLimitError: the run does not fit into memory.
         """
         limit = memory_limit.parse(max_memory)
-        place = devices.resolve(self.settings.device)
-        where = _placement(placement)
+        place = devices.resolve_device(self.settings.device)
+        where = _given_placement(placement)
         for role, picture in (("painting", painting), ("element", element)):
             if picture is None:
                 raise InputError(f"{role}: expected a picture, got None")
@@ -204,7 +204,7 @@ class _Run:
     def __init__(
         self,
         plan: Plan,
-        memory: Memory,
+        memory: Cache,
         on_progress: OnProgress | None,
         checkpoint: Checkpoint | None,
     ) -> None:
@@ -303,7 +303,7 @@ def _check_callback(on_progress: OnProgress | None) -> None:
         raise InputError(f"on_progress: expected a function; got {show(on_progress)}")
 
 
-def _placement(given: GivenPlacement) -> Placement:
+def _given_placement(given: GivenPlacement) -> Placement:
     if isinstance(given, Placement):
         return given
     if given is None or isinstance(given, Mapping):
@@ -320,5 +320,5 @@ def _known(common: dict[str, Any]) -> dict[str, Any]:
         if name in Placement.__dataclass_fields__:
             raise ConfigError(f"{name}: is a part of placement, as in placement={{'{name}': …}}")
         if name not in names:
-            raise ConfigError(f"{name}: unknown keyword{nearest(name, names)}")
+            raise ConfigError(f"{name}: unknown keyword{nearest_word(name, names)}")
     return common

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FRAME = re.compile(r"frame-\d+\.png")
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
-LARGEST = 16383  # pixels, width or height: what a WebP can have
+FRAME_SIDE = 16383  # pixels, width or height: what a WebP can have
 
 
 class Keeper:
@@ -158,9 +158,9 @@ def _pictures(paths: Sequence[Path], width: int | None) -> Iterator[Image.Image]
             wide = image.width if width is None else width
             # In whole numbers: a width of hundreds of digits is no float.
             size = (wide, max(1, (2 * image.height * wide + image.width) // (2 * image.width)))
-            if max(size) > LARGEST:
+            if max(size) > FRAME_SIDE:
                 raise InputError(
-                    f"{paths[0]}: the animation would be larger than {LARGEST} pixels a side; "
+                    f"{paths[0]}: the animation would be larger than {FRAME_SIDE} pixels a side; "
                     "give a smaller `width`"
                 )
         yield image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

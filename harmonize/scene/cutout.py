@@ -20,21 +20,20 @@ from harmonize.errors import InputError
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import Picture, Source, open_picture
-from harmonize.images.write import encoded
+from harmonize.images.write import encode_as
 from harmonize.scene.mask import Mask, fitted_to, inverted, labelled, mask_of
-from harmonize.scene.matting import bounds, soft_alpha, with_alpha
+from harmonize.scene.matting import Photo, bounds, soft_alpha, with_alpha
 from harmonize.scene.placement import Length, box_in, point_in
 
-Photo = NDArray[np.uint8]
-Box = Sequence[Length]  # left, top, width, height
+HintBox = Sequence[Length]  # left, top, width, height
 Point = Sequence[Length]
 
 PIXELS, ROUNDS = 300_000, 5  # of the copy that GrabCut works on; how often it goes round
 QUICK_PIXELS, QUICK_ROUNDS = 50_000, 3
-AROUND = 0.35  # of the box's sides: background that is looked at around it
+BOX_AROUND = 0.35  # of the box's sides: background that is looked at around it
 BORDER = 0.02  # of the sides: taken for background where no box is given
 BRUSH = 0.012  # of the copy's long side: radius of a point
-DOUBT = 0.05  # of the root of a rough mask's area: how far off its contour may be
+CONTOUR_DOUBT = 0.05  # of the root of a rough mask's area: how far off its contour may be
 SPECK = 0.01  # of the largest piece: smaller ones go, and holes …
 PINHOLE = 0.001  # … smaller than this are filled
 EDGE = 1.5  # pixels of the copy: half the width of the soft edge
@@ -49,7 +48,7 @@ class Hints:
     of several labels in it.
     """
 
-    box: Box | None = None
+    box: HintBox | None = None
     foreground: Sequence[Point] = ()
     background: Sequence[Point] = ()
     rough: Picture | None = None
@@ -96,7 +95,7 @@ def cut_source(photo: Source, hints: Hints) -> Source:
     """Return the cut-out as if read from the PNG that it will be written to."""
     found, notes = cut_from(photo, hints)
     stored = as_picture(found)
-    digest = hashlib.sha256(encoded("PNG", stored)).hexdigest()
+    digest = hashlib.sha256(encode_as("PNG", stored)).hexdigest()
     return Source("element", stored, None, digest, tuple(notes))
 
 
@@ -124,7 +123,7 @@ def _like(role: str, mask: Picture, source: Source, notes: list[str]) -> Mask:
 def cut_out(
     photo: Photo,
     *,
-    box: Box | None = None,
+    box: HintBox | None = None,
     foreground: Iterable[Point] = (),
     background: Iterable[Point] = (),
     rough: Mask | None = None,
@@ -153,7 +152,7 @@ def cut_out(
 def quick_mask(
     photo: Photo,
     *,
-    box: Box | None = None,
+    box: HintBox | None = None,
     foreground: Iterable[Point] = (),
     background: Iterable[Point] = (),
     rough: Mask | None = None,
@@ -204,7 +203,7 @@ def doubts(alpha: Mask) -> list[str]:
 
 def _outline(
     photo: Photo,
-    box: Box | None,
+    box: HintBox | None,
     foreground: Iterable[Point],
     background: Iterable[Point],
     rough: Mask | None,
@@ -228,11 +227,11 @@ def _outline(
     pixels, rounds = (QUICK_PIXELS, QUICK_ROUNDS) if quick else (PIXELS, ROUNDS)
     scale = min(1.0, (pixels / (part.shape[0] * part.shape[1])) ** 0.5)
     size = (max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale)))
-    small = _resized(part, size)
+    small = _shrunk(part, size)
     ratio = np.array([size[0] / part.shape[1], size[1] / part.shape[0]])
     labels = np.full(size[::-1], cv2.GC_PR_FGD, np.uint8)
     if rough is not None:
-        _mark_rough(labels, _resized(rough[top:bottom, left:right], size))
+        _mark_rough(labels, _shrunk(rough[top:bottom, left:right], size))
     elif given is None and (right - left, bottom - top) == (width, height):
         frame = max(1, round(BORDER * min(size)))
         edge = np.ones_like(labels, bool)
@@ -253,7 +252,7 @@ def _outline(
     return whole, float(ratio.min())
 
 
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -313,7 +312,7 @@ def _region(
         box = (shown[1].start, shown[0].start, shown[1].stop, shown[0].stop)
     if box is None:
         return 0, 0, width, height
-    more_x, more_y = AROUND * (box[2] - box[0]) + 4, AROUND * (box[3] - box[1]) + 4
+    more_x, more_y = BOX_AROUND * (box[2] - box[0]) + 4, BOX_AROUND * (box[3] - box[1]) + 4
     x = [box[0] - more_x, box[2] + more_x, *(p[0] for side in points for p in side)]
     y = [box[1] - more_y, box[3] + more_y, *(p[1] for side in points for p in side)]
     return (
@@ -333,7 +332,7 @@ def _mark_box(labels: Mask, corners: NDArray[np.float64]) -> None:
 
 def _mark_rough(labels: Mask, rough: Mask) -> None:
     inside = (rough > 127).astype(np.uint8)
-    reach = max(1, round(DOUBT * float(inside.sum()) ** 0.5))
+    reach = max(1, round(CONTOUR_DOUBT * float(inside.sum()) ** 0.5))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     labels[:] = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     labels[cv2.erode(inside, kernel) > 0] = cv2.GC_FGD

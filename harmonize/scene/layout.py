@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonize.errors import InputError
+from harmonize.images.pixels import Size
 from harmonize.scene.mask import FAINT, Mask
 from harmonize.scene.placement import CENTER, Placement, in_pixels
 
-Size = tuple[int, int]  # width and height
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+Bounds = tuple[float, float, float, float]  # left, top, right, bottom
 Points = NDArray[np.float64]  # [n, 2]: x and y
 
 MOST = 16  # times the painting's pixels that a placed element may have, mostly outside
 DEFAULT_WIDTH, DEFAULT_HEIGHT = 1 / 3, 2 / 3  # of the painting: what an unplaced element fits in
-REACH = 2  # pixels that turning may blur a contour by
+BLUR_REACH = 2  # pixels that turning may blur a contour by
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,21 @@ def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
     points = outline(alpha) if placement.box == "visible" else _corners(element)
     points = _mirrored(points, element, placement.flip)
     stretch = _stretch(points, canvas, placement)
-    size = _resized(element, stretch)
+    size = _stretched(element, stretch)
     points, size = _turned_by_quarters(points * (np.array(size) / element), size, quarters)
     points = turned(points, angle)
-    box = _box(points)
+    box = _bounds(points)
     _check_area(box, canvas)
     x, y = _top_left(box, canvas, placement)
     corner: tuple[float, float] = (x - box[0], y - box[1])
     if not angle:
         corner = (_whole(corner[0]), _whole(corner[1]))
     shown = _overlap((x, y, x + box[2] - box[0], y + box[3] - box[1]), canvas)
-    whole = _box(turned(_corners(size), angle))
+    whole = _bounds(turned(_corners(size), angle))
     spans = [
-        _span(start + corner[axis], end + corner[axis], canvas[axis], REACH if angle else 0)
+        _span_within(
+            start + corner[axis], end + corner[axis], canvas[axis], BLUR_REACH if angle else 0
+        )
         for axis, (start, end) in enumerate(((whole[0], whole[2]), (whole[1], whole[3])))
     ]
     return Layout(spans[1], spans[0], placement.flip, quarters, size, angle, corner, stretch, shown)
@@ -116,7 +118,7 @@ def size_of(mask: Mask) -> Size:
     return width, height
 
 
-def show(size: Size) -> str:
+def show_size(size: Size) -> str:
     """Return a size as messages have it."""
     return f"{size[0]} x {size[1]}"
 
@@ -152,7 +154,7 @@ def _turned_by_quarters(points: Points, size: Size, quarters: int) -> tuple[Poin
 
 
 def _stretch(points: Points, canvas: Size, placement: Placement) -> tuple[float, float]:
-    box = _box(points)
+    box = _bounds(points)
     wide, high = box[2] - box[0], box[3] - box[1]
     if placement.scale is not None:
         return placement.scale, placement.scale
@@ -168,28 +170,28 @@ def _stretch(points: Points, canvas: Size, placement: Placement) -> tuple[float,
     return x, y
 
 
-def _resized(size: Size, stretch: tuple[float, float]) -> Size:
+def _stretched(size: Size, stretch: tuple[float, float]) -> Size:
     return max(round(size[0] * stretch[0]), 1), max(round(size[1] * stretch[1]), 1)
 
 
-def _box(points: Points) -> Box:
+def _bounds(points: Points) -> Bounds:
     (left, top), (right, bottom) = points.min(0), points.max(0)
     return float(left), float(top), float(right), float(bottom)
 
 
-def _check_area(box: Box, canvas: Size) -> None:
+def _check_area(box: Bounds, canvas: Size) -> None:
     area = (box[2] - box[0]) * (box[3] - box[1])
     if area > MOST * canvas[0] * canvas[1]:
         raise InputError(
             f"placement: the element would have {area:.3g} pixels on a painting of "
-            f"{show(canvas)}; check `width`, `height` and `scale`"
+            f"{show_size(canvas)}; check `width`, `height` and `scale`"
         )
 
 
 # --- place ----------------------------------------------------------------------------------------
 
 
-def _top_left(box: Box, canvas: Size, placement: Placement) -> tuple[float, float]:
+def _top_left(box: Bounds, canvas: Size, placement: Placement) -> tuple[float, float]:
     size = (box[2] - box[0], box[3] - box[1])
     if placement.at is None and placement.box == "whole":  # aligned, at the painting's corner
         return 0, 0
@@ -201,19 +203,19 @@ def _top_left(box: Box, canvas: Size, placement: Placement) -> tuple[float, floa
     if x >= canvas[0] or y >= canvas[1] or x + size[0] <= 0 or y + size[1] <= 0:
         raise InputError(
             f"placement: an element of {size[0]:.0f} x {size[1]:.0f} pixels at {x},{y} lies "
-            f"outside the painting of {show(canvas)}; check `at`"
+            f"outside the painting of {show_size(canvas)}; check `at`"
         )
     return x, y
 
 
-def _overlap(box: Box, canvas: Size) -> float:
+def _overlap(box: Bounds, canvas: Size) -> float:
     wide = min(box[2], canvas[0]) - max(box[0], 0)
     high = min(box[3], canvas[1]) - max(box[1], 0)
     area = (box[2] - box[0]) * (box[3] - box[1])
     return max(wide, 0) * max(high, 0) / area
 
 
-def _span(start: float, end: float, limit: int, more: int) -> slice:
+def _span_within(start: float, end: float, limit: int, more: int) -> slice:
     first = min(max(math.floor(start) - more, 0), limit)
     return slice(first, max(first, min(math.ceil(end) + more, limit)))
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from harmonize.scene.mask import Mask
 
 LOOSE_SIGMA = 11.667  # the authors' 35/3, in pixels of a painting 700 pixels long
-NOMINAL = 700
-SMALL = 0.23  # of the long side: a shorter element is worked on as if the painting ended nearer
+NOMINAL = 700  # sizes in the settings are in pixels of a painting this long; at others they scale
+SHORT_ELEMENT = (
+    0.23  # of the long side: a shorter element is worked on as if the painting ended nearer
+)
 LEVEL = np.float32(0.1)  # of the blur: what lies above it is loose
-ALIGN = 16
+BLOCK = 16  # pixels: the part that is blurred begins and ends at a multiple
 
 
 def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
@@ -21,9 +23,9 @@ def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
     `sigma` is for a long side of 700 pixels and less around short elements; the kernel reaches 1.5
     sigma, as the authors'. Thin lines that the blur would wipe out stay, unlike the paper's.
     """
-    longest = max(part.stop - part.start for part in _around(tight, 0))
-    sigma *= min(max(tight.shape), longest / SMALL) / NOMINAL
-    rows, columns = _around(tight, math.ceil(2 * sigma))
+    longest = max(part.stop - part.start for part in _part_around(tight, 0))
+    sigma *= min(max(tight.shape), longest / SHORT_ELEMENT) / NOMINAL
+    rows, columns = _part_around(tight, math.ceil(2 * sigma))
     part = tight[rows, columns].astype(np.float32) / np.float32(255)
     half = max(1, int(1.5 * sigma))
     kernel = _gaussian(half, sigma)
@@ -44,11 +46,11 @@ def _gaussian(half: int, sigma: float) -> NDArray[np.float32]:
     return total
 
 
-def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
+def _part_around(mask: Mask, margin: int) -> tuple[slice, slice]:
     spans = []
     for axis in (0, 1):
         filled = np.flatnonzero(mask.any(1 - axis))
-        low = max(int(filled[0]) - margin, 0) // ALIGN * ALIGN
-        high = -(-min(int(filled[-1]) + 1 + margin, mask.shape[axis]) // ALIGN) * ALIGN
+        low = max(int(filled[0]) - margin, 0) // BLOCK * BLOCK
+        high = -(-min(int(filled[-1]) + 1 + margin, mask.shape[axis]) // BLOCK) * BLOCK
         spans.append(slice(low, min(high, mask.shape[axis])))
     return spans[0], spans[1]

@@ -15,11 +15,10 @@ from harmonize.errors import InputError
 from harmonize.images.color import LUMA
 from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
-from harmonize.images.pixels import eight_bits, strips
+from harmonize.images.pixels import Size, eight_bits, strips
 from harmonize.images.read import Picture, Source, bytes_of, name
 
 Mask = NDArray[np.uint8]
-Size = tuple[int, int]  # width and height
 
 FAINT = 12  # of 255: a mask with nothing above it is empty
 FULL = 242  # a mask with nothing below it leaves no outside
@@ -29,7 +28,7 @@ COLORED = 60  # of 255, between channels: from there on a pixel has a color
 APART = 60  # between two colors that are not the same
 SOME, OTHERS = 0.002, 0.02  # of the pixels: that make a mask colored, that make it more than two
 SEEN = 500_000  # pixels that colors are counted in
-SHAPE = 0.01  # how far two shapes that are the same may be apart
+SAME_SHAPE = 0.01  # how far two shapes that are the same may be apart
 ORIENTATION = 0x0112  # tag of EXIF
 
 
@@ -51,7 +50,9 @@ def mask_of(source: Source) -> tuple[Mask, list[str]]:
     values = np.arange(256) - BLACK
     levels = np.clip(np.rint(values * 255 / (WHITE - BLACK)), 0, 255).astype(np.uint8)
     for rows in strips(*mask.shape):
-        mask[rows] = levels[_gray(stored, rows) if pair is None else _share(stored, rows, *pair)]
+        mask[rows] = levels[
+            _gray(stored, rows) if pair is None else _share_of_element(stored, rows, *pair)
+        ]
     if pair is None and (labels := _labels(source)) is not None:
         mask = labels
     if stored.alpha is None:
@@ -219,7 +220,7 @@ def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return (first, second) if first_is_rest else (second, first)
 
 
-def _share(
+def _share_of_element(
     stored: StoredImage, rows: slice, rest: NDArray[np.float32], element: NDArray[np.float32]
 ) -> Mask:
     line = element - rest
@@ -240,7 +241,7 @@ def _rgb(color: Sequence[float] | NDArray[np.float32]) -> str:
 def _same_shape(own: Size, wanted: Size) -> bool:
     near = all(abs(a - b) <= 2 for a, b in zip(own, wanted, strict=True))
     ratio = own[0] * wanted[1] / (own[1] * wanted[0])
-    return near or abs(ratio - 1) < SHAPE
+    return near or abs(ratio - 1) < SAME_SHAPE
 
 
 def _turned(mask: Mask, element: Source) -> Mask | None:

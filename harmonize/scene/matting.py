@@ -16,9 +16,9 @@ Planes = NDArray[np.float32]
 FLAT = 1e-4  # variance of colors, 0 to 1 squared, below which a neighborhood counts as flat
 SMOOTH = 1e-5  # weight that keeps neighbors alike where alpha is the same …
 STEEP = 1.0  # … and more of it per step of alpha
-SMALL = 32  # pixels: up to this side a level of the pyramid gets FEW more rounds
+SMALL_LEVEL = 32  # pixels: up to this side a level of the pyramid gets FEW more rounds
 ROUNDS, FEW = 2, 10
-LARGEST = 2_000_000  # pixels: of a larger picture, slopes and colors come from a smaller copy
+LARGEST_COPY = 2_000_000  # pixels: of a larger picture, slopes and colors come from a smaller copy
 ONE = np.float32(255)
 
 
@@ -63,9 +63,11 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
         near = band[rows]
         if not near.any():
             continue
-        guided = _rows(offset, rows, (width, height))
+        guided = _resized_rows(offset, rows, (width, height))
         for channel, slope in enumerate(slopes):
-            guided += _rows(slope, rows, (width, height)) * (photo[rows][..., channel] / ONE)
+            guided += _resized_rows(slope, rows, (width, height)) * (
+                photo[rows][..., channel] / ONE
+            )
         # Stretched, as the average of windows takes a little of the contrast away.
         guided = np.clip((guided - 0.5) * 1.25 + 0.5, 0, 1)
         alpha[rows][near] = np.rint(guided[near] * 255)
@@ -73,11 +75,11 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
 
 
 def _within(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, (LARGEST / (height * width)) ** 0.5)
+    scale = min(1.0, (LARGEST_COPY / (height * width)) ** 0.5)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
+def _resized_rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
     if plane.shape == (size[1], size[0]):
         return plane[rows].copy()
     ratio = plane.shape[0] / size[1]
@@ -143,7 +145,7 @@ def _estimated(image: Planes, alpha: Planes) -> Planes:
         shares = _resized(alpha, size, cv2.INTER_AREA)[..., None]
         front, back = (_resized(plane, size, cv2.INTER_NEAREST) for plane in (front, back))
         weights = _weights(shares)
-        for _ in range(FEW if max(size) <= SMALL else ROUNDS):
+        for _ in range(FEW if max(size) <= SMALL_LEVEL else ROUNDS):
             front, back = _round(at_level, shares, front, back, weights)
     return front
 

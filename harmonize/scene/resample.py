@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonize.images.pixels import Pixels, largest_value
-from harmonize.scene.layout import Box, Layout, Size, size_of, turned
+from harmonize.images.pixels import Pixels, Size, largest_value
+from harmonize.scene.layout import Bounds, Layout, size_of, turned
 from harmonize.scene.mask import Mask
 
 Plane = NDArray[np.float32]
@@ -26,7 +26,7 @@ def fitted(mask: Mask, layout: Layout) -> Mask:
     if layout.angle:
         return _turned_mask(mask, layout)
     if size_of(mask) == layout.size:
-        return mask[_cut(layout)]
+        return mask[_shown_part(layout)]
     image = Image.fromarray(np.ascontiguousarray(mask))
     box = _box_of(layout, size_of(mask))
     height, width = layout.shape
@@ -42,7 +42,7 @@ def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels,
     if layout.angle:
         return _turned_element(colors, alpha, layout)
     if size_of(alpha) == layout.size:
-        return colors[_cut(layout)], alpha[_cut(layout)]
+        return colors[_shown_part(layout)], alpha[_shown_part(layout)]
     box = _box_of(layout, size_of(alpha))
     size = layout.shape[::-1]
     weight = _lanczos(alpha.astype(np.float32), size, box)
@@ -51,7 +51,7 @@ def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels,
         shown = _lanczos(np.multiply(colors[..., channel], alpha, dtype=np.float32), size, box)
         shown /= np.maximum(weight, 1)
         resized[..., channel] = np.clip(np.rint(shown), 0, largest_value(colors))
-    return resized, _bytes(weight)
+    return resized, _rounded(weight)
 
 
 def on_canvas(mask: Mask, layout: Layout, canvas: Size) -> Mask:
@@ -64,7 +64,7 @@ def on_canvas(mask: Mask, layout: Layout, canvas: Size) -> Mask:
 # --- upright --------------------------------------------------------------------------------------
 
 
-def _box_of(layout: Layout, source: Size) -> Box:
+def _box_of(layout: Layout, source: Size) -> Bounds:
     x, y = source[0] / layout.size[0], source[1] / layout.size[1]
     left, up = layout.corner
     return (
@@ -75,7 +75,7 @@ def _box_of(layout: Layout, source: Size) -> Box:
     )
 
 
-def _cut(layout: Layout) -> tuple[slice, slice]:
+def _shown_part(layout: Layout) -> tuple[slice, slice]:
     left, up = map(round, layout.corner)
     return (
         slice(layout.rows.start - up, layout.rows.stop - up),
@@ -83,11 +83,11 @@ def _cut(layout: Layout) -> tuple[slice, slice]:
     )
 
 
-def _lanczos(plane: Plane, size: Size, box: Box) -> Plane:
+def _lanczos(plane: Plane, size: Size, box: Bounds) -> Plane:
     return np.array(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS, box=box))
 
 
-def _bytes(plane: Plane) -> Mask:
+def _rounded(plane: Plane) -> Mask:
     return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
 
 
@@ -106,7 +106,7 @@ class _Tile:
     columns: slice
     source: tuple[int, int, int, int]
 
-    def part(self, element: Size) -> tuple[slice, slice, Box]:
+    def part(self, element: Size) -> tuple[slice, slice, Bounds]:
         ratio = [own / size for own, size in zip(element, self.layout.size, strict=True)]
         left, up, right, down = self._held()
         box = (left * ratio[0], up * ratio[1], right * ratio[0], down * ratio[1])
@@ -116,7 +116,7 @@ class _Tile:
         inner = (box[0] - first[0], box[1] - first[1], box[2] - first[0], box[3] - first[1])
         return slice(first[1], last[1]), slice(first[0], last[0]), inner
 
-    def turned(self, plane: Plane, box: Box) -> Plane:
+    def turned(self, plane: Plane, box: Bounds) -> Plane:
         left, up, right, down = self._held()
         sized = _lanczos(plane, (right - left, down - up), box)
         x, y, end_x, end_y = self.source
@@ -149,7 +149,7 @@ def _tiles(layout: Layout) -> Iterator[_Tile]:
         for first in range(0, width, TILE):
             rows = slice(top_row, min(top_row + TILE, height))
             columns = slice(first, min(first + TILE, width))
-            ends = [[x, y] for x in _ends(columns) for y in _ends(rows)]
+            ends = [[x, y] for x in _start_stop(columns) for y in _start_stop(rows)]
             on_painting = np.array(ends, np.float64)
             on_painting += (layout.columns.start, layout.rows.start)
             back = turned(on_painting - layout.corner, -layout.angle)
@@ -166,7 +166,7 @@ def _tiles(layout: Layout) -> Iterator[_Tile]:
                 yield tile
 
 
-def _ends(span: slice) -> tuple[int, int]:
+def _start_stop(span: slice) -> tuple[int, int]:
     return span.start, span.stop
 
 
@@ -175,7 +175,7 @@ def _turned_mask(mask: Mask, layout: Layout) -> Mask:
     for tile in _tiles(layout):
         rows, columns, box = tile.part(size_of(mask))
         plane = tile.turned(mask[rows, columns].astype(np.float32), box)
-        found[tile.rows, tile.columns] = _bytes(plane)
+        found[tile.rows, tile.columns] = _rounded(plane)
     return found
 
 
@@ -188,7 +188,7 @@ def _turned_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels
         if not shares.any():
             continue
         weight = tile.turned(shares.astype(np.float32), box)
-        shown[tile.rows, tile.columns] = _bytes(weight)
+        shown[tile.rows, tile.columns] = _rounded(weight)
         for channel in range(3):
             weighed = np.multiply(colors[rows, columns, channel], shares, dtype=np.float32)
             plane = tile.turned(weighed, box) / np.maximum(weight, 1)

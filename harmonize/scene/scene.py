@@ -8,12 +8,12 @@ from harmonize.errors import InputError
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.images.read import Picture, Source, open_picture
-from harmonize.scene.layout import Layout, lay_out, show, size_of
+from harmonize.scene.layout import Layout, lay_out, show_size, size_of
 from harmonize.scene.loose import LOOSE_SIGMA, derived
 from harmonize.scene.mask import FAINT, FULL, Mask, fitted_to, inverted, mask_of
 from harmonize.scene.placement import Placement
 from harmonize.scene.resample import fitted, fitted_element, on_canvas
-from harmonize.scene.transparency import filled, share_over, with_element
+from harmonize.scene.transparency import fill_transparent, share_over, with_element
 
 __all__ = ["Picture", "Scene", "load_scene"]
 
@@ -86,9 +86,9 @@ def load_scene(
     colors, alpha = fitted_element(colors, alpha, layout)
     tight = on_canvas(alpha, layout, canvas)
     _check_mask(tight)
-    loose = derived(tight, loose_sigma) if loose is None else _around(tight, loose)
+    loose = derived(tight, loose_sigma) if loose is None else _either(tight, loose)
     place = layout.rows, layout.columns
-    base, composite = _pasted(original, colors, alpha, place)
+    base, composite = _composite(original, colors, alpha, place)
     shown = np.where(loose[place] > 0, alpha, np.uint8(0))
     return Scene(
         painting=base,
@@ -112,10 +112,10 @@ def load_scene(
 
 
 def _open_all(**pictures: Picture | Source | None) -> dict[str, Source]:
-    return {role: _opened(role, item) for role, item in pictures.items() if item is not None}
+    return {role: _opened_source(role, item) for role, item in pictures.items() if item is not None}
 
 
-def _opened(role: str, item: Picture | Source) -> Source:
+def _opened_source(role: str, item: Picture | Source) -> Source:
     return replace(item, role=role) if isinstance(item, Source) else open_picture(role, item)
 
 
@@ -157,8 +157,8 @@ def _loose(sources: dict[str, Source], canvas: tuple[int, int]) -> tuple[Mask | 
         mask, scaled = fitted_to(source, mask, element)
     except InputError:
         raise InputError(
-            f"{source.where}: {show(source.stored.size)} pixels, expected the element's size "
-            f"({show(element.stored.size)}) or the painting's ({show(canvas)})"
+            f"{source.where}: {show_size(source.stored.size)} pixels, expected the element's size "
+            f"({show_size(element.stored.size)}) or the painting's ({show_size(canvas)})"
         ) from None
     return mask, notes + scaled
 
@@ -174,15 +174,15 @@ def _check_mask(tight: Mask) -> None:
         )
 
 
-def _around(tight: Mask, loose: Mask) -> Mask:
+def _either(tight: Mask, loose: Mask) -> Mask:
     return np.where((tight > FAINT) | (loose > 127), np.uint8(255), np.uint8(0))
 
 
-def _pasted(
+def _composite(
     original: StoredImage, colors: Pixels, alpha: Mask, place: tuple[slice, slice]
 ) -> tuple[Pixels, Pixels]:
     opacity = None if original.alpha is None else eight_bits(original.alpha)
-    base = filled(original.srgb(), opacity)
+    base = fill_transparent(original.srgb(), opacity)
     composite = base.copy()
     _blend(composite[place], colors, alpha, None if opacity is None else opacity[place])
     return base, composite

@@ -15,7 +15,7 @@ from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 from harmonize.scene.mask import Mask
 
 
-def filled(colors: Pixels, opacity: Mask | None) -> Pixels:
+def fill_transparent(colors: Pixels, opacity: Mask | None) -> Pixels:
     """Return colors [H, W, 3], wholly transparent ones replaced by the nearest visible color."""
     if opacity is None or opacity.min() > 0:
         return colors

@@ -18,12 +18,12 @@ from pydantic import ValidationError
 
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
-from harmonize.settings.messages import blamed, describe, nearest
+from harmonize.settings.messages import blamed, describe, nearest_word
 from harmonize.settings.schema import Finish, Palette, Pass, Section, Underpainting
 from harmonize.settings.text_file import opened
 from harmonize.settings.yaml_reader import (
-    LONGEST,
     LONGEST_LIST,
+    LONGEST_TEXT,
     Layer,
     Tree,
     printable,
@@ -40,7 +40,7 @@ __all__ = [
     "loads",
     "presets",
     "read_yaml",
-    "restore",
+    "restore_settings",
     "settle",
 ]
 
@@ -53,7 +53,7 @@ LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 class Settings(Section):
     """All settings of a run."""
 
-    size: value_types.Size
+    size: value_types.WorkingSize
     """Long side of the painting at work, in pixels; native: its own. Never enlarged."""
     strength: value_types.Strength
     """Style level, how freely to paint: weak is 1, medium 5, strong 10; auto: the painting's."""
@@ -92,7 +92,7 @@ class Settings(Section):
     def preset(cls, name: str = "default") -> "Settings":
         """Return the preset `name`, or raise a ConfigError."""
         if name not in presets():
-            raise ConfigError(f"there is no preset {name!r}{nearest(name, presets())}")
+            raise ConfigError(f"there is no preset {name!r}{nearest_word(name, presets())}")
         return load(name)
 
 
@@ -116,7 +116,7 @@ def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[
 
 def about(preset: str) -> str:
     """Return what a preset is for: its file's first comment."""
-    lines = _read(_preset_folder() / f"{preset}.yaml").splitlines()
+    lines = _read_text(_preset_folder() / f"{preset}.yaml").splitlines()
     return next(
         (line[2:] for line in lines if line.startswith("# ") and "$schema=" not in line), ""
     )
@@ -150,7 +150,9 @@ def settle(given: object = None, options: Mapping[str, object] | None = None) ->
         tree = _plain(given)
         whole = "extends" not in tree and _is_whole(_without_former(tree))
         layers = (
-            [Layer("settings", _without_former(tree))] if whole else _chain(Layer("settings", tree))
+            [Layer("settings", _without_former(tree))]
+            if whole
+            else _with_presets(Layer("settings", tree))
         )
     elif given is None or isinstance(given, (str, Path)):
         layers = list(layers_of(given or "default", ()))
@@ -181,7 +183,7 @@ def _plain(value: Any) -> Any:
 
 def read_yaml(path: Path) -> Tree:
     """Return the mapping in a YAML file, such as a list of jobs; errors as for `load`."""
-    layer = read_layer(_read(path, LONGEST_LIST), printable(path), LONGEST_LIST)
+    layer = read_layer(_read_text(path, LONGEST_LIST), printable(path), LONGEST_LIST)
     if layer.problems:
         raise ConfigError("\n".join(describe([layer])))
     return layer.tree
@@ -189,10 +191,10 @@ def read_yaml(path: Path) -> Tree:
 
 def loads(text: str, source: str = "settings") -> Settings:
     """Return the settings in YAML text from `source`; errors as for `load`."""
-    return build(_chain(read_layer(text, source)))
+    return build(_with_presets(read_layer(text, source)))
 
 
-def restore(
+def restore_settings(
     tree: Tree,
     overrides: Sequence[str] = (),
     source: str = "record",
@@ -210,7 +212,7 @@ def _preset_folder() -> Path:
     return inside if inside.is_dir() else inside.parent.parent / "configs"
 
 
-def _read(path: Path, longest: int = LONGEST) -> str:
+def _read_text(path: Path, longest: int = LONGEST_TEXT) -> str:
     source = printable(path)
     try:
         with io.TextIOWrapper(opened(path), encoding="utf-8") as file:
@@ -219,7 +221,7 @@ def _read(path: Path, longest: int = LONGEST) -> str:
         raise ConfigError(f"{source}: not a text file in UTF-8") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "cannot be read"
-        near = nearest(path.name, presets()).removeprefix("; ")
+        near = nearest_word(path.name, presets()).removeprefix("; ")
         raise ConfigError(
             f"{source}: {reason}; expected a YAML file or one of the presets ({near})"
         ) from error
@@ -251,28 +253,28 @@ def layers_of(
         first = _preset(str(name_or_path))
     else:
         path = Path(name_or_path)
-        first = read_layer(_read(path), printable(path))
-    return [*_chain(first), *_single(overrides, options)]
+        first = read_layer(_read_text(path), printable(path))
+    return [*_with_presets(first), *_single(overrides, options)]
 
 
 def _preset(name: str) -> Layer:
-    return _parsed(_read(_preset_folder() / f"{name}.yaml"), f"preset {name}")
+    return _parsed(_read_text(_preset_folder() / f"{name}.yaml"), f"preset {name}")
 
 
 # Every job of a batch is laid over a preset, and YAML takes longer to read than all else.
 _parsed = lru_cache(maxsize=16)(read_layer)
 
 
-def _chain(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
+def _with_presets(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
     """Return the layers, outermost preset first."""
     base = layer.tree.get("extends", "default")
     layer = replace(layer, tree={k: v for k, v in layer.tree.items() if k != "extends"})
     if base is None:
         return [layer]
     if base not in presets() or base in above:
-        wrong = f"there is no preset {show(base)} to extend{nearest(base, presets())}"
+        wrong = f"there is no preset {show(base)} to extend{nearest_word(base, presets())}"
         layer, base = layer.with_problem(("extends",), wrong), "default"
-    return [*_chain(_preset(base), (*above, base)), layer]
+    return [*_with_presets(_preset(base), (*above, base)), layer]
 
 
 def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> Iterator[Layer]:
@@ -319,7 +321,7 @@ def _over(tree: Tree, layer: Layer) -> tuple[Tree, Layer]:
         }
         known = before if isinstance(before, dict) else {}
         for name in now.keys() - merged["passes"].keys() - known.keys():
-            layer = layer.with_problem(("passes", name), f"no such pass{nearest(name, known)}")
+            layer = layer.with_problem(("passes", name), f"no such pass{nearest_word(name, known)}")
     return merged, layer
 
 

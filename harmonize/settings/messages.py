@@ -41,7 +41,7 @@ def last_word(layers: Sequence[Layer], path: Keys) -> int:
     return len(layers) - 1
 
 
-def nearest(word: object, valid: Iterable[object]) -> str:
+def nearest_word(word: object, valid: Iterable[object]) -> str:
     """Return a hint: the nearest valid word, or all of them."""
     names = list(map(str, valid))
     return _close(word, names) or f"; valid: {', '.join(names)}"
@@ -83,7 +83,7 @@ def _explained(
 def _explain(item: Mapping[str, Any], path: Keys, model: type[Section]) -> str:
     if item["type"] == "extra_forbidden":
         valid = _fields(path[:-1], model)
-        return f"unknown key{nearest(path[-1], valid if path[:-1] else [*valid, 'extends'])}"
+        return f"unknown key{nearest_word(path[-1], valid if path[:-1] else [*valid, 'extends'])}"
     if item["type"] == "too_short":
         return "expected at least one pass; got none"
     expected = item["msg"] if item["type"] == "expected" else "settings like `key: value`"

@@ -184,7 +184,7 @@ class Resolved:
         return [(item.name, item.method.steps) for item in self.passes]
 
 
-def resolve(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
+def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
     """Return the numbers at a style level from 1 to 10, without passes that have no steps.
 
     `fine` is the share of the painting's variance of luma that is fine, 0 to 1.

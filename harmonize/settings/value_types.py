@@ -68,9 +68,11 @@ def one_of(*names: str) -> Expects:
     return Expects("one of " + ", ".join(names))
 
 
-LARGEST = 1e12  # of numbers without a range of their own: products of them fit in 32 bits
-Positive = Annotated[float, Limit(ge=1e-12, le=LARGEST), Expects("a number from 1e-12 to 1e12")]
-NonNegative = Annotated[float, Limit(ge=0, le=LARGEST), Expects("a number from 0 to 1e12")]
+LARGEST_NUMBER = 1e12  # of numbers without a range of their own: products of them fit in 32 bits
+Positive = Annotated[
+    float, Limit(ge=1e-12, le=LARGEST_NUMBER), Expects("a number from 1e-12 to 1e12")
+]
+NonNegative = Annotated[float, Limit(ge=0, le=LARGEST_NUMBER), Expects("a number from 0 to 1e12")]
 Sigma = Annotated[float, Limit(ge=0.01, le=100), Expects("a number from 0.01 to 100")]
 Blur = Annotated[float, Limit(ge=0, le=100), Expects("a number from 0 to 100")]
 Fraction = Annotated[float, Limit(gt=0, le=1), Expects("a number above 0, at most 1")]
@@ -118,7 +120,7 @@ PassName = Annotated[
     Limit(pattern=r"^[a-z][a-z0-9_-]*$"),
     Expects("a pass's name of lowercase letters, digits, - and _"),
 ]
-Size = Annotated[
+WorkingSize = Annotated[
     Annotated[int, Limit(ge=32, le=10**6)] | Literal["native"],
     Expects("a whole number of pixels from 32 to 1000000, or native"),
 ]
@@ -127,7 +129,7 @@ Strength = Annotated[
     Literal["auto", "weak", "medium", "strong"] | Level,
     Expects("auto, weak, medium, strong, or a number from 1 to 10"),
 ]
-Amount = Annotated[float, Limit(ge=0, le=LARGEST)]
+Amount = Annotated[float, Limit(ge=0, le=LARGEST_NUMBER)]
 Table = Annotated[
     dict[Level, Amount],
     Limit(
@@ -141,9 +143,9 @@ Weight = Annotated[
     Expects("a number from 0 to 1e12, or a table of style level (1 to 10): number"),
 ]
 Rate = Annotated[
-    Annotated[float, Limit(ge=1e-12, le=LARGEST)]
+    Annotated[float, Limit(ge=1e-12, le=LARGEST_NUMBER)]
     | Annotated[
-        dict[Level, Annotated[float, Limit(ge=1e-12, le=LARGEST)]],
+        dict[Level, Annotated[float, Limit(ge=1e-12, le=LARGEST_NUMBER)]],
         Limit(
             min_length=1,
             json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-LONGEST = 50_000  # characters of a text
+LONGEST_TEXT = 50_000  # characters of a text
 LONGEST_LIST = 1_000_000  # of a list of jobs
 DEEPEST = 40  # mappings and lists within one another
 MOST_VALUES = 250_000  # of a text, with what its aliases stand for
@@ -47,7 +47,7 @@ class Layer:
         return replace(self, problems=(*self.problems, (path, self.line(path), problem)))
 
 
-def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
+def read_layer(text: str, source: str, longest: int = LONGEST_TEXT) -> Layer:
     """Read YAML text; problems go into the layer."""
     reader = _Reader(longest)
     tree = reader.read(text)
@@ -60,7 +60,7 @@ def read_layer(text: str, source: str, longest: int = LONGEST) -> Layer:
     return replace(layer, tree={}, problems=(((), 1, wrong),))
 
 
-def read_value(text: str, longest: int = LONGEST) -> tuple[Any, tuple[Problem, ...]]:
+def read_value(text: str, longest: int = LONGEST_TEXT) -> tuple[Any, tuple[Problem, ...]]:
     """Read YAML text of any kind; return the value and its problems."""
     reader = _Reader(longest)
     value = reader.read(text)
@@ -89,6 +89,15 @@ def printable(name: object) -> str:
     return str(name) if str(name).isprintable() else show(str(name))
 
 
+def check_depth(tree: object, left: int = DEEPEST) -> None:
+    """Raise a ValueError for mappings and lists in more than `left` levels."""
+    if not left:
+        raise ValueError("too deep")
+    if isinstance(tree, (dict, list)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            check_depth(item, left - 1)
+
+
 def show(value: object) -> str:
     """Return a value on one line, shortened."""
     return _brief(repr(value))
@@ -104,7 +113,7 @@ _UNREAD = object()  # in place of a value that could not be read
 class _Reader:
     """Goes through a text's nodes once."""
 
-    def __init__(self, longest: int = LONGEST) -> None:
+    def __init__(self, longest: int = LONGEST_TEXT) -> None:
         self.longest = longest
         self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
@@ -139,15 +148,15 @@ class _Reader:
             try:
                 return _SCALARS[node.tag](node.value)
             except (ValueError, KeyError):
-                return self._note(path, _line(node), f"{show(node.value)} cannot be read")
+                return self._note(path, _line_of(node), f"{show(node.value)} cannot be read")
         return self._note(
-            path, _line(node), f"the tag {_brief(printable(node.tag))} is not for settings"
+            path, _line_of(node), f"the tag {_brief(printable(node.tag))} is not for settings"
         )
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
         tree: Tree = {}
         for key_node, value_node, merged in self._pairs(node, path):
-            key, line = self._value(key_node, path), _line(key_node)
+            key, line = self._value(key_node, path), _line_of(key_node)
             if not isinstance(key, (str, int, float)):
                 self._note(path, line, f"{show(key)} cannot be a key")
                 continue
@@ -179,14 +188,16 @@ class _Reader:
             if isinstance(other, yaml.MappingNode):
                 yield from self._pairs(other, path, depth + 1)
             else:
-                self._note(path, _line(other), "expected an alias of a mapping, as in `<<: *base`")
+                self._note(
+                    path, _line_of(other), "expected an alias of a mapping, as in `<<: *base`"
+                )
 
     def _count(self, node: yaml.Node, depth: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise _TooMuch(_line(node), f"aliases for more than {MOST_VALUES:,} values")
+            raise _TooMuch(_line_of(node), f"aliases for more than {MOST_VALUES:,} values")
         if depth > DEEPEST:
-            raise _TooMuch(_line(node), f"aliases for more than {DEEPEST} levels")
+            raise _TooMuch(_line_of(node), f"aliases for more than {DEEPEST} levels")
 
     def _note(self, path: Keys, line: int, problem: str) -> object:
         self.problems.append((path, line, problem))
@@ -201,7 +212,7 @@ def _is_merge(key: yaml.ScalarNode) -> bool:
     return key.value == "<<" and key.style is None
 
 
-def _line(node: yaml.Node) -> int:
+def _line_of(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
@@ -231,7 +242,7 @@ def _refused(problem: str, event: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
-def _number(text: str) -> float:
+def _yaml_number(text: str) -> float:
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
@@ -241,7 +252,7 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: {"true": True, "false": False}[text.lower()],
     "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": _number,
+    "tag:yaml.org,2002:float": _yaml_number,
     "tag:yaml.org,2002:str": str,
 }
 for _kind, _form in (

@@ -24,14 +24,14 @@ from harmonize.studio import cutting, painting, results
 from harmonize.studio.files import (
     File,
     Files,
-    mask_of,
+    alpha_of,
     part_of,
     safe_name,
     sample,
     samples,
     thumbnail,
 )
-from harmonize.studio.guard import Guard, Pass, chunks
+from harmonize.studio.guard import Guard, PageToken, chunks
 from harmonize.studio.tasks import Task, Tasks
 
 KINDS = {
@@ -49,7 +49,7 @@ class Page:
     """The server's side of one session; `start` holds the files that the command line named."""
 
     files: Files
-    key: Pass
+    key: PageToken
     hosts: frozenset[str]
     start: dict[str, File] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(8))
@@ -160,18 +160,18 @@ class Page:
         if kind == "file":
             return _download(file.path, file.name)
         if kind == "mask":
-            data = await run_in_threadpool(mask_of, file.path)
+            data = await run_in_threadpool(alpha_of, file.path)
             return Response(data, headers=_attachment(f"{file.path.stem}-mask.png"))
         if kind == "pixels":
             return await self._pixels(request, file.path)
         views = {"view": file.view, "shown": file.shown or file.view}
-        return _image(views.get(kind))
+        return _image_response(views.get(kind))
 
     async def cut(self, request: Request) -> Response:
         tree = await self._json(request)
-        asked = cutting.asked_of(tree, self.files)
+        asked = cutting.cut_of(tree, self.files)
         if tree.get("whole"):
-            file = await run_in_threadpool(cutting.whole, asked, self.files)
+            file = await run_in_threadpool(cutting.whole_element, asked, self.files)
             return JSONResponse(file.facts)
         data, facts = await run_in_threadpool(cutting.quick, asked)
         return Response(data, media_type="image/png", headers={"X-Mask": json.dumps(facts)})
@@ -208,18 +208,18 @@ class Page:
     async def result(self, request: Request) -> Response:
         task, kind = self._task(request), request.path_params["kind"]
         if kind == "growing":
-            return _image(task.picture)
+            return _image_response(task.picture)
         kept: results.Kept | None = task.kept
         if kept is None:
             raise InputError("this picture is not finished yet")
         if kind == "view":
-            return _image(kept.view)
+            return _image_response(kept.view)
         if kind == "pixels":
             return await self._pixels(request, kept.picture)
         if kind == "command":
             return JSONResponse({"command": results.command_of(kept, self.files)})
         if kind == "record":
-            data = results.record_of(kept, self.files)
+            data = results.record_for(kept, self.files)
             return Response(data, headers=_attachment(f"{kept.picture.stem}.json"))
         if kind == "zip":
             path = await run_in_threadpool(results.bundle, kept, self.files)
@@ -235,7 +235,7 @@ class Page:
         ]
         if len(box) != 4:
             raise HTTPException(404)
-        return _image(await run_in_threadpool(part_of, path, tuple(box)))
+        return _image_response(await run_in_threadpool(part_of, path, tuple(box)))
 
     async def _mistake(self, request: Request, error: Exception) -> Response:
         lines = error.lines if isinstance(error, HarmonizeError) else [str(error)]
@@ -276,7 +276,7 @@ def _asset(name: str) -> Response:
     return Response(found[0], media_type=found[1])
 
 
-def _image(data: bytes | None) -> Response:
+def _image_response(data: bytes | None) -> Response:
     if data is None:
         raise HTTPException(404)
     kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp"

@@ -13,7 +13,7 @@ from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
 from harmonize.scene.cutout import cut_out, doubts, quick_mask
-from harmonize.scene.mask import FAINT
+from harmonize.scene.mask import FAINT, Mask
 from harmonize.scene.matting import with_alpha
 from harmonize.studio.files import File, Files, encoded
 
@@ -22,9 +22,7 @@ QUICK = 800  # pixels: long side of the copy that answers at once
 VEIL = 28  # gray laid over what is cut away
 NARROW = 0.006  # of the long side: radius from which a stroke tells what the thing looks like
 MOST_HINTS = 500
-LARGEST = 100.0  # pixels: the most that an edge is moved or softened by
-
-Mask = NDArray[np.uint8]
+FURTHEST = 100.0  # pixels: the most that an edge is moved or softened by
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Cut:
         )
 
 
-def asked_of(tree: Mapping[str, Any], files: Files) -> Cut:
+def cut_of(tree: Mapping[str, Any], files: Files) -> Cut:
     """Read what the page asks for.
 
     Raises:
@@ -85,12 +83,12 @@ def asked_of(tree: Mapping[str, Any], files: Files) -> Cut:
         strokes = tuple(_stroke(item) for item in tree.get("strokes", ()))
         cut = Cut(
             photo=photo,
-            box=None if box is None else _box(box, photo.size),
+            box=None if box is None else _box_within(box, photo.size),
             strokes=strokes,
             mask=None if mask is None else files.get(mask),
             edges=bool(tree.get("edges", True)),
-            grow=_number(tree.get("grow", 0), -LARGEST, LARGEST),
-            feather=_number(tree.get("feather", 0), 0, LARGEST),
+            grow=_number_between(tree.get("grow", 0), -FURTHEST, FURTHEST),
+            feather=_number_between(tree.get("feather", 0), 0, FURTHEST),
         )
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise InputError("a request of the page could not be read") from error
@@ -101,7 +99,7 @@ def asked_of(tree: Mapping[str, Any], files: Files) -> Cut:
     return cut
 
 
-def _number(value: Any, low: float, high: float) -> float:
+def _number_between(value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise ValueError(f"{value!r} is no number from {low} to {high}")
     return float(value)
@@ -109,14 +107,16 @@ def _number(value: Any, low: float, high: float) -> float:
 
 def _stroke(tree: Mapping[str, Any]) -> Stroke:
     far = 1e6
-    points = [(_number(x, -far, far), _number(y, -far, far)) for x, y in tree["points"]]
+    points = [
+        (_number_between(x, -far, far), _number_between(y, -far, far)) for x, y in tree["points"]
+    ]
     if tree["mode"] not in ("keep", "remove") or not points:
         raise ValueError("no stroke")
-    return Stroke(tree["mode"] == "keep", _number(tree["radius"], 0, far), points)
+    return Stroke(tree["mode"] == "keep", _number_between(tree["radius"], 0, far), points)
 
 
-def _box(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    x, y, width, height = (_number(value, -1e6, 1e6) for value in values)
+def _box_within(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    x, y, width, height = (_number_between(value, -1e6, 1e6) for value in values)
     left, top = max(x, 0), max(y, 0)
     width, height = min(x + width, size[0]) - left, min(y + height, size[1]) - top
     if width < 1 or height < 1:
@@ -129,7 +129,7 @@ def _box(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, float, fl
 
 def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
     """Return a veil over what is cut away, PNG, and what is known of the mask."""
-    photo = _read(cut.photo)
+    photo = _read_photo(cut.photo)
     factor = min(1.0, QUICK / max(photo.size))
     size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
     alpha = _alpha(cut.scaled(factor), photo.resize(size, Image.Resampling.BILINEAR), quick=True)
@@ -140,13 +140,13 @@ def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
     }
 
 
-def whole(cut: Cut, files: Files) -> File:
+def whole_element(cut: Cut, files: Files) -> File:
     """Return the element as a file of the photograph's size.
 
     Raises:
         InputError: nothing is left, or the session is full.
     """
-    rgba = _rgba(cut, _read(cut.photo))
+    rgba = _rgba(cut, _read_photo(cut.photo))
     if not (rgba[..., 3] > FAINT).any():
         raise InputError("nothing is left of it; mark something to keep")
     path = files.room(f"{cut.photo.path.stem}-cutout.png")
@@ -163,7 +163,7 @@ def notes(alpha: Mask) -> list[str]:
     return [f"{text[0].upper()}{text[1:]}." for text in doubts(alpha)]
 
 
-def _read(photo: File) -> Image.Image:
+def _read_photo(photo: File) -> Image.Image:
     return open_picture("photograph", photo.path).stored.shown
 
 
@@ -179,7 +179,7 @@ def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> 
     return np.array(image)
 
 
-def moved(alpha: Mask, grow: float, feather: float) -> Mask:
+def move_edge(alpha: Mask, grow: float, feather: float) -> Mask:
     """Move a mask's edge [H, W] out by `grow` pixels, and soften it by `feather`."""
     image = Image.fromarray(alpha)
     if grow:
@@ -187,13 +187,13 @@ def moved(alpha: Mask, grow: float, feather: float) -> Mask:
         blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(abs(grow))), np.float32) / 255
         level = 0.1587 if grow > 0 else 0.8413
         steep = max(abs(grow), 1.0) * 4.0  # an edge about a pixel wide
-        image = Image.fromarray(_bytes((blurred - level) * steep))
+        image = Image.fromarray(_as_mask((blurred - level) * steep))
     if feather:
         image = image.filter(ImageFilter.GaussianBlur(feather))
     return np.array(image)
 
 
-def _bytes(share: NDArray[Any]) -> Mask:
+def _as_mask(share: NDArray[Any]) -> Mask:
     found: Mask = np.rint(np.clip(share + 0.5, 0, 1) * 255).astype(np.uint8)
     return found
 
@@ -202,7 +202,7 @@ def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
     keep = strokes_on(photo.size, cut.strokes, True)
     remove = strokes_on(photo.size, cut.strokes, False)
     alpha = np.maximum(_base(cut, photo, quick), keep)
-    return moved(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
+    return move_edge(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
 
 
 def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:

@@ -19,7 +19,7 @@ from harmonize.errors import InputError
 from harmonize.images.decoding.decode import quiet
 from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
-from harmonize.images.pixels import eight_bits
+from harmonize.images.pixels import Box, eight_bits
 from harmonize.images.read import open_picture
 from harmonize.scene.mask import FAINT
 from harmonize.studio.guard import Limits, show_bytes
@@ -28,7 +28,6 @@ VIEW = 2048  # pixels: long side of a picture as the page shows it
 THUMB = 240  # the same of a shipped picture
 ROLES = ("painting", "element", "mask")
 SHIPPED = {"paintings": "painting", "cutouts": "element"}
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,10 +265,10 @@ def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
         for y in (row, row + 1)
     ]
     points = sorted(set(ends))
-    return _chain(points)[:-1] + _chain(points[::-1])[:-1]
+    return _half_hull(points)[:-1] + _half_hull(points[::-1])[:-1]
 
 
-def _chain(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _half_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """One side of a hull (Andrew, "Another efficient algorithm for convex hulls", 1979)."""
     found: list[tuple[int, int]] = []
     for x, y in points:
@@ -282,7 +281,7 @@ def _chain(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def mask_of(path: Path) -> bytes:
+def alpha_of(path: Path) -> bytes:
     """Return the alpha of a cut-out as PNG.
 
     Raises:

@@ -43,7 +43,7 @@ class Limits:
     patience: float = 30.0
 
 
-class Pass:
+class PageToken:
     """A token for one opening of the page, then a cookie."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Guard:
     answered without the cookie, which opening the page with the token sets.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], key: Pass) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], key: PageToken) -> None:
         self.app = app
         self.hosts = hosts
         self.origins = frozenset(f"http://{host}" for host in hosts)
@@ -145,7 +145,7 @@ async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[
     """
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > most:
-        raise _too_large(most)
+        raise _body_too_large(most)
     stream, count = request.stream().__aiter__(), 0
     while True:
         try:
@@ -156,14 +156,14 @@ async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[
             raise HTTPException(408, "The upload stood still.", _CLOSE) from error
         count += len(chunk)
         if count > most:
-            raise _too_large(most)
+            raise _body_too_large(most)
         yield chunk
 
 
 _CLOSE = {"Connection": "close"}  # what is left of the body is never read
 
 
-def _too_large(most: int) -> HTTPException:
+def _body_too_large(most: int) -> HTTPException:
     return HTTPException(413, f"More than {show_bytes(most)}; make it smaller.", _CLOSE)
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from harmonize.run.prepare import Plan
     from harmonize.run.session import Progress, Session
 
-EVERY = 0.7  # seconds between two pictures of a run
-SMALL = 320  # pixels: long side of the copy that the palette map is made of
-AROUND = 12  # pixels around the element that its palette map shows
+PICTURES_EVERY = 0.7  # seconds between two pictures of a run
+PREVIEW_SIDE = 320  # pixels: long side of the copy that the palette map is made of
+PREVIEW_AROUND = 12  # pixels around the element that its palette map shows
 GROWING = 1024  # pixels: long side of a picture so far
 
 
-class _Seen(Exception):  # noqa: N818 - no error
+class _FirstPicture(Exception):  # noqa: N818 - no error
     """Ends a run after its first picture."""
 
 
@@ -51,7 +51,7 @@ class Studio:
 
         if self._network is None:
             self._network = Session()
-        return self._network.using(_preset(preset), **options)
+        return self._network.using(_preset_settings(preset), **options)
 
     def paint(self, task: Task, tasks: Tasks) -> Kept:
         asked: Asked = task.asked
@@ -93,15 +93,18 @@ class Studio:
     def _palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
         painting, (whole, _) = _small(asked.painting), asked.painting.size
         placement = _scaled(asked.placement, painting.width / whole)
-        session = self.session("preview", **{**asked.options, "size": SMALL})
+        session = self.session("preview", **{**asked.options, "size": PREVIEW_SIDE})
         plan = session.plan(painting, _small(asked.element), placement=placement)
         mapped = _mapped(session, plan)
         if mapped is None:
             return None
         (width, height), layout = painting.size, plan.scene.layout
         rows, columns = layout.rows, layout.columns
-        left, top = max(columns.start - AROUND, 0), max(rows.start - AROUND, 0)
-        right, down = min(columns.stop + AROUND, width), min(rows.stop + AROUND, height)
+        left, top = max(columns.start - PREVIEW_AROUND, 0), max(rows.start - PREVIEW_AROUND, 0)
+        right, down = (
+            min(columns.stop + PREVIEW_AROUND, width),
+            min(rows.stop + PREVIEW_AROUND, height),
+        )
         x, y = asked.painting.size[0] / width, asked.painting.size[1] / height
         window = [left * x, top * y, (right - left) * x, (down - top) * y]
         both = Image.new("RGB", (right - left, 2 * (down - top)))
@@ -112,12 +115,12 @@ class Studio:
     def warm(self, painting: File) -> None:
         """Look at a painting, so that its first map comes quickly."""
         with self._working:
-            session, dot = self.session("preview", size=SMALL), Image.new("L", (32, 32), 255)
+            session, dot = self.session("preview", size=PREVIEW_SIDE), Image.new("L", (32, 32), 255)
             _mapped(session, session.plan(_small(painting), dot.convert("RGB"), dot))
 
 
 @cache
-def _preset(name: str) -> Settings:
+def _preset_settings(name: str) -> Settings:
     return Settings.preset(name)
 
 
@@ -127,9 +130,9 @@ def _mapped(session: "Session", plan: "Plan") -> Image.Image | None:
 
     def first(progress: "Progress") -> None:
         found[0] = progress.preview()
-        raise _Seen
+        raise _FirstPicture
 
-    with contextlib.suppress(_Seen):
+    with contextlib.suppress(_FirstPicture):
         session.run(plan, on_progress=first)
     return found[0]
 
@@ -137,7 +140,7 @@ def _mapped(session: "Session", plan: "Plan") -> Image.Image | None:
 @lru_cache(maxsize=8)
 def _small(file: File) -> Image.Image:
     with Image.open(io.BytesIO(file.shown or file.view), formats=("PNG",)) as image:
-        factor = min(1.0, SMALL / max(image.size))
+        factor = min(1.0, PREVIEW_SIDE / max(image.size))
         size = [max(1, round(side * factor)) for side in image.size]
         return image.resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
@@ -177,7 +180,7 @@ class Watch:
         self.stage_steps = progress.step
         changes: dict[str, Any] = {"stage": self._doing(progress), "seconds": now - self.began}
         changes |= self._share(progress, now)
-        if now - self.shown >= EVERY or not self.task.pictures:
+        if now - self.shown >= PICTURES_EVERY or not self.task.pictures:
             picture = progress.preview()
             if picture is not None:
                 changes["picture"] = encoded(picture, GROWING, quick=True)

@@ -18,7 +18,7 @@ from harmonize.studio.results import asked_of, kept_at
 from harmonize.studio.tasks import DONE, FAILED, Task
 
 PREFIX = "harmonize-studio-"
-NAME = "session.json"
+SESSION_FILE = "session.json"
 _saving = threading.Lock()
 
 
@@ -26,16 +26,16 @@ def save(page: Page, address: tuple[str, int], pictures: Sequence[Path | None]) 
     """Write down what the session holds; `pictures` are those that the command line named."""
     with _saving, contextlib.suppress(OutputError):  # a full disk stops no painting
         if not page.ending:
-            tree = {**_held(page), "address": address, "pictures": _words(pictures)}
-            write_file(page.files.folder / NAME, json.dumps(tree).encode(), overwrite=True)
+            tree = {**_tree_of(page), "address": address, "pictures": _absolute_paths(pictures)}
+            write_file(page.files.folder / SESSION_FILE, json.dumps(tree).encode(), overwrite=True)
 
 
 def forget(page: Page) -> None:
     """Leave nothing to be taken up."""
-    (page.files.folder / NAME).unlink(missing_ok=True)
+    (page.files.folder / SESSION_FILE).unlink(missing_ok=True)
 
 
-def _held(page: Page) -> dict[str, Any]:
+def _tree_of(page: Page) -> dict[str, Any]:
     def place(path: Path) -> str:
         return os.path.relpath(path, folder) if folder in path.parents else str(path)
 
@@ -58,23 +58,23 @@ def _held(page: Page) -> dict[str, Any]:
     return {"id": page.id, "start": start, "files": files, "tasks": runs}
 
 
-def find(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, Any]] | None:
+def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, Any]] | None:
     """Return the latest session under `root` whose studio was killed, and make it this process's.
 
     Only one that began with the same `pictures`: its folder, and what it held.
     """
-    found = [path for path in root.glob(f"{PREFIX}*/{NAME}") if _mine(path)]
+    found = [path for path in root.glob(f"{PREFIX}*/{SESSION_FILE}") if _mine(path)]
     for path in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             tree = json.loads(path.read_bytes())
-            if tree["pictures"] == _words(pictures) and not _answers(*tree["address"]):
+            if tree["pictures"] == _absolute_paths(pictures) and not _answers(*tree["address"]):
                 folder = root / f"{PREFIX}{secrets.token_hex(6)}"
                 path.parent.rename(folder)  # of two that begin at once, one succeeds
                 return folder, tree
     return None
 
 
-def restore(page: Page, tree: dict[str, Any]) -> None:
+def restore_session(page: Page, tree: dict[str, Any]) -> None:
     """Load what a session held; what is not painted yet waits again."""
     files = page.files
     for item in tree["files"]:
@@ -98,7 +98,7 @@ def restore(page: Page, tree: dict[str, Any]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _words(pictures: Sequence[Path | None]) -> list[str | None]:
+def _absolute_paths(pictures: Sequence[Path | None]) -> list[str | None]:
     return [None if path is None else str(path.absolute()) for path in pictures]
 
 

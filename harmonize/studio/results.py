@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from harmonize.run.result import Result
 
-FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
+DOWNLOADS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
 OPTIONS = {
     "strength": "--strength",
     "keep": "--keep",
@@ -120,7 +120,7 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
     path = files.room(f"{asked.name}.png")
     for kind in ("jpeg", "tiff"):
         with contextlib.suppress(OutputError):  # too long for the format
-            write_picture(path.with_suffix(FORMATS[kind]), result.picture)
+            write_picture(path.with_suffix(DOWNLOADS[kind]), result.picture)
     write_result(path, result.picture, result.record)
     return kept_at(asked, path, result.picture.shown)
 
@@ -132,7 +132,7 @@ def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
         InputError: it is gone, or its record.
     """
     record = read_tree(record_path(path))
-    beside = {kind: path.with_suffix(suffix) for kind, suffix in FORMATS.items()}
+    beside = {kind: path.with_suffix(suffix) for kind, suffix in DOWNLOADS.items()}
     return Kept(
         asked=asked,
         picture=path,
@@ -143,7 +143,7 @@ def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
     )
 
 
-def record_of(kept: Kept, files: Files, *, together: bool = False) -> bytes:
+def record_for(kept: Kept, files: Files, *, together: bool = False) -> bytes:
     """Return the run's record; `together`: to lie beside all inputs."""
     tree = json.loads(record_path(kept.picture).read_text(encoding="utf-8"))
     names = kept.asked.names
@@ -189,7 +189,7 @@ def bundle(kept: Kept, files: Files) -> Path:
     asked, names = kept.asked, kept.asked.names
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         file.write(kept.picture, kept.picture.name)
-        file.writestr(record_path(kept.picture).name, record_of(kept, files, together=True))
+        file.writestr(record_path(kept.picture).name, record_for(kept, files, together=True))
         file.write(asked.painting.path, names["painting"])
         file.write(asked.element.path, names["element"])
         file.writestr("command.txt", f"{command_of(kept, files, together=True)} --overwrite\n")

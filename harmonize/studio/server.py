@@ -22,7 +22,7 @@ from harmonize.errors import InputError
 from harmonize.studio import recovery
 from harmonize.studio.app import Page
 from harmonize.studio.files import Files
-from harmonize.studio.guard import Limits, Pass
+from harmonize.studio.guard import Limits, PageToken
 
 HOME = "127.0.0.1"
 SIGNALS = [
@@ -50,14 +50,14 @@ def serve(
     """
     _address(host)
     pictures = {"painting": painting, "element": element}
-    killed = recovery.find(Path(tempfile.gettempdir()), list(pictures.values()))
+    killed = recovery.find_session(Path(tempfile.gettempdir()), list(pictures.values()))
     folder, tree = killed or (Path(tempfile.mkdtemp(prefix=recovery.PREFIX)), None)
     listener, ended = None, tree is None
     try:
         listener = _listen_again(host, port, tree)
         listener.listen(128)  # who comes early waits
         port = listener.getsockname()[1]
-        page = Page(Files(folder, limits or Limits()), Pass(), hosts_of(host, port))
+        page = Page(Files(folder, limits or Limits()), PageToken(), hosts_of(host, port))
         _begin(page, tree, pictures)
         save = partial(recovery.save, page, (host, port), list(pictures.values()))
         save()
@@ -65,7 +65,7 @@ def serve(
         server = _Server(page)
         page.tasks.start()
         try:
-            on_ready(f"http://{_shown(host)}:{port}/?token={page.key.token}", server.end)
+            on_ready(f"http://{_host_in_url(host)}:{port}/?token={page.key.token}", server.end)
             ended = True
             server.run([listener])
         finally:
@@ -80,7 +80,7 @@ def serve(
 def _begin(page: Page, tree: dict[str, Any] | None, pictures: dict[str, Path | None]) -> None:
     if tree is not None:
         page.id = tree["id"]
-        recovery.restore(page, tree)
+        recovery.restore_session(page, tree)
         return
     for role, path in pictures.items():
         if path is not None:
@@ -90,7 +90,9 @@ def _begin(page: Page, tree: dict[str, Any] | None, pictures: dict[str, Path | N
 def hosts_of(host: str, port: int) -> frozenset[str]:
     """Return what the header Host may be."""
     names = (
-        {_shown(host), "localhost"} if ipaddress.ip_address(host).is_loopback else {_shown(host)}
+        {_host_in_url(host), "localhost"}
+        if ipaddress.ip_address(host).is_loopback
+        else {_host_in_url(host)}
     )
     return frozenset(f"{name}:{port}" for name in names)
 
@@ -112,7 +114,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address
 
 
-def _shown(host: str) -> str:
+def _host_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

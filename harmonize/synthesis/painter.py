@@ -12,12 +12,12 @@ from torch import Tensor
 
 from harmonize.errors import StopRun
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import Resolved, ResolvedPass, resolve
+from harmonize.settings.resolve import Resolved, ResolvedPass, resolve_settings
 from harmonize.synthesis import passes, strokes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State, Step
@@ -25,7 +25,7 @@ from harmonize.synthesis.optimization.objective import PassObjective
 from harmonize.synthesis.start import Start, bring_back_light, map_palette, underpaint
 
 # Pixels that are looked at to see how grainy the painting is.
-GRAIN = 1 << 22
+GRAIN_PIXELS = 1 << 22
 
 # How many times as large as at its start the sum of a pass's losses may end. Where gradients are
 # balanced the sum is not what is minimized, and rises where the drawing is held: over the default,
@@ -76,14 +76,14 @@ class Painter:
     network: VGG19
     level: float
     fine: float
-    memory: Memory
+    memory: Cache
     key: Hashable
     on_step: Watcher | None = None
     on_safe: Callable[[Callable[[], SavePoint]], None] | None = None
 
     @cached_property
     def resolved(self) -> Resolved:
-        return resolve(self.config, self.level, self.fine)
+        return resolve_settings(self.config, self.level, self.fine)
 
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
@@ -93,7 +93,7 @@ class Painter:
         `view` is the canvas at the working size. Outside the loose mask the picture is the
         painting.
         """
-        noise = float(losses.noise(view.painting.bands(GRAIN)))
+        noise = float(losses.noise(view.painting.bands(GRAIN_PIXELS)))
         smoothness = losses.total_variation_weight(noise)
         resumed, progress, stopped = progress is not None, progress or SavePoint(), False
         start, stopped = self._begin(view, told=resumed)
@@ -208,7 +208,7 @@ class Painter:
         painting = self._features(view.painting, taps)
         previous = view.composite if work.picture is None else work.picture.seen(view)
         start = work.begin(previous, self.resolved.lead)
-        matched = passes.match(
+        matched = passes.match_pass(
             settings,
             self.network,
             image=previous if settings.match == "previous" else start,
@@ -220,7 +220,7 @@ class Painter:
             amount = settings.strokes.amount * (1 - self.resolved.lead)
             sigma = settings.strokes.sigma
             start = strokes.overlay(start, rough, view.loose, amount=amount, sigma=sigma)
-        objective = passes.build(
+        objective = passes.build_objective(
             settings,
             self.network,
             start=start,

@@ -24,7 +24,7 @@ def taps_of(settings: ResolvedPass) -> tuple[str, ...]:
     return tuple(tap for tap in STRIDE if tap in settings.seen)
 
 
-def match(
+def match_pass(
     settings: ResolvedPass,
     network: VGG19,
     *,
@@ -37,7 +37,7 @@ def match(
     wanted = [tap for tap in taps if tap in settings.styled]
     with torch.no_grad():
         features = network(image[None], taps)
-        return layer_matches.match(
+        return layer_matches.match_layers(
             settings.matching,
             image,
             features,
@@ -47,7 +47,7 @@ def match(
         )
 
 
-def build(
+def build_objective(
     settings: ResolvedPass,
     network: VGG19,
     *,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize.synthesis.image_ops import filters
-from harmonize.synthesis.image_ops.crops import Strokes, View
+from harmonize.synthesis.image_ops.crops import StrokePlaces, View
 from harmonize.synthesis.image_ops.tiled_image import AREA, Raster
 from harmonize.synthesis.image_ops.windows import Window
 from harmonize.synthesis.matching.coherence import nearest_known
@@ -96,7 +96,7 @@ def enlarge(
     amount: float,
     size: int = 7,
     stride: int = 2,
-    strokes: Strokes | None = None,
+    strokes: StrokePlaces | None = None,
 ) -> Tensor:
     """Return `window` of a picture at the size of `original`, from `image` [3, h, w] in the view.
 

@@ -20,10 +20,10 @@ from harmonize.synthesis.palette.edge_colors import extend_colors
 from harmonize.synthesis.palette.palette_map import palette_map
 from harmonize.synthesis.palette.reference import match_element, reference_of
 from harmonize.synthesis.underpainting.feature_guides import feature_guides
-from harmonize.synthesis.underpainting.patch_synthesis import Underpainting, layers_of, synthesize
+from harmonize.synthesis.underpainting.patch_synthesis import Rebuilt, guide_layers, synthesize
 
 CONTRAST = 2.0  # sigma in pixels: of the underpainting's lights and darks that come back
-FINE = 2.0  # sigma in pixels: what is finer is drawing or brushwork
+DRAWING_SIGMA = 2.0  # sigma in pixels: what is finer is drawing or brushwork
 OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
@@ -42,7 +42,7 @@ class Start:
     image: Tensor
     mask: Tensor
     own: Tensor
-    strokes: Underpainting | None = None
+    strokes: Rebuilt | None = None
 
 
 def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tuple[Start, Match]:
@@ -89,7 +89,7 @@ def underpaint(
     tap = next(iter(matched.fields))
     guides = feature_guides(matched, start.mapped, features, tap)
     corner = (window.top, window.left)
-    known, wanted = layers_of(painting / 100, mapped / 100, guides, corner, start.mask, goal)
+    known, wanted = guide_layers(painting / 100, mapped / 100, guides, corner, start.mask, goal)
 
     def tell(image: Tensor) -> None:
         shown = filters.resize(image, size)
@@ -126,7 +126,11 @@ def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
 
     A photograph's texture is not to be kept; spectacles, ironwork and eyes are.
     """
-    weak = (1 - _standing_out(mapped, painting, FINE)) * mask * _finer(mapped[:1], FINE)
+    weak = (
+        (1 - _standing_out(mapped, painting, DRAWING_SIGMA))
+        * mask
+        * _finer(mapped[:1], DRAWING_SIGMA)
+    )
     return torch.cat((mapped[:1] - weak, mapped[1:]))
 
 
@@ -145,13 +149,13 @@ def _finer(luma: Tensor, sigma: float) -> Tensor:
 
 
 def fine_share(painting: Tensor) -> float:
-    """Return the share of a painting's variance of luma that is finer than `FINE` pixels, 0 to 1.
+    """Return the share of a painting's variance of luma that is finer than 2 pixels, 0 to 1.
 
     `painting` [3, H, W] is sRGB, about 700 pixels long. High for hatching, engraving and thick
     impasto.
     """
     luma = filters.to_lab(painting)[:1]
-    soft = filters.gaussian(luma, FINE)
+    soft = filters.gaussian(luma, DRAWING_SIGMA)
     return float((1 - soft.var() / luma.var().clamp_min(1e-6)).clamp(0, 1))
 
 

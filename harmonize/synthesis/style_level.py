@@ -25,14 +25,14 @@ from harmonize.synthesis.image_ops import filters
 
 SIDE = 512  # pixels of the long side at which all is measured; smaller paintings are enlarged …
 ENLARGE = 4  # … at most this many times: beyond, nothing is left of the strokes
-GRAIN = 1.5  # sigma of the blur that removes grain, JPEG blocks and canvas, and keeps strokes
-REACH = 1 / 32  # of the long side: sigma over which a contour must hold its direction
+GRAIN_SIGMA = 1.5  # sigma of the blur that removes grain, JPEG blocks and canvas, and keeps strokes
+CONTOUR_SIGMA = 1 / 32  # of the long side: sigma over which a contour must hold its direction
 LEAST_RANGE = 0.12  # a painting flatter than this (L* 0 to 1) counts as having this range
 
 # The value of each statistic at which its share is one half, and the share's steepness in its log.
 BRUSHWORK, CONTOURS, VIVIDNESS = (1.75, 8.0), (2.4, 6.0), (0.35, 12.0)
-DOUBT = 1.25  # the bounds: the level with statistics lower and higher by this factor …
-MARGIN = 1.0  # … and this many levels more
+LEVEL_DOUBT = 1.25  # the bounds: the level with statistics lower and higher by this factor …
+LEVEL_MARGIN = 1.0  # … and this many levels more
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Estimate:
     statistics: dict[str, float]
 
 
-def estimate(painting: Tensor) -> Estimate:
+def estimate_level(painting: Tensor) -> Estimate:
     """Return the style level of `painting` [3, H, W], sRGB 0 to 1, best 300 to 700 pixels long.
 
     Raises:
@@ -56,8 +56,8 @@ def estimate(painting: Tensor) -> Estimate:
     with torch.no_grad():
         statistics = measure(painting.detach().float().clamp(0, 1))
     level = _level(statistics, 1.0)
-    low = max(_level(statistics, 1 / DOUBT) - MARGIN, 1.0)
-    high = min(_level(statistics, DOUBT) + MARGIN, 10.0)
+    low = max(_level(statistics, 1 / LEVEL_DOUBT) - LEVEL_MARGIN, 1.0)
+    high = min(_level(statistics, LEVEL_DOUBT) + LEVEL_MARGIN, 10.0)
     return Estimate(level, min(low, level), max(high, level), statistics)
 
 
@@ -66,14 +66,15 @@ def measure(painting: Tensor) -> dict[str, float]:
 
     brushwork: median gradient of lightness, in % a pixel of the range from its 5th to its 95th
     percentile. contours: the gradient's 95th percentile over its median, times the median coherence
-    (0 to 1) of its direction over `REACH`. vividness: standard deviation of Lab a and b, over 100.
+    (0 to 1) of its direction over `CONTOUR_SIGMA`. vividness: standard deviation
+    of Lab a and b, over 100.
     """
     lab = filters.to_lab(_fixed_size(painting)) / 100
     lightness = lab[:1]
     dark, light = _quantiles(lightness, 0.05, 0.95)
     span = max(light - dark, LEAST_RANGE)
 
-    soft = filters.gaussian(lightness, GRAIN)[0]
+    soft = filters.gaussian(lightness, GRAIN_SIGMA)[0]
     down = (soft[2:, 1:-1] - soft[:-2, 1:-1]) / 2
     across = (soft[1:-1, 2:] - soft[1:-1, :-2]) / 2
     median, steep = _quantiles((down**2 + across**2).sqrt(), 0.5, 0.95)
@@ -95,7 +96,7 @@ def _coherence(down: Tensor, across: Tensor) -> float:
     """Return the median of (λ₁ − λ₂) / (λ₁ + λ₂), of structure tensors: 1 is parallel contours."""
     tensor = torch.stack((down**2, across**2, down * across))
     step = min(4, *down.shape)  # the tensor is smooth over its reach: a quarter of the size will do
-    sigma = REACH * max(down.shape) / step
+    sigma = CONTOUR_SIGMA * max(down.shape) / step
     coarse = filters.gaussian(F.avg_pool2d(tensor[None], step)[0], max(sigma, 0.5))
     yy, xx, xy = coarse
     apart = ((yy - xx) ** 2 + 4 * xy**2).sqrt()
@@ -109,13 +110,13 @@ def _quantiles(values: Tensor, *shares: float) -> list[float]:
 
 def _level(statistics: dict[str, float], factor: float) -> float:
     """Return 1 to 5 by brushwork, and on to 10 by contours; flat planes need vivid colors."""
-    broken = _share(statistics["brushwork"] * factor, *BRUSHWORK)
-    planes = _share(statistics["contours"] * factor, *CONTOURS)
-    flat = _share(statistics["vividness"] * factor, *VIVIDNESS) * planes
+    broken = _squashed(statistics["brushwork"] * factor, *BRUSHWORK)
+    planes = _squashed(statistics["contours"] * factor, *CONTOURS)
+    flat = _squashed(statistics["vividness"] * factor, *VIVIDNESS) * planes
     modern = broken + (1 - broken) * flat
     return 1 + modern * (4 + 5 * planes)
 
 
-def _share(value: float, half: float, steepness: float) -> float:
+def _squashed(value: float, half: float, steepness: float) -> float:
     """Squash `value` ≥ 0 to 0 … 1, rising: ½ at `half`, logistic in the logarithm."""
     return 1 / (1 + (half / value) ** steepness) if value > 1e-6 else 0.0

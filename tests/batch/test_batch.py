@@ -25,8 +25,8 @@ from PIL import Image
 import harmonize
 from harmonize.batch import workers
 from harmonize.batch.jobs import Job
-from harmonize.batch.runner import Event, is_done, run
-from harmonize.batch.workers import Kept
+from harmonize.batch.runner import Event, is_done, run_jobs
+from harmonize.batch.workers import WorkerCache
 from harmonize.cli.app import main
 from harmonize.errors import StopRun
 from harmonize.images import read
@@ -202,7 +202,9 @@ def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
 def test_what_a_limit_led_to_is_done_under_that_limit_only(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_limit, "_held", lambda: 5 * 10**8)  # whatever other tests left here
+    monkeypatch.setattr(
+        memory_limit, "_held_bytes", lambda: 5 * 10**8
+    )  # whatever other tests left here
     steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "planes", "refine")]
     write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=steps)
     limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "850MB")
@@ -299,9 +301,9 @@ def test_the_jobs_of_workers_that_die_fail_and_all_others_are_done(
         threading.Thread(target=serve, args=(theirs,), daemon=True).start()
         return workers._Worker(Gone(), ours)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "_start", start)
+    monkeypatch.setattr(workers, "_start_worker", start)
     jobs = [job(name, painting) for name, painting in zip("abcde", "ppqqr", strict=True)]
-    ended = run(jobs, workers.local(2, 1))
+    ended = run_jobs(jobs, workers.local(2, 1))
     assert sorted((outcome.job.name, outcome.status) for outcome in ended) == [
         (name, "failed" if name in dying else "done") for name in "abcde"
     ]
@@ -327,7 +329,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Jobs that are painted, by name; 2.png fails as nobody foresaw."""
     names: list[str] = []
 
-    def paint(job: Job, kept: Kept, on_step: Any) -> Event:
+    def paint(job: Job, kept: WorkerCache, on_step: Any) -> Event:
         names.append(job.name)
         if job.name == "2.png":
             return Event("failed", job, error="ZeroDivisionError: division by zero")
@@ -363,7 +365,7 @@ def test_ctrl_c_keeps_nothing_half(
 ) -> None:
     real = workers.paint
 
-    def pressing(job: Job, kept: Kept, on_step: Any) -> Event:
+    def pressing(job: Job, kept: WorkerCache, on_step: Any) -> Event:
         if job.name == "3.png":
             for _ in range(presses):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -393,7 +395,7 @@ def test_whatever_goes_wrong_with_a_job_is_its_reason(
             raise error
 
         monkeypatch.setattr(workers, "open_picture", fail)
-        event = workers.paint(job(), Kept(), lambda step: None)
+        event = workers.paint(job(), WorkerCache(), lambda step: None)
         assert (event.kind, event.error) == ("failed", said)
 
 
@@ -410,7 +412,7 @@ def test_an_engine_is_stopped_by_what_it_tells(files: Path) -> None:
         if len(told) == 3:
             raise StopRun
 
-    ended = run([job("a"), job("b"), job("c")], engine, on_event)
+    ended = run_jobs([job("a"), job("b"), job("c")], engine, on_event)
     assert [outcome.job.name for outcome in ended] == ["a"]
     assert told == ["started", "done", "started"]
 

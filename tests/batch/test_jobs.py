@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harmonize.batch.jobs import Checked, Draft, Job, check, in_order, lines
+from harmonize.batch.jobs import Checked, Draft, Job, check_jobs, in_order, lines
 from harmonize.batch.lists.job_list import read_list
 from harmonize.batch.log import EventLog
 from harmonize.batch.pace import Pace
@@ -40,7 +40,7 @@ def jobs(tree: object, folder: str = "out", **more: object) -> list[Job]:
 
 def looked_at(path: str, folder: str = "out", **more: object) -> Checked:
     items = read_list(Path(path), lambda file: False)
-    return check(items, Path(folder), listed=Path(path), **more)  # type: ignore[arg-type]
+    return check_jobs(items, Path(folder), listed=Path(path), **more)  # type: ignore[arg-type]
 
 
 def problems(tree: object) -> list[str]:
@@ -422,7 +422,7 @@ def test_a_resume_with_a_missing_input_does_the_others(files: Path, command: Com
 def test_each_picture_is_looked_at_once(
     files: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr("harmonize.batch.jobs.KEPT", kept)
+    monkeypatch.setattr("harmonize.batch.jobs.KEPT_PICTURES", kept)
     opened: list[str] = []
 
     def counting(role: str, path: Path) -> Source:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmonize.batch.jobs import Job
-from harmonize.batch.log import EVERY, EventLog
+from harmonize.batch.log import LINES_EVERY, EventLog
 from harmonize.batch.pace import Pace, spoken
 from harmonize.batch.runner import Event, JobStep
 from harmonize.scene.placement import Placement
@@ -79,7 +79,7 @@ def test_the_log_says_how_far_a_job_is_now_and_then(tmp_path: Path) -> None:
 
         tell(Event("started", job(1)))
         for index in range(1, 101):
-            clock.now += EVERY / 10
+            clock.now += LINES_EVERY / 10
             tell(Event("step", job(1), step=JobStep("refine", index, 100, index / 100)))
         tell(Event("note", job(1), note="its worker was lost"))
         tell(Event("note", note="nobody is there"))

@@ -111,7 +111,7 @@ def test_a_batch_without_workers_says_so_and_gives_up_in_the_end(
     for _ in range(100):  # nodes there, but taken: it waits, and says so
         now[0] += 10
         assert patience.over(3) is None
-    assert len(told) == pytest.approx(1000 / ray_cluster.QUIET, abs=1)
+    assert len(told) == pytest.approx(1000 / ray_cluster.NOTES_EVERY, abs=1)
     assert all("3 jobs wait for a worker" in event.note for event in told)
     monkeypatch.setattr(ray_cluster, "room", lambda need: 0)
     began = now[0]

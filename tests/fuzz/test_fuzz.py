@@ -34,9 +34,11 @@ ASIDE = ("--style=p.png", "--patch=c.png", "--at=12,10")
 def one_network() -> Iterator[None]:
     """The bundled weights are read once, not in every case."""
     with pytest.MonkeyPatch.context() as patch:
-        read = weights.load
+        read = weights.load_weights
         bundled = functools.cache(lambda: read("oxford"))
-        patch.setattr(weights, "load", lambda name: bundled() if name == "oxford" else read(name))
+        patch.setattr(
+            weights, "load_weights", lambda name: bundled() if name == "oxford" else read(name)
+        )
         yield
 
 

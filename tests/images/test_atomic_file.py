@@ -169,12 +169,12 @@ def test_what_a_dead_process_left_goes_at_the_next_write(tmp_path: Path) -> None
     path = tmp_path / "a.bin"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    start = module._start(path)
+    start = module._temporary_start(path)
     left = tmp_path / f"{start}{gone.pid}.part"
     stay = [
         tmp_path / f"{start}{os.getppid()}.part",  # somebody is writing
         tmp_path / f"{start}x.part",
-        tmp_path / f"{module._start(tmp_path / 'b.bin')}{gone.pid}.part",
+        tmp_path / f"{module._temporary_start(tmp_path / 'b.bin')}{gone.pid}.part",
     ]
     for item in (left, *stay):
         item.write_text("half")

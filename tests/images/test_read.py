@@ -496,7 +496,7 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ):
         with pytest.raises(InputError, match=said):
             open_picture("painting", tmp_path / name)
-    monkeypatch.setattr("harmonize.images.read.LARGEST", 10)
+    monkeypatch.setattr("harmonize.images.read.LARGEST_FILE", 10)
     with pytest.raises(InputError, match="more than 2 GiB"):
         read_bytes("painting", tmp_path / "a.png")
 

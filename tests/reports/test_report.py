@@ -260,8 +260,8 @@ def test_an_interrupted_run_is_called_so(folder: Path) -> None:
 def test_large_pictures_are_made_smaller_and_many_smaller_still(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "FULL", 48)
-    monkeypatch.setattr(report, "SMALL", 16)
+    monkeypatch.setattr(report, "LONGEST_PICTURE", 48)
+    monkeypatch.setattr(report, "SMALLEST_PICTURE", 16)
     monkeypatch.setattr(report, "MANY", 1)
     assert page_of(folder).picture("Painting of").shape == (40, 48, 3)
     four = [entry(folder)] * 4

@@ -34,7 +34,7 @@ def canvas(long: int = 1400, patch: int = 700) -> Canvas:
 @pytest.fixture(autouse=True)
 def process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that holds 500 MB, whatever these tests have made of it."""
-    monkeypatch.setattr(memory_limit, "_held", lambda: GIGA // 2)
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: GIGA // 2)
 
 
 def native(*more: str) -> Settings:
@@ -43,12 +43,13 @@ def native(*more: str) -> Settings:
 
 def test_more_to_do_takes_more() -> None:
     needs = [
-        memory_limit.estimate(canvas(patch=side), native(), 5.0) for side in (100, 300, 700, 1200)
+        memory_limit.estimate_memory(canvas(patch=side), native(), 5.0)
+        for side in (100, 300, 700, 1200)
     ]
     assert needs == sorted(needs)
     assert needs[-1] > 1.5 * needs[0]
     sizes = [
-        memory_limit.estimate(canvas(), load("default", [f"size={size}"]), 5.0)
+        memory_limit.estimate_memory(canvas(), load("default", [f"size={size}"]), 5.0)
         for size in (128, 500, 1400)
     ]
     assert sizes == sorted(set(sizes))
@@ -56,7 +57,7 @@ def test_more_to_do_takes_more() -> None:
 
 def test_a_large_painting_takes_no_more_than_its_tiles_do() -> None:
     small, large = (
-        memory_limit.estimate(canvas(long, 200), native(), 5.0) for long in (4000, 8000)
+        memory_limit.estimate_memory(canvas(long, 200), native(), 5.0) for long in (4000, 8000)
     )
     pixels = 8000 * 6000 - 4000 * 3000
     # A copy of it at half the size, in 32-bit numbers; no activations of all.
@@ -66,7 +67,7 @@ def test_a_large_painting_takes_no_more_than_its_tiles_do() -> None:
 def test_passes_that_are_skipped_take_nothing() -> None:
     whole = native()
     without = native("passes.strokes.steps=0", "passes.planes.steps=0", "passes.refine.steps=0")
-    assert memory_limit.estimate(canvas(), without, 5.0) < memory_limit.estimate(
+    assert memory_limit.estimate_memory(canvas(), without, 5.0) < memory_limit.estimate_memory(
         canvas(), whole, 5.0
     )
 
@@ -74,7 +75,7 @@ def test_passes_that_are_skipped_take_nothing() -> None:
 def test_without_a_limit_nothing_changes() -> None:
     config = native()
     found = memory_limit.fit(canvas(), config, 5.0)
-    assert found == (config, memory_limit.estimate(canvas(), config, 5.0))
+    assert found == (config, memory_limit.estimate_memory(canvas(), config, 5.0))
     assert memory_limit.fit(canvas(), config, 5.0, 100 * GIGA) == found
 
 
@@ -87,13 +88,13 @@ def test_a_limit_leads_to_the_largest_size_that_fits(limit: float) -> None:
     assert isinstance(size, int)
     assert memory_limit.SMALLEST <= size < 1400
     larger = found.model_copy(update={"size": size + memory_limit.STEPS})
-    assert memory_limit.estimate(canvas(), larger, 5.0) > memory_limit.SAFETY * limit * GIGA
+    assert memory_limit.estimate_memory(canvas(), larger, 5.0) > memory_limit.SAFETY * limit * GIGA
 
 
 def test_smaller_tiles_come_before_a_smaller_size() -> None:
     big = canvas(3000, 150)
     config = native()
-    need = memory_limit.estimate(big, config, 5.0)
+    need = memory_limit.estimate_memory(big, config, 5.0)
     found, _ = memory_limit.fit(big, config, 5.0, int(0.99 * need / memory_limit.SAFETY))
     assert found.size == "native"
     assert found.tile < config.tile
@@ -111,11 +112,11 @@ def test_what_fits_nowhere_is_an_error_that_names_the_least() -> None:
 
 def test_a_run_that_would_be_killed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_limit, "ceiling", lambda: 2 * GIGA)
-    assert memory_limit.check(GIGA) is None
+    assert memory_limit.memory_warning(GIGA) is None
     with pytest.raises(MemoryLimitError, match=r"about 3GB.*may hold 2GB.*max_memory=2GB"):
-        memory_limit.check(3 * GIGA)
+        memory_limit.memory_warning(3 * GIGA)
     monkeypatch.setattr(memory_limit, "ceiling", lambda: None)
-    assert "max_memory" in str(memory_limit.check(10**16))
+    assert "max_memory" in str(memory_limit.memory_warning(10**16))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from PIL import Image
 from harmonize import Session
 from harmonize.cli.app import main
 from harmonize.errors import InputError
-from harmonize.images.atomic_file import _start
+from harmonize.images.atomic_file import _temporary_start
 from harmonize.run import checkpoint, memory_limit
 from harmonize.run.checkpoint import Checkpoint
 from harmonize.run.session import Progress
@@ -153,7 +153,7 @@ def test_what_it_was_fitted_to_stays(
     Image.open("patch.png").resize((160, 136)).save("patch.png")
     Image.open("mask.png").resize((160, 136)).save("mask.png")
     limit = 850_000_000
-    monkeypatch.setattr(memory_limit, "_held", lambda: 450_000_000)
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 450_000_000)
     whole = paint(kept, settings, max_memory=limit)
     assert whole.record["fitted"] == {"max_memory": limit, "size": "native", "tile": 512}
     asked: dict[str, Any] = {
@@ -162,7 +162,7 @@ def test_what_it_was_fitted_to_stays(
     }
     with pytest.raises(Killed):
         paint(kept, settings, **asked, on_progress=kill_at(STAGES + 5))
-    monkeypatch.setattr(memory_limit, "_held", lambda: 400_000_000)
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 400_000_000)
     session = kept.using(load("default", settings))
     roomier = session.plan("painting.png", "patch.png", "mask.png", max_memory=limit)
     assert roomier.size > whole.record["size"]
@@ -292,7 +292,7 @@ def test_killed_between_picture_and_record_it_may_replace_its_own(
     assert command(*QUICK, "--output=whole.png").code == 0
     Path("a.png").write_bytes(b"picture so far")
     for name in ("a.png", "run.ckpt"):
-        Path(f"{_start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
+        Path(f"{_temporary_start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
     assert "a.png: exists" in command(*QUICK, "--output=a.png").err
     assert command(*QUICK, *SAVED, "--resume").code == 0
     assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmonize import Placement, harmonize
-from harmonize.run.record import find, hide
+from harmonize.run.record import find_home, hide
 from harmonize.settings.load import load
 from harmonize.synthesis.network import weights
 
@@ -53,14 +53,14 @@ PARTS = st.lists(st.text("ab~. ", min_size=1).filter(lambda name: name.strip("."
 def test_what_is_hidden_is_found_again(parts: list[str]) -> None:
     path = str(Path.home().joinpath(*parts))
     assert hide(path).startswith("~" + os.sep)
-    assert str(find(hide(path))) == path
+    assert str(find_home(hide(path))) == path
     assert hide(hide(path)) == hide(path)
 
 
 @pytest.mark.parametrize("path", ["/elsewhere/a", "a", "", "~", "~other/a", "/home", "./~/a"])
 def test_other_paths_stay_as_they_are(home: Path, path: str) -> None:
     assert hide(path) == path
-    assert find(path) == Path(path)
+    assert find_home(path) == Path(path)
     assert hide(f"{home}s/a") == f"{home}s/a"
     assert hide(f"see {home}/a") == f"see {home}/a"
 

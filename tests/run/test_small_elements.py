@@ -14,7 +14,7 @@ from PIL import Image
 
 from harmonize import Session, harmonize
 from harmonize.run.memory_limit import at_work, working_shape
-from harmonize.scene.loose import SMALL
+from harmonize.scene.loose import SHORT_ELEMENT
 from harmonize.settings.load import load
 from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -52,7 +52,7 @@ def test_the_part_holds_the_element_and_is_where_it_says(data: st.DataObject) ->
     longest = max(box.shape)
     if part.shape != whole.shape:
         assert max(working_shape(part.shape, config)) <= 128
-        assert longest < SMALL * max(whole.shape) + 1 or max(part.shape) < max(whole.shape)
+        assert longest < SHORT_ELEMENT * max(whole.shape) + 1 or max(part.shape) < max(whole.shape)
     assert at_work(whole, load("paper")).shape == whole.shape
 
 

@@ -210,7 +210,7 @@ def test_a_large_picture_is_done_by_way_of_a_smaller_one(monkeypatch: pytest.Mon
     true = soft()
     hard = np.where(true > 127, 255, 0).astype(np.uint8)
     photo = blended(true)
-    monkeypatch.setattr("harmonize.scene.matting.LARGEST", 5000)
+    monkeypatch.setattr("harmonize.scene.matting.LARGEST_COPY", 5000)
     found = soft_alpha(photo, hard, 6)
     assert np.abs(found.astype(int) - true).mean() < np.abs(hard.astype(int) - true).mean()
     colors = element_colors(photo, true)

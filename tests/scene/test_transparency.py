@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harmonize.scene.scene import Scene, load_scene
-from harmonize.scene.transparency import filled, share_over
+from harmonize.scene.transparency import fill_transparent, share_over
 
 W, H = 60, 40
 
@@ -69,7 +69,7 @@ def test_what_is_hidden_has_the_color_of_a_nearest_visible_place(seed: int) -> N
     colors = random.integers(0, 256, (6, 8, 3)).astype(np.uint8)
     opacity = random.choice(np.array([0, 0, 1, 255], np.uint8), (6, 8))
     opacity[random.integers(6), random.integers(8)] = 255
-    found = filled(colors, opacity)
+    found = fill_transparent(colors, opacity)
     y, x = np.nonzero(opacity)
     for row, column in np.ndindex(6, 8):
         away = np.hypot(y - row, x - column)
@@ -81,5 +81,5 @@ def test_what_is_hidden_has_the_color_of_a_nearest_visible_place(seed: int) -> N
 
 def test_nothing_transparent_is_no_copy() -> None:
     colors = strokes(8, 8)
-    assert filled(colors, None) is colors
-    assert filled(colors, np.ones((8, 8), np.uint8)) is colors
+    assert fill_transparent(colors, None) is colors
+    assert fill_transparent(colors, np.ones((8, 8), np.uint8)) is colors

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harmonize.errors import MOST_LINES, ConfigError
 from harmonize.settings import load as config
 from harmonize.settings.dump import dump
-from harmonize.settings.load import Settings, load, loads, presets, restore
+from harmonize.settings.load import Settings, load, loads, presets, restore_settings
 from harmonize.settings.messages import MOST_NAMES
 
 FIRST = next(iter(Settings.preset().passes))
@@ -45,7 +45,7 @@ def test_every_preset_loads_and_survives_a_dump(name: str) -> None:
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_survives_json(name: str) -> None:
     settings = Settings.preset(name)
-    assert restore(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
+    assert restore_settings(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
 
 
 def test_an_unknown_preset_is_named_with_those_there_are() -> None:
@@ -72,9 +72,9 @@ def test_a_dump_reads_back_the_same(
     tree = Settings.preset().model_dump()
     tree |= {"size": size, "strength": strength, "keep": keep, "weights": name}
     tree["passes"][FIRST]["steps"] = table
-    settings = restore(tree)
+    settings = restore_settings(tree)
     assert loads(dump(settings)) == settings
-    assert restore(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
+    assert restore_settings(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
 
 
 # --- layers ---------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_an_override_reaches_into_a_pass_and_leaves_the_rest() -> None:
 
 def test_a_table_is_replaced_whole() -> None:
     settings = load("default", [f"passes.{FIRST}.steps={{2: 7}}"])
-    settings = restore(settings.model_dump(), [f"passes.{FIRST}.steps={{3: 8}}"])
+    settings = restore_settings(settings.model_dump(), [f"passes.{FIRST}.steps={{3: 8}}"])
     assert settings.passes[FIRST].steps == {3.0: 8.0}
 
 
@@ -136,13 +136,13 @@ def test_options_have_the_very_last_word(tmp_path: Path) -> None:
     settings = load(tmp_path / "mine.yaml", ["keep=3", "seed=4"], {"seed": 5, "size": None})
     assert (settings.size, settings.keep, settings.seed) == (400, 3.0, 5)
     assert settings.passes == Settings.preset("preview").passes
-    assert restore(settings.model_dump(), ["seed=6"], options={"seed": 7}).seed == 7
+    assert restore_settings(settings.model_dump(), ["seed=6"], options={"seed": 7}).seed == 7
 
 
 def test_looking_at_settings_changes_nothing() -> None:
     tree = Settings.preset().model_dump(mode="json")
     before = json.dumps(tree)
-    restore(tree, [f"passes.{FIRST}=null", "keep=3"])
+    restore_settings(tree, [f"passes.{FIRST}=null", "keep=3"])
     assert json.dumps(tree) == before
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonize.settings.yaml_reader import DEEPEST, LONGEST, MOST_VALUES, Layer, read_layer
+from harmonize.settings.yaml_reader import DEEPEST, LONGEST_TEXT, MOST_VALUES, Layer, read_layer
 
 
 def problem(text: str) -> str:
@@ -128,7 +128,7 @@ def test_a_text_has_limits() -> None:
     assert not read_layer(f"a: {nested}", "text").problems
     assert f"more than {DEEPEST} levels" in problem(f"a: [{nested}]")
     assert f"more than {DEEPEST} levels" in problem("[" * 5000)
-    assert f"more than {LONGEST:,} characters" in problem("#" * (LONGEST + 1))
+    assert f"more than {LONGEST_TEXT:,} characters" in problem("#" * (LONGEST_TEXT + 1))
 
 
 OWN = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9), max_size=3)

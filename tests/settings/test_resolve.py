@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonize.settings.load import Settings, load, presets, restore
-from harmonize.settings.resolve import ResolvedPass, at_level, resolve
+from harmonize.settings.load import Settings, load, presets, restore_settings
+from harmonize.settings.resolve import ResolvedPass, at_level, resolve_settings
 
 FIRST = next(iter(Settings.preset().passes))
 
@@ -13,7 +13,7 @@ FIRST = next(iter(Settings.preset().passes))
 def first(*overrides: str, level: float = 5.0) -> ResolvedPass:
     """The first pass of a painting that is too fine for an underpainting."""
     settings = load("default", [f"passes.{FIRST}.{text}" for text in overrides])
-    return resolve(settings, level, 1.0).passes[0]
+    return resolve_settings(settings, level, 1.0).passes[0]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_table_goes_through_its_entries(table: dict[float, float]) -> None:
 def test_every_preset_comes_to_numbers(name: str, level: float) -> None:
     settings = Settings.preset(name)
     between = sum(settings.underpainting.fine) / 2 if settings.underpainting else 0.0
-    found = resolve(settings, level, between)  # both ways, half and half
+    found = resolve_settings(settings, level, between)  # both ways, half and half
     asked = [name for name, part in settings.passes.items() if at_level(part.steps, level) >= 1]
     assert [item.name for item in found.passes] == asked
     for item in found.passes:
@@ -57,8 +57,8 @@ def test_every_preset_comes_to_numbers(name: str, level: float) -> None:
 def test_steps_are_rounded_and_a_pass_without_any_is_left_out() -> None:
     assert first("steps={1: 10, 10: 20}", level=5.0).method.steps == 14
     table = f"passes.{FIRST}.steps={{1: 0, 5: 8}}"
-    assert FIRST not in dict(resolve(load("default", [table]), 1.0, 1.0).steps)
-    assert dict(resolve(load("default", [table]), 5.0, 1.0).steps)[FIRST] == 8
+    assert FIRST not in dict(resolve_settings(load("default", [table]), 1.0, 1.0).steps)
+    assert dict(resolve_settings(load("default", [table]), 5.0, 1.0).steps)[FIRST] == 8
 
 
 def test_the_rate_may_depend_on_the_level() -> None:
@@ -68,7 +68,8 @@ def test_the_rate_may_depend_on_the_level() -> None:
 @pytest.mark.parametrize("keep", [0.5, 1.0, 4.0])
 def test_keep_multiplies_content_and_divides_what_paints(keep: float) -> None:
     one, kept = (
-        resolve(load("default", [f"keep={k}"]), 5.0, 1.0).passes[0].goals for k in (1.0, keep)
+        resolve_settings(load("default", [f"keep={k}"]), 5.0, 1.0).passes[0].goals
+        for k in (1.0, keep)
     )
     assert one.content and one.style and one.histogram and one.variation
     assert kept.content and kept.style and kept.histogram and kept.variation
@@ -93,7 +94,7 @@ def test_records_of_earlier_versions_are_read() -> None:
         del part["rates"]
         part |= {"plateau": 0.0, "plateau_window": 5}
         part["terms"]["tv"]["factor"] = 1.0
-    found = restore(tree)
+    found = restore_settings(tree)
     assert found.keep_color == 0.5
     one_rate = {"rates": (1.0,)}
     passes = Settings.preset().passes

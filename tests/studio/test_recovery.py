@@ -95,20 +95,20 @@ def left(root: Path, mode: int = 0o700, text: str | None = None, **more: Any) ->
     folder.mkdir(mode=mode)
     folder.chmod(mode)
     tree = {"pictures": [None, None], "address": address, **more}
-    (folder / recovery.NAME).write_text(json.dumps(tree) if text is None else text)
+    (folder / recovery.SESSION_FILE).write_text(json.dumps(tree) if text is None else text)
     return folder
 
 
 def test_only_ones_own_session_that_began_alike_is_taken(tmp_path: Path) -> None:
     folder = left(tmp_path)
-    found = recovery.find(tmp_path, [None, None])
+    found = recovery.find_session(tmp_path, [None, None])
     assert found and found[0] != folder and not folder.exists()
-    assert recovery.find(tmp_path, [Path("a.png"), None]) is None
-    assert recovery.find(tmp_path, [None, None]) is not None
+    assert recovery.find_session(tmp_path, [Path("a.png"), None]) is None
+    assert recovery.find_session(tmp_path, [None, None]) is not None
 
 
 @pytest.mark.parametrize("bad", [{"mode": 0o770}, {"text": "{"}, {"text": "[]"}, {"text": "{}"}])
 def test_what_others_can_have_made_or_is_damaged_is_left(tmp_path: Path, bad: Any) -> None:
     folder = left(tmp_path, **bad)
-    assert recovery.find(tmp_path, [None, None]) is None
+    assert recovery.find_session(tmp_path, [None, None]) is None
     assert folder.exists()

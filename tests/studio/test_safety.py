@@ -38,7 +38,7 @@ OUT = [
 def held(files: Path) -> list[Path]:
     """What lies in the folder of the studio, but for its notes on the session."""
     (folder,) = files.glob(f"{recovery.PREFIX}*")
-    return [path for path in folder.rglob("*") if path.name != recovery.NAME]
+    return [path for path in folder.rglob("*") if path.name != recovery.SESSION_FILE]
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from harmonize.errors import ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.resolve import HistogramGoal, ResolvedPass, resolve
+from harmonize.settings.resolve import HistogramGoal, ResolvedPass, resolve_settings
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.tiled_image import Raster
-from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match, sites
+from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match_layers, sites
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, carry_mask
@@ -21,7 +21,7 @@ from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.histogram import RankTable, remap
 from harmonize.synthesis.optimization.losses import gram, masked_mse
 from harmonize.synthesis.optimization.objective import PassObjective
-from harmonize.synthesis.passes import build, taps_of
+from harmonize.synthesis.passes import build_objective, taps_of
 
 SHAPE = (32, 48)
 
@@ -46,7 +46,7 @@ by_pass = pytest.mark.parametrize("name", FIELDS)
 
 @pytest.fixture(scope="module")
 def network() -> VGG19:
-    return VGG19(weights.load("oxford").state)
+    return VGG19(weights.load_weights("oxford").state)
 
 
 def picture(seed: int, h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:
@@ -68,10 +68,10 @@ def settings(
 ) -> ResolvedPass:
     tree = config.loads(YAML).model_dump(mode="json")
     asked = [f"keep={keep}", *(f"passes.{name}.{text}" for text in overrides)]
-    found = config.restore(tree, asked)
+    found = config.restore_settings(tree, asked)
     # Between smooth paintings, which need no coarse pass, and engravings, which need no other.
     fine = sum(found.underpainting.fine) / 2 if found.underpainting else 0.0
-    passes = resolve(found, level, fine).passes
+    passes = resolve_settings(found, level, fine).passes
     return next(item for item in passes if item.name == name)
 
 
@@ -92,11 +92,11 @@ def assemble(
     mask = box() if mask is None else mask
     composite = torch.lerp(painting, picture(1), mask) if start is None else start
     studied = study(network, painting, taps_of(chosen))
-    return build(
+    return build_objective(
         chosen,
         network,
         start=composite,
-        matched=passes.match(chosen, network, image=composite, painting=studied, mask=mask),
+        matched=passes.match_pass(chosen, network, image=composite, painting=studied, mask=mask),
         composite=composite,
         painting=studied.painting,
         frame=painting,
@@ -329,7 +329,7 @@ def test_the_painting_is_matched_to_itself(network: VGG19, name: str) -> None:
     chosen = settings(name)
     painting = study(network, picture(0), taps_of(chosen))
     where = sites(box(), taps_of(chosen))
-    fields = match(
+    fields = match_layers(
         chosen.matching,
         picture(0),
         painting.seen,
@@ -348,7 +348,7 @@ def test_a_coherent_field_is_one_field_on_all_grids(network: VGG19) -> None:
     painting = study(network, picture(0, 48, 64), taps)
     image = picture(1)
     where = sites(box(), taps)
-    fields = match(
+    fields = match_layers(
         chosen.matching, image, study(network, image, taps).seen, painting, where, taps
     ).fields
     width, wide = SHAPE[1], 64
@@ -375,7 +375,7 @@ def test_a_tap_without_a_field_borrows_one_of_a_grid_as_fine_or_coarser(
     taps = (tap, "relu4_1")
     painting = study(network, picture(0), taps)
     where = sites(box(), taps)
-    matched = match(chosen.matching, picture(0), painting.seen, painting, where, taps)
+    matched = match_layers(chosen.matching, picture(0), painting.seen, painting, where, taps)
     fields = matched.fields
     assert torch.equal(fields[tap], where[tap].positions)
 

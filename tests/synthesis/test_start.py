@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from harmonize.settings.load import Settings, load
-from harmonize.settings.resolve import PaletteGoal, resolve
+from harmonize.settings.resolve import PaletteGoal, resolve_settings
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.network import weights
-from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.painter import Painter
 from harmonize.synthesis.start import (
@@ -27,7 +27,7 @@ from harmonize.synthesis.start import (
 
 
 def goal() -> PaletteGoal:
-    found = resolve(Settings.preset(), 5.0).palette
+    found = resolve_settings(Settings.preset(), 5.0).palette
     assert found is not None
     return found
 
@@ -73,13 +73,13 @@ def canvas() -> Canvas:
 
 @pytest.fixture(scope="module")
 def network() -> VGG19:
-    return VGG19(weights.load("oxford").state)
+    return VGG19(weights.load_weights("oxford").state)
 
 
 def paint(network: VGG19, fine: float, *more: str) -> Tensor:
     steps = [f"passes.{name}.steps=2" for name in Settings.preset().passes]
     steps = [*steps, "underpainting.fine=[0.3, 0.4]"]
-    painter = Painter(load("default", [*steps, *more]), network, 5.0, fine, Memory(0), "key")
+    painter = Painter(load("default", [*steps, *more]), network, 5.0, fine, Cache(0), "key")
     whole = canvas()
     painted, _, _ = painter.paint(whole, whole.view((64, 80), 16))
     return painted.image
@@ -87,7 +87,7 @@ def paint(network: VGG19, fine: float, *more: str) -> Tensor:
 
 def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None:
     leads = [
-        resolve(load("default", ["underpainting.fine=[0.3, 0.4]"]), 5.0, fine).lead
+        resolve_settings(load("default", ["underpainting.fine=[0.3, 0.4]"]), 5.0, fine).lead
         for fine in (0.0, 0.3, 0.325, 0.35, 0.4, 0.9)
     ]
     assert leads == pytest.approx([1, 1, 0.75, 0.5, 0, 0])
@@ -105,10 +105,10 @@ def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None
 
 def test_the_composites_pass_is_left_out_where_the_underpainting_leads() -> None:
     config = load("default", ["underpainting.fine=[0.3, 0.4]"])
-    assert [name for name, _ in resolve(config, 5.0, 0.1).steps] == ["planes", "refine"]
+    assert [name for name, _ in resolve_settings(config, 5.0, 0.1).steps] == ["planes", "refine"]
     all_four = ["coarse", "strokes", "planes", "refine"]
-    assert [name for name, _ in resolve(config, 5.0, 0.35).steps] == all_four
-    engraved = resolve(config, 5.0, 0.5)
+    assert [name for name, _ in resolve_settings(config, 5.0, 0.35).steps] == all_four
+    engraved = resolve_settings(config, 5.0, 0.5)
     assert [name for name, _ in engraved.steps] == ["coarse", "strokes"]
     assert engraved.underpainting is None and engraved.lead == 0
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from harmonize.synthesis.image_ops import filters
-from harmonize.synthesis.style_level import estimate, measure
+from harmonize.synthesis.style_level import estimate_level, measure
 
 PAINTINGS = Path(__file__).parents[2] / "samples" / "paintings"
 SIZE = (240, 320)
@@ -94,25 +94,27 @@ def at(path: Path, side: int) -> Tensor:
 
 @pytest.mark.parametrize("image", [gradient(), portrait()])
 def test_smooth_paintings_are_low(image: Tensor) -> None:
-    assert estimate(image).level < 1.5
+    assert estimate_level(image).level < 1.5
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_dense_strokes_are_in_the_middle(seed: int) -> None:
-    assert 4 < estimate(strokes(0.12, seed)).level < 6.5
+    assert 4 < estimate_level(strokes(0.12, seed)).level < 6.5
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_flat_saturated_planes_are_high(seed: int) -> None:
-    assert estimate(planes(seed)).level > 8
+    assert estimate_level(planes(seed)).level > 8
 
 
 def test_flat_gray_planes_are_no_higher() -> None:
-    assert estimate(planes(vivid=False)).level < estimate(planes()).level
+    assert estimate_level(planes(vivid=False)).level < estimate_level(planes()).level
 
 
 def test_the_level_rises_with_the_strokes() -> None:
-    levels = [estimate(strokes(strength)).level for strength in (0, 0.01, 0.02, 0.04, 0.08, 0.16)]
+    levels = [
+        estimate_level(strokes(strength)).level for strength in (0, 0.01, 0.02, 0.04, 0.08, 0.16)
+    ]
     assert levels == sorted(levels)
     assert levels[-1] > levels[0] + 3
 
@@ -120,11 +122,11 @@ def test_the_level_rises_with_the_strokes() -> None:
 @pytest.mark.parametrize("image", [gradient(), portrait()])
 def test_grain_is_no_brushwork(image: Tensor) -> None:
     large = filters.resize(image, (480, 640)).clamp(0, 1)
-    assert estimate(grain(large, 0.06)).level < 2.5
+    assert estimate_level(grain(large, 0.06)).level < 2.5
 
 
 def test_an_engraving_is_measured_by_its_lightness_alone() -> None:
-    found = estimate(engraving())
+    found = estimate_level(engraving())
     assert found.statistics["vividness"] < 1e-3
     assert 2 < found.level < 7
 
@@ -143,42 +145,44 @@ def test_the_level_hardly_changes_with_the_resolution(side: int) -> None:
     for image, within in ((strokes(0.12), 1.0), (portrait(), 0.5), (planes(), 1.5)):
         shape = (side * 3 // 4, side)
         resized = filters.resize(image, shape).clamp(0, 1)
-        assert estimate(resized).level == pytest.approx(estimate(image).level, abs=within)
+        assert estimate_level(resized).level == pytest.approx(
+            estimate_level(image).level, abs=within
+        )
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (1, 1), (3, 400), (64, 700), (5, 2)])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_plain_and_tiny_paintings_are_level_1(shape: tuple[int, int], value: float) -> None:
-    assert estimate(torch.full((3, *shape), value)).level == pytest.approx(1, abs=1e-3)
+    assert estimate_level(torch.full((3, *shape), value)).level == pytest.approx(1, abs=1e-3)
 
 
 def test_small_paintings_are_measured() -> None:
-    assert 1 <= estimate(gradient((64, 64))).level < 2
-    assert estimate(filters.resize(strokes(0.12), (64, 85)).clamp(0, 1)).level > 2
+    assert 1 <= estimate_level(gradient((64, 64))).level < 2
+    assert estimate_level(filters.resize(strokes(0.12), (64, 85)).clamp(0, 1)).level > 2
 
 
 @pytest.mark.parametrize("image", [gradient(), strokes(0.05), strokes(0.3), planes(), engraving()])
 def test_the_level_lies_within_its_bounds_and_repeats(image: Tensor) -> None:
-    found = estimate(image)
+    found = estimate_level(image)
     assert 1 <= found.low <= found.level <= found.high <= 10
     assert found.high - found.low >= 1
     assert all(value >= 0 for value in found.statistics.values())
-    assert estimate(image) == found
+    assert estimate_level(image) == found
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8), (3, 0, 8), (1, 3, 8, 8)])
 def test_anything_but_a_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected \[3, H, W\]"):
-        estimate(torch.zeros(shape))
+        estimate_level(torch.zeros(shape))
 
 
 @pytest.mark.skipif(not PAINTINGS.is_dir(), reason="the sample paintings are not here")
 def test_the_sample_paintings_make_sense() -> None:
-    levels = {path.stem: estimate(at(path, 700)).level for path in PAINTINGS.glob("*.jpg")}
+    levels = {path.stem: estimate_level(at(path, 700)).level for path in PAINTINGS.glob("*.jpg")}
     smooth = levels.pop("ducks")
     assert smooth < 3
     assert all(3 < level < 7 for level in levels.values()), levels
     for path in PAINTINGS.glob("*.jpg"):
-        assert estimate(at(path, 350)).level == pytest.approx(
+        assert estimate_level(at(path, 350)).level == pytest.approx(
             levels.get(path.stem, smooth), abs=0.5
         )

@@ -7,7 +7,7 @@ from harmonize.settings.resolve import Matching
 from harmonize.synthesis import strokes
 from harmonize.synthesis.image_ops.filters import gaussian
 from harmonize.synthesis.image_ops.tiled_image import Raster
-from harmonize.synthesis.matching.layer_matches import match, sites
+from harmonize.synthesis.matching.layer_matches import match_layers, sites
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
@@ -20,7 +20,7 @@ def picture(h: int = 24, w: int = 20, seed: int = 0) -> Tensor:
 
 def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     painting, tap = picture(64, 80), "relu3_1"
-    network = VGG19(weights.load("oxford").state)
+    network = VGG19(weights.load_weights("oxford").state)
     mask = torch.zeros(64, 80)
     mask[16:40, 24:56] = 1
     settings = Matching(kind="coherent", taps=(tap,), luma=8.0, chroma=8.0)
@@ -29,7 +29,7 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
 
     def rough(image: Tensor) -> Tensor:
         features = network(image[None], [tap])
-        matched = match(settings, image, features, studied, where, [tap])
+        matched = match_layers(settings, image, features, studied, where, [tap])
         return strokes.rough(matched, studied.painting, tap)
 
     torch.testing.assert_close(rough(painting), painting)

@@ -16,7 +16,7 @@ from harmonize.run.record import record_beside
 BESIDE = {".json", ".xmp", ".txt", ".md", ".yaml", ".yml", ".csv", ".tsv", ".html", ".log"}
 
 Skip = Callable[[Path], bool]
-Part = str | re.Pattern[str]  # of a path: a name, or what a name must match
+PathPart = str | re.Pattern[str]  # of a path: a name, or what a name must match
 
 
 def folded(name: str) -> str:
@@ -35,7 +35,7 @@ def actual(path: Path) -> Path:
 def matching(pattern: str, base: Path) -> list[Path]:
     """Return the files under `base` that match a glob, sorted; `**` is any folders."""
     asked = Path(pattern)
-    parts: list[Part] = []
+    parts: list[PathPart] = []
     names = asked.relative_to(asked.anchor).parts
     for name in (*names, "*") if names[-1:] == ("**",) else names:
         if name == "**" and parts and parts[-1] == "**":
@@ -51,7 +51,7 @@ def is_beside(path: Path) -> bool:
     return path.suffix.lower() in BESIDE
 
 
-def _found(folder: Path, parts: Sequence[Part]) -> Iterator[Path]:
+def _found(folder: Path, parts: Sequence[PathPart]) -> Iterator[Path]:
     if not parts:
         yield folder
         return

@@ -8,9 +8,9 @@ from harmonize.batch.jobs import Draft, Refused
 from harmonize.batch.lists.input_files import Skip, folded, is_beside, visible
 from harmonize.errors import JobsError
 
-ROLES = {"painting": "painting", "patch": "element", "mask": "mask", "loose": "loose_mask"}
-NAME = re.compile(
-    rf"(?:(?P<stem>.*[^.])\.)?(?P<role>{'|'.join(ROLES)})\.[^.]+", re.DOTALL | re.IGNORECASE
+NAMED_ROLES = {"painting": "painting", "patch": "element", "mask": "mask", "loose": "loose_mask"}
+FILE_NAME = re.compile(
+    rf"(?:(?P<stem>.*[^.])\.)?(?P<role>{'|'.join(NAMED_ROLES)})\.[^.]+", re.DOTALL | re.IGNORECASE
 )
 
 Group = dict[str, Path]  # role → file
@@ -24,7 +24,7 @@ def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
     """
     found: list[Draft | Refused] = []
     for _, files in visible(folder, skip):
-        named = [path for path in files if NAME.fullmatch(path.name)]
+        named = [path for path in files if FILE_NAME.fullmatch(path.name)]
         found += _pair(folder, [path for path in named if not is_beside(path)])
     if not found:
         raise JobsError(f"{folder}: no x.patch.png with x.painting.jpg in it")
@@ -73,6 +73,6 @@ def _draft(folder: Path, element: Path, group: Group, paintings: int) -> Draft |
 
 
 def _parts(path: Path) -> tuple[str, str]:
-    match = NAME.fullmatch(path.name)
+    match = FILE_NAME.fullmatch(path.name)
     assert match is not None  # the files were chosen by it
-    return match["stem"] or "", ROLES[match["role"].lower()]
+    return match["stem"] or "", NAMED_ROLES[match["role"].lower()]

@@ -11,23 +11,21 @@ from typing import Any
 from harmonize.batch.job_names import PLACEHOLDER, setting
 from harmonize.batch.jobs import Draft, Refused, override
 from harmonize.batch.lists.input_files import Skip, actual, matching
-from harmonize.batch.lists.list_file import Entry, read_entries
+from harmonize.batch.lists.list_file import ListedJob, read_entries
 from harmonize.errors import ConfigError, InputError, JobsError
-from harmonize.run.record import find, nameable
+from harmonize.run.record import find_home, nameable
 from harmonize.scene.cutout import Hints
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import load, presets
-from harmonize.settings.messages import nearest
-from harmonize.settings.yaml_reader import dotted, show
-
-Tree = dict[str, Any]
+from harmonize.settings.messages import nearest_word
+from harmonize.settings.yaml_reader import Tree, dotted, show
 
 MOST_JOBS = 10_000  # of a list: a few words can ask for any number
 
 INPUTS = {"style": "painting", "patch": "element", "mask": "mask", "loose_mask": "loose_mask"}
 SIZES = ("width", "height", "scale")
 CUT = ("box", "mask_value", "invert_mask")
-PLACEMENT = ("at", *SIZES, "rotate", "flip")
+PLACEMENT_KEYS = ("at", *SIZES, "rotate", "flip")
 SHORT = (
     "size",
     "strength",
@@ -37,7 +35,7 @@ SHORT = (
     "device",
     "seed",
 )  # options that are settings
-OPTIONS = (*INPUTS, *CUT, *PLACEMENT, "config", "set", "settings", *SHORT, "output")
+JOB_OPTIONS = (*INPUTS, *CUT, *PLACEMENT_KEYS, "config", "set", "settings", *SHORT, "output")
 
 
 def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
@@ -62,10 +60,10 @@ def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
     return found
 
 
-def _drafts(entry: Entry, defaults: Tree, base: Path, skip: Skip) -> Iterator[Draft | Refused]:
+def _drafts(entry: ListedJob, defaults: Tree, base: Path, skip: Skip) -> Iterator[Draft | Refused]:
     try:
         _check_keys(entry.options)
-        yield from _expand(entry.where, _over(defaults, entry.options), base, skip)
+        yield from _expand(entry.where, _job_over(defaults, entry.options), base, skip)
     except (InputError, ConfigError) as error:
         files = tuple(_named(defaults, base)) + tuple(_named(entry.options, base))
         yield Refused(entry.where, "; ".join(error.lines), files)
@@ -75,7 +73,7 @@ def _named(options: Any, base: Path) -> Iterator[Path]:
     for key in (*INPUTS, "config", "weights"):
         name = options.get(key) if isinstance(options, dict) else None
         if isinstance(name, str) and nameable(name):
-            yield base / find(name)
+            yield base / find_home(name)
             yield from matching(name, base) if glob.has_magic(name) else ()
 
 
@@ -83,32 +81,32 @@ def _check_keys(job: Any) -> None:
     if not isinstance(job, dict):
         raise InputError(f"expected options such as `patch: duck.png`, got {show(job)}")
     for key in job:
-        if key not in OPTIONS:
-            raise InputError(f"{dotted((key,))}: unknown option{nearest(key, OPTIONS)}")
+        if key not in JOB_OPTIONS:
+            raise InputError(f"{dotted((key,))}: unknown option{nearest_word(key, JOB_OPTIONS)}")
     if not isinstance(job.get("settings") or {}, dict):
         raise InputError("settings: expected settings such as `strength: medium`")
 
 
-def _over(defaults: Tree, job: Tree) -> Tree:
+def _job_over(defaults: Tree, job: Tree) -> Tree:
     kept = dict(defaults)
     if set(SIZES) & set(job):  # one takes the place of the others
         kept = {key: value for key, value in kept.items() if key not in SIZES}
     merged = {**kept, **job}
-    merged["settings"] = _merge(defaults.get("settings") or {}, job.get("settings") or {})
-    merged["set"] = [*_words(defaults.get("set")), *_words(job.get("set"))]
+    merged["settings"] = _with_defaults(defaults.get("settings") or {}, job.get("settings") or {})
+    merged["set"] = [*_overrides(defaults.get("set")), *_overrides(job.get("set"))]
     return merged
 
 
-def _merge(under: Tree, over: Tree) -> Tree:
+def _with_defaults(under: Tree, over: Tree) -> Tree:
     both = {
-        key: _merge(under[key], value)
+        key: _with_defaults(under[key], value)
         for key, value in over.items()
         if isinstance(value, dict) and isinstance(under.get(key), dict)
     }
     return {**under, **over, **both}
 
 
-def _words(value: Any) -> list[str]:
+def _overrides(value: Any) -> list[str]:
     if value is None:
         return []
     words = value if isinstance(value, list) else [value]
@@ -125,7 +123,7 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
     config = _config(options, base)
     explicit = {key for key in SHORT if options.get(key) is not None}
     tree = {**options["settings"], **{key: options[key] for key in explicit}}
-    output = _text(options, "output")
+    output = _name_at(options, "output")
     choices = dict(_lists(tree, _native(config)))
     for painting, element in itertools.product(
         _files(options, "style", base, skip), _files(options, "patch", base, skip)
@@ -144,7 +142,7 @@ def _expand(where: str, options: Tree, base: Path, skip: Skip) -> Iterator[Draft
 
 def _placement(options: Tree) -> Placement:
     try:
-        return Placement.parse({key: options.get(key) for key in PLACEMENT})
+        return Placement.parse({key: options.get(key) for key in PLACEMENT_KEYS})
     except InputError as error:
         raise InputError(str(error).removeprefix("placement: ")) from None
 
@@ -161,11 +159,11 @@ def _hints(options: Tree) -> Hints | None:
 
 
 def _config(options: Tree, base: Path) -> str:
-    name = _text(options, "config") or "default"
-    return name if name in presets() else str(actual(base / find(name)))
+    name = _name_at(options, "config") or "default"
+    return name if name in presets() else str(actual(base / find_home(name)))
 
 
-def _text(options: Tree, key: str) -> str | None:
+def _name_at(options: Tree, key: str) -> str | None:
     value = options.get(key)
     if isinstance(value, dict) and len(value) == 1 and None in value.values():
         name = f"{{{next(iter(value))}}}"
@@ -178,10 +176,10 @@ def _text(options: Tree, key: str) -> str | None:
 
 
 def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
-    named = _text(options, key)
+    named = _name_at(options, key)
     if named is None:
         raise InputError(f"no {key} given; add `{key}: FILE`")
-    pattern = str(find(named))
+    pattern = str(find_home(named))
     literal = actual(base / pattern)
     if os.path.lexists(literal) or not glob.has_magic(pattern):
         return [literal]
@@ -193,9 +191,9 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
 
 def _masks(options: Tree, base: Path, painting: Path, element: Path) -> dict[str, Path]:
     stems = {"painting": painting.stem, "patch": element.stem, "element": element.stem}
-    named = {role: _text(options, role) for role in ("mask", "loose_mask")}
+    named = {role: _name_at(options, role) for role in ("mask", "loose_mask")}
     return {
-        role: actual(base / find(PLACEHOLDER.sub(lambda m: stems.get(m[1], m[0]), name)))
+        role: actual(base / find_home(PLACEHOLDER.sub(lambda m: stems.get(m[1], m[0]), name)))
         for role, name in named.items()
         if name is not None
     }
@@ -239,7 +237,7 @@ def _with_weights(tree: Tree, base: Path) -> Tree:
     """A weights file beside the list goes before a name."""
     weights = tree.get("weights")
     if isinstance(weights, str) and nameable(weights):
-        path = actual(base / find(weights))
+        path = actual(base / find_home(weights))
         if os.path.isfile(path):
             return {**tree, "weights": str(path)}
     return tree

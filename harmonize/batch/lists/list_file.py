@@ -13,32 +13,31 @@ from harmonize.errors import ConfigError, JobsError
 from harmonize.settings.messages import describe
 from harmonize.settings.text_file import opened
 from harmonize.settings.yaml_reader import (
-    DEEPEST,
     LONGEST_LIST,
     Layer,
+    Tree,
+    check_depth,
     printable,
     read_value,
     show,
 )
 
-Tree = dict[str, Any]
-
-LARGEST = 20_000_000  # bytes of a table or of JSON
+LARGEST_LIST = 20_000_000  # bytes of a table or of JSON
 TABLES = {".csv": "", ".tsv": "\t", ".tab": "\t"}  # extension → what separates its columns
-TEXTS = {"style", "patch", "mask", "loose_mask", "config", "output", "weights", "device", "at"}
+TEXT_KEYS = {"style", "patch", "mask", "loose_mask", "config", "output", "weights", "device", "at"}
 COLUMNS = {"painting": "style", "element": "patch", "loose": "loose_mask"}  # other names of options
 BRACES = re.compile(r"(?:^|[\s:\-])(\{\w[\w.]*\}[^\s,}]*)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedJob:
     """One job as a list has it."""
 
     where: str
     options: Any
 
 
-def read_entries(path: Path) -> tuple[Tree, list[Entry]]:
+def read_entries(path: Path) -> tuple[Tree, list[ListedJob]]:
     """Return the defaults of a list's file, and its entries.
 
     Raises:
@@ -46,7 +45,7 @@ def read_entries(path: Path) -> tuple[Tree, list[Entry]]:
         JobsError: it is no list of jobs.
     """
     kind = path.suffix.lower()
-    text = _text(path, kind in TABLES)
+    text = _list_text(path, kind in TABLES)
     if kind in TABLES:
         return {}, list(_rows(path, text, TABLES[kind]))
     tree = _json(path, text) if kind == ".json" else _yaml(path, text)
@@ -61,19 +60,19 @@ def read_entries(path: Path) -> tuple[Tree, list[Entry]]:
     jobs = tree.get("jobs")
     if not isinstance(jobs, list) or not jobs:
         raise JobsError(f"{path}: jobs: expected a list such as `- {{style: a.jpg, patch: b.png}}`")
-    entries = [Entry(f"{path}: job {number}", job) for number, job in enumerate(jobs, 1)]
+    entries = [ListedJob(f"{path}: job {number}", job) for number, job in enumerate(jobs, 1)]
     return tree.get("defaults") or {}, entries
 
 
-def _text(path: Path, table: bool) -> str:
+def _list_text(path: Path, table: bool) -> str:
     try:
         with opened(path) as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(LARGEST_LIST + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "cannot be read"
         raise JobsError(f"{path}: {reason}; expected a list of jobs, or a folder") from error
-    if len(data) > LARGEST:
-        raise JobsError(f"{path}: more than {LARGEST // 10**6} MB; use several lists")
+    if len(data) > LARGEST_LIST:
+        raise JobsError(f"{path}: more than {LARGEST_LIST // 10**6} MB; use several lists")
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -109,7 +108,7 @@ def _quoting(lines: Sequence[str], number: int) -> str:
 def _json(path: Path, text: str) -> Any:
     try:
         tree = json.loads(text, object_pairs_hook=_once)
-        _check_depth(tree, DEEPEST)
+        check_depth(tree)
     except json.JSONDecodeError as error:
         raise JobsError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:
@@ -127,18 +126,10 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> Tree:
     return tree
 
 
-def _check_depth(tree: Any, left: int) -> None:
-    if not left:
-        raise RecursionError
-    if isinstance(tree, (dict, list)):
-        for item in tree.values() if isinstance(tree, dict) else tree:
-            _check_depth(item, left - 1)
-
-
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _rows(path: Path, text: str, separator: str) -> Iterator[Entry]:
+def _rows(path: Path, text: str, separator: str) -> Iterator[ListedJob]:
     first, _, rest = text.partition("\n")
     told = re.fullmatch(r'"?sep=(.)"?\s*', first)  # Excel's own word for it
     if told:
@@ -155,7 +146,7 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[Entry]:
                 header = [_column(cell) for cell in cells]
                 _check_header(path, header)
             else:
-                yield Entry(f"{path}: row {number}", _options(header, cells, separator))
+                yield ListedJob(f"{path}: row {number}", _options(header, cells, separator))
     except csv.Error as error:
         raise JobsError(f"{path}: line {table.line_num}: {error}") from error
     if header is None:
@@ -194,7 +185,7 @@ def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tre
             continue
         if not name:
             return cell  # refused where options are checked
-        value: Any = cell if name in TEXTS else _value(cell, separator)
+        value: Any = cell if name in TEXT_KEYS else _value(cell, separator)
         if name == "set":
             value = cell.split("\n")
         parts = name.removeprefix("settings.").split(".")

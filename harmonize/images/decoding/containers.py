@@ -11,7 +11,7 @@ from collections.abc import Iterator
 LARGEST_PROFILE = 64 << 20  # bytes
 LARGEST_TEXT = 1 << 16  # bytes of a PNG's text that Pillow gets to see
 PNG = b"\x89PNG\r\n\x1a\n"
-TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 RESOLUTION = (282, 283, 296)  # tags of TIFF
 GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
@@ -58,7 +58,7 @@ def without_texts(data: bytes) -> bytes:
         packed = name == b"zTXt" or (name == b"iTXt" and _is_packed(data[start:end]))
         exif = data[start : start + 21] == b"Raw profile type exif"
         long = end - start > LARGEST_TEXT or (packed and not exif)
-        if name == b"iCCP" or (name in TEXTS and long):
+        if name == b"iCCP" or (name in TEXT_CHUNKS and long):
             parts.append(data[kept : whole.start])
             kept = whole.stop
     return b"".join([*parts, data[kept:]]) if kept > len(PNG) else data

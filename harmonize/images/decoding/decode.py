@@ -28,11 +28,17 @@ from harmonize.images.image import StoredImage
 
 LIMIT = "HARMONIZE_MAX_PIXELS"  # a variable of the environment
 MOST_PIXELS = 178_956_970  # of a file, unless the variable says otherwise
-MANY = ("PNG", "GIF", "WEBP", "AVIF", "TIFF")  # formats in which more pictures may follow the first
+MULTIPLE = (
+    "PNG",
+    "GIF",
+    "WEBP",
+    "AVIF",
+    "TIFF",
+)  # formats in which more pictures may follow the first
 END_OF_JPEG = b"\xff\xd9"
 NOT_THESE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)
 
-_alone = threading.RLock()
+_one_at_a_time = threading.RLock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 
 
@@ -50,8 +56,8 @@ def decode(data: bytes) -> tuple[StoredImage, list[str]]:
     if data[:4] in tiff.SIGNATURES:
         return _tiff(data)
     kept = containers.without_texts(data) if data.startswith(containers.PNG) else data
-    image = _opened(kept)
-    check_size(image.size)
+    image = _opened_image(kept)
+    check_pixel_limit(image.size)
     labels, notes = labels_of(image, data), _notes(image)
     if image.format == "PNG" and data[24] == 16:
         stored = _by_vips(kept, "PNG", labels)
@@ -67,7 +73,7 @@ def quiet() -> Iterator[None]:
 
     One thread at a time: filters of warnings belong to the whole process.
     """
-    with _alone, warnings.catch_warnings():
+    with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, limit = Image.MAX_IMAGE_PIXELS, pixel_limit()
         if before is not None and limit > 2 * before:
@@ -119,7 +125,7 @@ def limited_to(text: str) -> Iterator[None]:
             os.environ[LIMIT] = before
 
 
-def check_size(size: tuple[int, int]) -> None:
+def check_pixel_limit(size: tuple[int, int]) -> None:
     """Refuse a picture of more pixels than the limit.
 
     Raises:
@@ -133,7 +139,7 @@ def check_size(size: tuple[int, int]) -> None:
         )
 
 
-def _opened(data: bytes) -> Any:
+def _opened_image(data: bytes) -> Any:
     Image.init()
     openers = {kind: Image.OPEN[kind] for kind in signatures.FORMATS if kind in Image.OPEN}
     known = False
@@ -163,7 +169,7 @@ def _heic(data: bytes) -> Any:
 
 
 def _notes(image: Any) -> list[str]:
-    count, notes = _count(image), []
+    count, notes = _pictures_in(image), []
     if count > 1:
         notes.append(f"holds {count} pictures; only the first is used")
     if image.mode == "F":
@@ -171,8 +177,8 @@ def _notes(image: Any) -> list[str]:
     return notes
 
 
-def _count(image: Any) -> int:
-    if image.format not in MANY:
+def _pictures_in(image: Any) -> int:
+    if image.format not in MULTIPLE:
         return 1
     try:
         return int(getattr(image, "n_frames", 1))
@@ -189,7 +195,7 @@ def _loaded(image: Any, data: bytes) -> tuple[Any, list[str]]:
         ended = data.rstrip(b"\xff") + END_OF_JPEG
         if image.format not in ("JPEG", "MPO") or not libvips.is_whole_jpeg(ended):
             raise
-    again = _opened(ended)
+    again = _opened_image(ended)
     again.load()
     return again, ["its end marker is missing, but its pixels are whole; it may have been cut off"]
 
@@ -205,7 +211,7 @@ def _by_vips(data: bytes, kind: str, labels: Labels) -> StoredImage:
 
 def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
     tags = tiff.read_tags(data)
-    check_size(tags.size)
+    check_pixel_limit(tags.size)
     if tags.raw:
         raise Unreadable(tiff.RAW_PHOTO)
     if name := tags.unknown_compression:

@@ -18,7 +18,7 @@ ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 EXIF, INTEROPERABILITY, COLOR_SPACE, ADOBE_RGB = 0x8769, 0xA005, 0xA001, 2
 HDR = {16: "PQ", 18: "HLG"}
 JP2_GRAY_OR_SRGB = (15, 16, 17, 18, 12)  # CMYK: 12; bilevel: 15; sYCC: 18
-NEAR = 0.005  # in x and y
+SAME_POINT = 0.005  # in x and y
 ISO = {"AVIF": (b"meta", b"iprp", b"ipco"), "HEIF": (b"meta", b"iprp", b"ipco"),
        "JPEG2000": (b"jp2h",)}  # fmt: skip
 
@@ -149,7 +149,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
         return _Space(note=f"its gamma of {gamma:.3g} cannot be; its colors are taken as sRGB")
     if gray:
         return _Space() if curve == profiles.SRGB_CURVE else _Space(profiles.gray_profile(curve))
-    if off < NEAR:
+    if off < SAME_POINT:
         if curve == profiles.SRGB_CURVE:
             return _Space()
         primaries = profiles.BT709

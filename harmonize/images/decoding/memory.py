@@ -20,7 +20,7 @@ def from_image(image: Image.Image, labels: Labels) -> StoredImage:
     turn = 1 if hasattr(image, "tag_v2") else labels.turn  # Pillow has turned a TIFF by now
     size = image.size if turn < 5 else image.size[::-1]
     sample = read(image.crop((0, 0, 1, 1)))
-    pixels = np.empty((*size[::-1], libvips.CHANNELS[mode]), sample.dtype)
+    pixels = np.empty((*size[::-1], libvips.CHANNELS_OF[mode]), sample.dtype)
     alpha = np.empty(size[::-1], sample.dtype) if transparent else None
     for rows in strips(image.height, image.width):
         strip = read(image.crop((0, rows.start, image.width, rows.stop)))

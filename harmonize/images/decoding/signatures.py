@@ -57,10 +57,10 @@ def what_is(data: bytes) -> str | None:
     for start, said in STARTS:
         if data.startswith(start):
             return said
-    return _text(data[:1000].lstrip(b"\xef\xbb\xbf \r\n\t").lower()) or _jpeg(data)
+    return _text_format(data[:1000].lstrip(b"\xef\xbb\xbf \r\n\t").lower()) or _jpeg(data)
 
 
-def _text(start: bytes) -> str | None:
+def _text_format(start: bytes) -> str | None:
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page, not a picture: download the picture itself"
     if b"<svg" in start:

@@ -7,13 +7,23 @@ from typing import Any
 
 from PIL import TiffImagePlugin
 
-from harmonize.images.decoding.labels import NEAR, Labels, resolution
+from harmonize.images.decoding.labels import SAME_POINT, Labels, resolution
 from harmonize.images.profiles import BT709
 
 BITS = (1, 2, 4, 8, 16, 32)  # of a channel that are read; 32 as grays
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RAW_PHOTO = 'a camera\'s raw file; develop it and export it as "TIFF, 16 bits", or JPEG'
-COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # channels of a photometric
+COLOR_CHANNELS = {
+    0: 1,
+    1: 1,
+    2: 3,
+    3: 1,
+    5: 4,
+    6: 3,
+    8: 3,
+    9: 3,
+    10: 3,
+}  # channels of a photometric
 YCBCR, CFA, LINEAR_RAW = 6, 32803, 34892
 RAW_TAGS = (50706, 33421)  # version of DNG, pattern of the sensor
 UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # kinds of extra channels
@@ -93,9 +103,9 @@ def read_tags(data: bytes) -> Tags:
         size=(int(tags[256]), int(tags[257])),
         compression=int(tags.get(259, 1)),
         photometric=photometric,
-        bits=max(_numbers(tags.get(258, 1))),
+        bits=max(_tag_numbers(tags.get(258, 1))),
         extra=_extra(tags, photometric),
-        labels=Labels(icc if isinstance(icc, bytes) and icc else None, dpi, turn, _notes(tags)),
+        labels=Labels(icc if isinstance(icc, bytes) and icc else None, dpi, turn, _tag_notes(tags)),
         raw=photometric in (CFA, LINEAR_RAW)
         or any(tag in tags for tag in RAW_TAGS)
         or (data[8:10] == b"CR" and data[:4] in SIGNATURES)
@@ -104,12 +114,12 @@ def read_tags(data: bytes) -> Tags:
     )
 
 
-def _notes(tags: Any) -> tuple[str, ...]:
+def _tag_notes(tags: Any) -> tuple[str, ...]:
     notes = []
     told = tags.get(319, ())
     if 34675 not in tags and len(told) == 6:
         points = [tuple(map(float, told[i : i + 2])) for i in (0, 2, 4)]
-        if max(map(math.dist, points, BT709[:3])) > NEAR:
+        if max(map(math.dist, points, BT709[:3])) > SAME_POINT:
             notes.append("its primaries are told by tags, without a profile; taken as sRGB")
     if tags.get(332, 1) != 1:
         notes.append("its inks are others than CMYK, but are taken as CMYK")
@@ -118,10 +128,10 @@ def _notes(tags: Any) -> tuple[str, ...]:
 
 def _extra(tags: Any, photometric: int) -> tuple[int, ...]:
     """The kinds of the extra channels; one that is not told is transparency, as others take it."""
-    count = max(int(tags.get(277, 1)) - COLORS.get(photometric, 1), 0)
-    told = _numbers(tags.get(338, (STRAIGHT,)))[:count]
+    count = max(int(tags.get(277, 1)) - COLOR_CHANNELS.get(photometric, 1), 0)
+    told = _tag_numbers(tags.get(338, (STRAIGHT,)))[:count]
     return told + (UNSPECIFIED,) * (count - len(told))
 
 
-def _numbers(value: Any) -> tuple[int, ...]:
+def _tag_numbers(value: Any) -> tuple[int, ...]:
     return tuple(map(int, value)) if isinstance(value, (tuple, list)) else (int(value),)

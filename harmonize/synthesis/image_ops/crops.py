@@ -15,7 +15,7 @@ from harmonize.synthesis.image_ops import windows
 from harmonize.synthesis.image_ops.tiled_image import Raster, resample, support
 from harmonize.synthesis.image_ops.windows import Window
 
-LEAST = 16  # pixels: the shortest side of a picture at work
+SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class Strokes:
+class StrokePlaces:
     """Where pixels come from: flat `positions` [n] in the window, `places` [n] in the painting."""
 
     positions: Tensor
@@ -128,7 +128,7 @@ class Painted:
 
     view: View
     image: Tensor
-    strokes: Strokes | None = None
+    strokes: StrokePlaces | None = None
 
     @classmethod
     def on(cls, view: View, image: Tensor) -> Painted:
@@ -150,6 +150,6 @@ class Painted:
 
 
 def scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
-    """Return `shape` (h, w) times `scale` in whole pixels, at least `LEAST`."""
-    h, w = (max(LEAST, round(side * scale)) for side in shape)
+    """Return `shape` (h, w) times `scale` in whole pixels, at least `SHORTEST_SIDE`."""
+    h, w = (max(SHORTEST_SIDE, round(side * scale)) for side in shape)
     return h, w

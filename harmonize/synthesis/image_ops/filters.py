@@ -29,7 +29,7 @@ def from_opponent(image: Tensor) -> Tensor:
     return torch.einsum("ji,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
-def chroma_span(colors: Tensor) -> tuple[Tensor, Tensor]:
+def opponent_span(colors: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and highest opponent chroma [2, 1, 1] of `colors` [3, n].
 
     The outermost thousandth at either end is left out.

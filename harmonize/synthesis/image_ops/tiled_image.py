@@ -150,8 +150,8 @@ def resample(
 
     Bicubic (a = −½), stretched where it shrinks. `part` is `there`, at least the `support`.
     """
-    down = _weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
-    across = _weights(shape[1], target[1], window.left, window.right, there.left, there.right)
+    down = _cubic_weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
+    across = _cubic_weights(shape[1], target[1], window.left, window.right, there.left, there.right)
     return down.to(part) @ part @ across.to(part).T
 
 
@@ -164,7 +164,7 @@ def _reach(size: int, target: int, first: int, last: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=128)
-def _weights(size: int, target: int, first: int, last: int, start: int, end: int) -> Tensor:
+def _cubic_weights(size: int, target: int, first: int, last: int, start: int, end: int) -> Tensor:
     scale = size / target
     stretch = max(scale, 1.0)
     centers = ((torch.arange(first, last, dtype=torch.float64) + 0.5) * scale)[:, None]

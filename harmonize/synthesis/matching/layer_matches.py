@@ -11,7 +11,7 @@ from torch import Tensor
 from harmonize.settings.resolve import Matching
 from harmonize.synthesis.image_ops.filters import resize, to_opponent
 from harmonize.synthesis.matching.coherence import carry, coherent
-from harmonize.synthesis.matching.nearest import nearest
+from harmonize.synthesis.matching.nearest import nearest_places
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
@@ -58,7 +58,7 @@ def gather(features: Tensor, site: Site) -> Tensor:
     return rows.index_select(0, site.positions).T
 
 
-def match(
+def match_layers(
     settings: Matching,
     image: Tensor,
     features: Mapping[str, Tensor],
@@ -95,7 +95,7 @@ def _matched(
     if settings.luma or settings.chroma:
         own = _guide(resize(image, site.shape), settings)
         its = _guide(painting.painting.resized(painting.grid(tap)), settings)
-    field = nearest(features, painting.parts(tap, guide=its), site.positions, guide=own)
+    field = nearest_places(features, painting.parts(tap, guide=its), site.positions, guide=own)
     if settings.kind == "nearest":
         return field
     colors = painting.painting.resized(painting.grid(tap))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harmonize.synthesis.image_ops.tiled_image import Raster
 
-BLOCK = 1 << 24  # similarities in memory at once: 64 MiB of float32
+AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
@@ -46,20 +46,20 @@ class Part:
     width: int
 
 
-def whole(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
+def whole_part(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
     """Return all of `reference` [C, H, W] as one part, its border repeated."""
     cells = F.pad(reference[None], (size // 2,) * 4, mode="replicate")[0]
     return Part(cells, guide, 0, 0, reference.shape[2])
 
 
-def nearest(
+def nearest_places(
     query: Tensor,
     parts: Iterable[Part],
     positions: Tensor,
     *,
     size: int = 3,
     guide: Tensor | None = None,
-    block: int = BLOCK,
+    block: int = AT_ONCE,
 ) -> Tensor:
     """Return the field [n] from `positions` [n] of `query` [C, h, w] to the most similar places.
 
@@ -156,7 +156,7 @@ def nearest_patches(
     *,
     size: int,
     reach: Sequence[int] = (2, 1),
-    block: int = BLOCK,
+    block: int = AT_ONCE,
 ) -> Tensor:
     """Return the field [n] from `positions` [n] of `query` [C, h, w] to near patches.
 
@@ -173,14 +173,14 @@ def nearest_patches(
         likeness = torch.cat((asked, torch.ones_like(asked[:, :1])), dim=1) @ keys.T
         best = candidates[likeness.argmax(1)]
         for step in reach:
-            around = _around(best, reference.shape, step)
+            around = _with_neighbors(best, reference.shape, step)
             apart = [(reference.patches(p, size) - asked).square().sum(1) for p in around.T]
             best = around.gather(1, torch.stack(apart).argmin(0)[:, None])[:, 0]
         found.append(best)
     return torch.cat(found) if found else positions.clone()
 
 
-def _around(places: Tensor, shape: Sequence[int], step: int) -> Tensor:
+def _with_neighbors(places: Tensor, shape: Sequence[int], step: int) -> Tensor:
     """Return `places` [n] and the eight `step` cells away, in a grid (h, w): [n, 9]."""
     h, w = shape
     shift = torch.tensor([0, -step, step], device=places.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmonize.synthesis.image_ops.tiled_image import Raster
 
-BLOCK = 1 << 20  # pixels of patches that are added at once
+ADDED_AT_ONCE = 1 << 20  # pixels of patches that are added at once
 
 
 def vote(
@@ -38,7 +38,7 @@ def vote(
     dy, dx = (d.flatten() for d in torch.meshgrid(steps, steps, indexing="ij"))
     c = reference.pixels.shape[2]
     total = torch.zeros(c + 1, h * w, device=device)
-    count = BLOCK // size**2
+    count = ADDED_AT_ONCE // size**2
     for part, match in zip(positions.split(count), field.split(count), strict=True):
         y = (part // width * stride)[:, None] + dy
         x = (part % width * stride)[:, None] + dx

@@ -12,7 +12,7 @@ from torch import Tensor
 Value = TypeVar("Value")
 
 
-class Memory:
+class Cache:
     """Values by key; the least recently used go when tensors exceed `limit` bytes.
 
     Threads may share it; two that miss the same value both make it.
@@ -35,7 +35,7 @@ class Memory:
                 self._kept.move_to_end(key)
                 return cast(Value, self._kept[key][0])
         value = make()
-        size = _bytes(value)
+        size = _bytes_of(value)
         with self._lock:
             self._kept.pop(key, None)
             if size <= self.limit:
@@ -45,11 +45,11 @@ class Memory:
         return value
 
 
-def _bytes(value: object) -> int:
+def _bytes_of(value: object) -> int:
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     if isinstance(value, dict):
-        return sum(map(_bytes, value.values()))
+        return sum(map(_bytes_of, value.values()))
     if isinstance(value, (list, tuple)):
-        return sum(map(_bytes, value))
-    return _bytes(vars(value)) if hasattr(value, "__dict__") else 0
+        return sum(map(_bytes_of, value))
+    return _bytes_of(vars(value)) if hasattr(value, "__dict__") else 0

@@ -9,7 +9,7 @@ import torch
 from harmonize.errors import DeviceError
 
 
-def resolve(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     `auto` is CUDA where it is found, else the CPU; a device asked for by name is never replaced.

@@ -22,7 +22,9 @@ from safetensors.torch import load as load_safetensors
 from harmonize.errors import WeightsError
 from harmonize.synthesis.network.vgg19 import LAYOUT
 
-LARGEST = 2 << 30  # bytes of a file and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB
+LARGEST_WEIGHTS = (
+    2 << 30
+)  # bytes of a file and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB
 
 # Name → shape of every tensor that a set has.
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -31,7 +33,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     for kind, rest in (("weight", (layer.channels_in, 3, 3)), ("bias", ()))
 }
 
-State = dict[str, torch.Tensor]
+Tensors = dict[str, torch.Tensor]
 
 BUNDLED = Path(__file__).parent / "data" / "vgg19-oxford-conv5_1-8bit.safetensors"
 BUNDLED_SHA256 = "e46738d948de4b02abf46503074a36b0d65abffdf207d8b6696e1ab9fe94bbc7"
@@ -48,10 +50,10 @@ class WeightSet:
 
     name: str
     sha256: str
-    state: State
+    state: Tensors
 
 
-def load(name_or_path: str) -> WeightSet:
+def load_weights(name_or_path: str) -> WeightSet:
     """Return the set called `oxford` or `torchvision`, or the one in a file.
 
     A file is a `.safetensors` (plain, or with the bundled file's index and codebook) or a `.pth`
@@ -104,7 +106,7 @@ def _hash_prefix(path: Path) -> str:
 
 
 def _load_bundled() -> WeightSet:
-    data = _read(BUNDLED)
+    data = _read_bytes(BUNDLED)
     digest = hashlib.sha256(data).hexdigest()
     if digest != BUNDLED_SHA256:
         raise WeightsError(
@@ -116,7 +118,7 @@ def _load_bundled() -> WeightSet:
 
 def _load_torchvision() -> WeightSet:
     path = download()
-    data = _read(path)
+    data = _read_bytes(path)
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(_hash_prefix(path)):
         raise WeightsError(f"{path}: damaged; delete it and download again")
@@ -125,7 +127,7 @@ def _load_torchvision() -> WeightSet:
 
 
 def _load_file(path: Path) -> WeightSet:
-    data = _read(path)
+    data = _read_bytes(path)
     parse = PARSERS.get(path.suffix)
     if parse is None:
         raise WeightsError(
@@ -135,12 +137,12 @@ def _load_file(path: Path) -> WeightSet:
     return WeightSet(str(path), digest, _checked(parse(data, path), path))
 
 
-def _read(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe or a device might never end
             raise WeightsError(f"weights {path}: not a file; give a .safetensors or a .pth")
-        if found.st_size > LARGEST:
+        if found.st_size > LARGEST_WEIGHTS:
             raise _too_large(path)
         return path.read_bytes()
     except (OSError, ValueError) as error:
@@ -151,10 +153,10 @@ def _read(path: Path) -> bytes:
 
 
 def _too_large(path: Path) -> WeightsError:
-    return WeightsError(f"weights {path}: more than {LARGEST >> 30} GiB; VGG19 has 0.54")
+    return WeightsError(f"weights {path}: more than {LARGEST_WEIGHTS >> 30} GiB; VGG19 has 0.54")
 
 
-def _parse_safetensors(data: bytes, path: Path) -> State:
+def _parse_safetensors(data: bytes, path: Path) -> Tensors:
     try:
         tensors = load_safetensors(data)
     except (SafetensorError, KeyError) as error:  # KeyError: of a kind of number it does not know
@@ -176,23 +178,23 @@ def _looked_up(index: torch.Tensor, codebook: torch.Tensor, key: str, path: Path
     return codebook[index.long()]
 
 
-def _parse_pth(data: bytes, path: Path) -> State:
+def _parse_pth(data: bytes, path: Path) -> Tensors:
     try:
-        unpacked = _unpacked(data)
-        if unpacked <= LARGEST:
+        unpacked = _unpacked_bytes(data)
+        if unpacked <= LARGEST_WEIGHTS:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a file that is refused anyway
                 tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes the reader stumble in every way there is
         raise WeightsError(f"weights {path}: not a file of plain PyTorch tensors") from error
-    if unpacked > LARGEST:
+    if unpacked > LARGEST_WEIGHTS:
         raise _too_large(path)
     if not isinstance(tensors, dict):
         raise WeightsError(f"weights {path}: expected a dictionary of tensors")
     return tensors
 
 
-def _unpacked(data: bytes) -> int:
+def _unpacked_bytes(data: bytes) -> int:
     if not data.startswith(b"PK"):
         return len(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -202,7 +204,7 @@ def _unpacked(data: bytes) -> int:
 PARSERS = {".safetensors": _parse_safetensors, ".pth": _parse_pth, ".pt": _parse_pth}
 
 
-def _checked(tensors: State, path: Path) -> State:
+def _checked(tensors: Tensors, path: Path) -> Tensors:
     return {key: _checked_tensor(tensors.get(key), key, path) for key in SHAPES}
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # Channels sorted at once.
-CHANNELS = 16
+SORTED_AT_ONCE = 16
 
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
@@ -111,7 +111,7 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
         result = torch.empty_like(values)
 
         def fill(first: int) -> None:
-            part = slice(first, first + CHANNELS)
+            part = slice(first, first + SORTED_AT_ONCE)
             with torch.no_grad():  # a thread of its own begins with gradients
                 result[part].scatter_(1, ascending(x[part]), values[part])
 
@@ -119,5 +119,5 @@ def remap(x: Tensor, table: RankTable) -> Tensor:
         # in one thread, and lets others run meanwhile.
         count = torch.get_num_threads() if x.device.type == "cpu" else 1
         with ThreadPoolExecutor(count) as threads:
-            list(threads.map(fill, range(0, len(x), CHANNELS)))
+            list(threads.map(fill, range(0, len(x), SORTED_AT_ONCE)))
         return result

@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonize.errors import StopRun
 from harmonize.settings.resolve import Method
 from harmonize.synthesis.optimization.optimizers import Adam, Lbfgs, Optimizer
-from harmonize.synthesis.optimization.pyramid import Pixels, Pyramid, Variables
+from harmonize.synthesis.optimization.pyramid import PixelVariables, Pyramid, Variables
 
 EXPLODED = 100.0  # times the sum of the terms at the start: no use in going on
 NEAR = 1.0  # a start with a smaller sum counts as this: from a perfect fit every step leads away
@@ -143,14 +143,14 @@ class Minimizer:
         if not self.method.steps:
             return None
         with torch.no_grad():
-            return self._fault(_read(self.objective(self._variables.image())), self.worse)
+            return self._fault(_values(self.objective(self._variables.image())), self.worse)
 
     def _step(self, optimizer: Optimizer) -> str | None:
         """Take one step; return what was wrong before it, if anything."""
         index = self._state.steps + 1
         terms = self.objective(self._variables.image())
         report = index % self.report_every == 0 or index == self.method.steps
-        values = _read(terms) if report or index == 1 else {}
+        values = _values(terms) if report or index == 1 else {}
         if values and (wrong := self._fault(values, EXPLODED)):
             return wrong
         self._move(optimizer, torch.stack(list(terms.values())).sum())
@@ -211,7 +211,7 @@ class Minimizer:
 
 def _variables(image: Tensor, method: Method) -> Variables:
     if method.variables == "pixels":
-        return Pixels(image)
+        return PixelVariables(image)
     return Pyramid(image, levels=method.levels, frozen=method.frozen, rates=method.rates)
 
 
@@ -220,7 +220,7 @@ def _fallen(done: int, steps: int) -> float:
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done / steps)) / 2
 
 
-def _read(terms: Mapping[str, Tensor]) -> dict[str, float]:
+def _values(terms: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in terms.items()}
 
 

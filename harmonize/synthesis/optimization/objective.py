@@ -46,7 +46,7 @@ class ContentTerm(Term):
     mask: Tensor
 
     def __post_init__(self) -> None:
-        self._power = _power(self.target, self.mask)
+        self._power = _mean_square(self.target, self.mask)
 
     def loss(self, x: Tensor) -> Tensor:
         return losses.masked_mse(x, self.target, self.mask) / self._power
@@ -134,7 +134,7 @@ def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh:
         site, reference = matched.where[tap], matched.references[tap]
         count = len(site.positions)
         table = RankTable(reference, count, bins=goal.bins, span=goal.range, exact=goal.exact)
-        power = _power(reference, torch.ones_like(reference[0]))
+        power = _mean_square(reference, torch.ones_like(reference[0]))
         share = weight / len(goal.taps)
         found.append(HistogramTerm(tap, share, table, site.mask, power, refresh))
     return found
@@ -210,6 +210,6 @@ def unit_gradient(x: Tensor, weight: float) -> Tensor:
     return cast(Tensor, _UnitGradient.apply(x, weight))
 
 
-def _power(target: Tensor, mask: Tensor) -> Tensor:
+def _mean_square(target: Tensor, mask: Tensor) -> Tensor:
     """Return the mean square of `target` [C, n] under `mask` [n]."""
     return losses.masked_mse(target, torch.zeros_like(target), mask).clamp_min(1e-12)

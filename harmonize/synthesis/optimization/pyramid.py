@@ -21,7 +21,7 @@ class Variables(Protocol):
     def image(self) -> Tensor: ...
 
 
-class Pixels:
+class PixelVariables:
     """The pixels themselves (paper)."""
 
     def __init__(self, image: Tensor) -> None:

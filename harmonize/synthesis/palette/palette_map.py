@@ -29,7 +29,9 @@ LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
 COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
 NOISE = 2e-3  # share of the painting below which a color is noise
 TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
-LEAST_RANGE = 40.0  # L: a painting with less, a blank one even, must not take all from the element
+LEAST_LUMA_RANGE = (
+    40.0  # L: a painting with less, a blank one even, must not take all from the element
+)
 KNEE = 0.3  # share of the painting's range in which lights, or darks, beyond it find room
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
@@ -89,7 +91,7 @@ def _chroma(
     # Beyond the middle of the knob, the element's own hues come back over the painting's.
     beyond = max(0.0, 2 * goal.keep_color - 1)
     chroma = torch.lerp(like_places, drawn_in(composite[1:]), own)
-    span = chroma_span(reference.sample)
+    span = lab_span(reference.sample)
     chroma = chroma.clamp(span[0], span[1])
     return torch.lerp(chroma, composite[1:], beyond)
 
@@ -107,7 +109,7 @@ def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
     return torch.lerp(kept, torch.ones_like(kept), 2 * goal.keep_color - 1)
 
 
-def chroma_span(sample: Tensor) -> tuple[Tensor, Tensor]:
+def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and highest a and b [2, 1, 1] of `sample` [3, m], but for a thousandth."""
     ordered = sample[1:].sort(1).values
     edge = ordered.shape[1] // 1000
@@ -121,9 +123,9 @@ def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
     A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, `RIDGE` on both covariances.
     """
     before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
-    root = _power(_covariance(source - before), 0.5)
-    inverse = _power(_covariance(source - before), -0.5)
-    matrix = inverse @ _power(root @ _covariance(target - after) @ root, 0.5) @ inverse
+    root = _matrix_power(_covariance(source - before), 0.5)
+    inverse = _matrix_power(_covariance(source - before), -0.5)
+    matrix = inverse @ _matrix_power(root @ _covariance(target - after) @ root, 0.5) @ inverse
     return (matrix @ (image.flatten(1) - before) + after).view_as(image)
 
 
@@ -132,7 +134,7 @@ def _covariance(centered: Tensor) -> Tensor:
     return centered @ centered.T / centered.shape[1] + RIDGE * identity
 
 
-def _power(matrix: Tensor, exponent: float) -> Tensor:
+def _matrix_power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     powered: Tensor = vectors @ torch.diag(values.clamp_min(1e-8).pow(exponent)) @ vectors.T
     return powered
@@ -211,7 +213,7 @@ def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
     """
     dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
     darkest, lightest = _ends(painting, TAIL)
-    spare = (LEAST_RANGE - (lightest - darkest)).clamp_min(0) / 2
+    spare = (LEAST_LUMA_RANGE - (lightest - darkest)).clamp_min(0) / 2
     darkest, lightest = darkest - spare, lightest + spare
     room = KNEE * (lightest - darkest)
     for end, reached, side in ((lightest, light, 1), (darkest, dark, -1)):

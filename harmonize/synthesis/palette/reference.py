@@ -16,8 +16,8 @@ from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import STRIDE
 
-SAMPLE = 4000  # pixels that stand for all of the painting
-DOUBT = 0.03  # similarity: how soon a match changes from doubtful to sure
+SAMPLED_PIXELS = 4000  # pixels that stand for all of the painting
+MATCH_DOUBT = 0.03  # similarity: how soon a match changes from doubtful to sure
 REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite's edges
 
 
@@ -43,15 +43,15 @@ def match_element(
     with torch.no_grad():
         features = painting.network(image[None], taps)
         where = layer_matches.sites(mask, taps)
-        return layer_matches.match(goal.matching, image, features, painting, where, taps)
+        return layer_matches.match_layers(goal.matching, image, features, painting, where, taps)
 
 
 def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) -> PaletteReference:
     """Collect the colors of the painting and of the matched places."""
     tap = goal.matching.taps[0]
     raster = painting.painting
-    sample = _lab(raster.sample(SAMPLE))
-    sample = sample[:, :: max(1, -(-sample.shape[1] // SAMPLE))]
+    sample = _lab(raster.sample(SAMPLED_PIXELS))
+    sample = sample[:, :: max(1, -(-sample.shape[1] // SAMPLED_PIXELS))]
     stride, width = STRIDE[tap], raster.shape[1]
     places = matched.fields[tap]
     cells = width // stride
@@ -73,7 +73,7 @@ def _sureness(matched: Match, tap: str, middle: float) -> Tensor:
     its = matched.references[tap][:, matched.uses[tap]]
     sure = torch.zeros(site.shape[0] * site.shape[1], device=own.device)
     likeness = F.cosine_similarity(own, its, dim=0)
-    sure[site.positions] = torch.sigmoid((likeness - middle) / DOUBT)
+    sure[site.positions] = torch.sigmoid((likeness - middle) / MATCH_DOUBT)
     grid = sure.view(1, 1, *site.shape)
     size = matched.image.shape[1:]
     smooth = F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0]

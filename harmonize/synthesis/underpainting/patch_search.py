@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 1 << 22  # similarities in memory at once: 16 MiB of float32
-SAMPLE = 20_000  # patches from which principal components are found
-AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+SEARCHED_AT_ONCE = 1 << 22  # similarities in memory at once: 16 MiB of float32
+SAMPLED_PATCHES = 20_000  # patches from which principal components are found
+NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 def main_directions(rows: Tensor, count: int) -> Tensor:
@@ -34,7 +34,7 @@ def main_directions(rows: Tensor, count: int) -> Tensor:
 def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
     """Return the `count` main directions [count, C, size, size] of an image's patches."""
     channels, h, w = image.shape
-    step = max(1, round((h * w / SAMPLE) ** 0.5))
+    step = max(1, round((h * w / SAMPLED_PATCHES) ** 0.5))
     padded = F.pad(image[None], (size // 2,) * 4, mode="replicate")
     found = main_directions(F.unfold(padded, size, stride=step)[0], count)
     return found.reshape(-1, channels, size, size)
@@ -99,7 +99,7 @@ class Places:
         # The cost as one more column: a single product, and the largest of it.
         known = torch.cat((self.rows[index], -(self.half + bias)[index, None]), 1).T.contiguous()
         asked = torch.cat((wanted, torch.ones_like(wanted[:, :1])), 1)
-        parts = asked.split(max(1, BLOCK // max(1, len(index))))
+        parts = asked.split(max(1, SEARCHED_AT_ONCE // max(1, len(index))))
         return index[torch.cat([(part @ known).argmax(1) for part in parts])]
 
 
@@ -127,7 +127,7 @@ class Positions:
         return number.clamp_min(0), inside & (number >= 0)
 
 
-def moved(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
+def moved_field(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
     """Return the places (dy, dx) from those of `field`, kept inside `shape` (h, w)."""
     h, w = shape
     return (field // w + dy).clamp(0, h - 1) * w + (field % w + dx).clamp(0, w - 1)
@@ -136,10 +136,10 @@ def moved(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
 def continued(positions: Positions, field: Tensor, shape: Sequence[int]) -> Tensor:
     """The share [n] of the eight around each position whose matches lie as they do themselves."""
     count = torch.zeros(len(field), device=field.device)
-    for dy, dx in AROUND:
+    for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy, dx)
-        count += inside & (moved(field[number], -dy, -dx, shape) == field)
-    return count / len(AROUND)
+        count += inside & (moved_field(field[number], -dy, -dx, shape) == field)
+    return count / len(NEIGHBORS)
 
 
 def improve(
@@ -158,16 +158,16 @@ def improve(
     continue: pieces of the painting are copied whole, with their strokes.
     """
     near, there = [], []
-    for dy, dx in AROUND:
+    for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy * reach, dx * reach)
-        near.append(moved(field[number], -dy * reach, -dx * reach, places.shape))
+        near.append(moved_field(field[number], -dy * reach, -dx * reach, places.shape))
         there.append(inside)
     valid = torch.stack(there)
-    around = [moved(field, dy * reach, dx * reach, places.shape) for dy, dx in AROUND]
+    around = [moved_field(field, dy * reach, dx * reach, places.shape) for dy, dx in NEIGHBORS]
     best, lowest = field, torch.full_like(wanted[:, 0], torch.inf)
     for candidate in (field, *near, *around):
         continued = torch.stack([n == candidate for n in near]).logical_and_(valid).sum(0)
-        cost = places.cost(wanted, candidate, bias) - coherence / len(AROUND) * continued
+        cost = places.cost(wanted, candidate, bias) - coherence / len(NEIGHBORS) * continued
         better = cost < lowest
         best, lowest = torch.where(better, candidate, best), torch.where(better, cost, lowest)
     return best

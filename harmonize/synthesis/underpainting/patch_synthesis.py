@@ -19,7 +19,7 @@ from torch import Tensor
 
 from harmonize.settings.resolve import SynthesisGoal
 from harmonize.synthesis.image_ops import filters
-from harmonize.synthesis.image_ops.crops import Strokes
+from harmonize.synthesis.image_ops.crops import StrokePlaces
 from harmonize.synthesis.underpainting.patch_search import (
     Describer,
     Places,
@@ -34,7 +34,7 @@ SPARSE = 1 << 13  # places that are looked at from everywhere, where that is too
 FAIR = 0.005  # cost, as a share of the patch's area, of a place used once more than its share
 PARTS = (24, 16)  # numbers that tell patches of colors, and of tones, apart
 CROWDED = 50.0  # times its share: beyond, a place costs no more
-FINE = 2.0  # sigma in pixels: finer detail is copied, not averaged
+COPIED_SIGMA = 2.0  # sigma in pixels: finer detail is copied, not averaged
 LUCK = 0.004  # cost, as a share of the patch's area, of the places that a seed likes least
 SHARE = 0.02  # of a pixel that must be in the mask at a coarser scale
 
@@ -52,7 +52,7 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Underpainting:
+class Rebuilt:
     """The rebuilt picture [3, H, W], and where each pixel came from."""
 
     image: Tensor
@@ -61,11 +61,11 @@ class Underpainting:
     shape: tuple[int, int]
 
     @property
-    def origin(self) -> Strokes:
-        return Strokes(self.positions.at, self.field)
+    def origin(self) -> StrokePlaces:
+        return StrokePlaces(self.positions.at, self.field)
 
 
-def layers_of(
+def guide_layers(
     painting: Tensor,
     mapped: Tensor,
     features: tuple[Tensor, Tensor],
@@ -99,12 +99,12 @@ def synthesize(
     mask: Tensor,
     goal: SynthesisGoal,
     on_scale: Callable[[Tensor], None] = lambda image: None,
-) -> Underpainting:
+) -> Rebuilt:
     """Rebuild `wanted` from patches of `known`, where `mask` [h, w] is above 0.
 
     `frame` [3, h, w] is the painting there; `on_scale` receives each scale's picture.
     """
-    found: Underpainting | None = None
+    found: Rebuilt | None = None
     luck = luck_of(goal.seed, shrunk(known.colors, 2 ** (len(goal.steps) - 1)))
     for level in reversed(range(len(goal.steps))):
         factor = 2**level
@@ -122,7 +122,7 @@ def synthesize(
     return sharpened(found, known.colors, mask)
 
 
-def sharpened(found: Underpainting, painting: Tensor, mask: Tensor) -> Underpainting:
+def sharpened(found: Rebuilt, painting: Tensor, mask: Tensor) -> Rebuilt:
     """The picture with the fine detail of the places that its pixels come from, under `mask`.
 
     Averaged patches lose what is finer than their differences: dots, and the grain of the canvas.
@@ -133,8 +133,8 @@ def sharpened(found: Underpainting, painting: Tensor, mask: Tensor) -> Underpain
     lost = copied.view_as(found.image) - found.image
     whole = torch.zeros_like(found.image[:1]).flatten()
     whole[found.positions.at] = continued(found.positions, found.field, found.shape)
-    share = filters.gaussian(whole.view_as(found.image[:1]), FINE)
-    fine = share * (lost - filters.gaussian(lost, FINE))
+    share = filters.gaussian(whole.view_as(found.image[:1]), COPIED_SIGMA)
+    fine = share * (lost - filters.gaussian(lost, COPIED_SIGMA))
     least, most = painting.flatten(1).aminmax(dim=1)
     sharp = (found.image + fine).clamp(least.view(3, 1, 1), most.view(3, 1, 1))
     return replace(found, image=torch.where(covered(mask, 1), sharp, found.image))
@@ -163,7 +163,7 @@ class _Scale:
         dislike = filters.resize(luck, self.places.shape).flatten()
         self.dislike = LUCK * self.size**2 * dislike
 
-    def paint(self, coarser: Underpainting | None, steps: int) -> Underpainting:
+    def paint(self, coarser: Rebuilt | None, steps: int) -> Rebuilt:
         """Return the picture after `steps` searches and votes."""
         image, field = self._start(coarser)
         bias = self.dislike
@@ -176,7 +176,7 @@ class _Scale:
             image = self._vote(image, field, self._weight(places, rows, field))
         if field is None:  # no steps: the coarser picture, and its places
             field = torch.zeros_like(self.positions.at)
-        return Underpainting(image, field, self.positions, self.places.shape)
+        return Rebuilt(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
         """Return the painting as blurred as an enlarged picture.
@@ -190,7 +190,7 @@ class _Scale:
         rows = self.describe(colors, self.known.tones, self.known.features)
         return Places.of(rows, self.places.shape)
 
-    def _start(self, coarser: Underpainting | None) -> tuple[Tensor, Tensor | None]:
+    def _start(self, coarser: Rebuilt | None) -> tuple[Tensor, Tensor | None]:
         if coarser is None:
             return torch.where(self.mask, self.wanted.colors, self.frame), None
         larger = F.interpolate(

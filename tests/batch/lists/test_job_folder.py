@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harmonize.batch.jobs import Draft, Job, Refused, check, lines
+from harmonize.batch.jobs import Draft, Job, Refused, check_jobs, lines
 from harmonize.batch.lists.job_folder import read_folder
 from harmonize.errors import JobsError
 
@@ -24,7 +24,7 @@ def names(found: list[Job]) -> list[str]:
 
 def folder_jobs(folder: Path) -> list[Job]:
     items = read_folder(folder, lambda path: path.name == "skipped")
-    found = check(items, Path("out"))
+    found = check_jobs(items, Path("out"))
     if found.refused:
         raise JobsError(*lines(found.refused))
     return found.jobs

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from harmonize.synthesis.image_ops.filters import (
-    chroma_span,
     from_lab,
     from_opponent,
     gaussian,
     guided,
     limit_chroma,
+    opponent_span,
     resize,
     to_lab,
     to_opponent,
@@ -75,14 +75,14 @@ def test_from_lab_is_clipped_to_the_gamut() -> None:
 def test_beside_a_gray_painting_no_color_is_left(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     painting = torch.rand(1, 24, 20, generator=generator).expand(3, -1, -1)
-    span = chroma_span(painting.flatten(1))
+    span = opponent_span(painting.flatten(1))
     found = limit_chroma(torch.rand(3, 24, 20, generator=generator), span)
     assert float(to_opponent(found)[1:].abs().max()) < 1e-5
 
 
 def test_a_painting_keeps_nearly_all_of_its_own_hues() -> None:
     image = picture(60, 60)
-    kept = (limit_chroma(image, chroma_span(image.flatten(1))) - image).abs().amax(0) < 1e-5
+    kept = (limit_chroma(image, opponent_span(image.flatten(1))) - image).abs().amax(0) < 1e-5
     assert float(kept.float().mean()) > 0.99
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import nearest as matching
-from harmonize.synthesis.matching.nearest import patches, whole
+from harmonize.synthesis.matching.nearest import patches, whole_part
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -26,8 +26,8 @@ def nearest(
 ) -> Tensor:
     """`matching.nearest` with the whole reference as one part."""
     own, its = guides or (None, None)
-    parts = [whole(reference, its, size)]
-    return matching.nearest(query, parts, positions, size=size, guide=own, **more)
+    parts = [whole_part(reference, its, size)]
+    return matching.nearest_places(query, parts, positions, size=size, guide=own, **more)
 
 
 def nearest_patches(query: Tensor, reference: Tensor, *args: Tensor, **more: object) -> Tensor:

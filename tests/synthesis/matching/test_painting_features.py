@@ -20,7 +20,7 @@ SHAPE = (201, 275)
 
 @pytest.fixture(scope="module")
 def network() -> VGG19:
-    return VGG19(weights.load("oxford").state)
+    return VGG19(weights.load_weights("oxford").state)
 
 
 def picture(h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:
@@ -76,9 +76,9 @@ def test_the_tiles_parts_give_the_field_of_the_whole(
     positions = torch.arange(query[0].numel())[::7]
     for guides in ((None, None), (own, guide)):
         fields = [
-            matching.nearest(query, parts, positions, guide=guides[0])
+            matching.nearest_places(query, parts, positions, guide=guides[0])
             for parts in (
-                [matching.whole(whole.seen[tap], guides[1])],
+                [matching.whole_part(whole.seen[tap], guides[1])],
                 whole.parts(tap, guide=guides[1]),
                 tiled.parts(tap, guide=guides[1]),
             )

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from harmonize.errors import DeviceError
-from harmonize.synthesis.network.device import precision, resolve
+from harmonize.synthesis.network.device import precision, resolve_device
 
 
 def test_cpu_is_always_there() -> None:
-    assert resolve("cpu") == torch.device("cpu")
+    assert resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_auto_takes_the_best(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert resolve("auto").type == best
+    assert resolve_device("auto").type == best
 
 
 def test_a_device_asked_for_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,21 +26,21 @@ def test_a_device_asked_for_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "cuda:1", "mps"):
         with pytest.raises(DeviceError, match="use `device=auto` or cpu"):
-            resolve(name)
+            resolve_device(name)
 
 
 def test_only_the_gpus_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert resolve("cuda:1") == torch.device("cuda:1")
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(DeviceError, match="finds 2 CUDA"):
-        resolve("cuda:2")
+        resolve_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "cpu cpu"])
 def test_what_is_no_device(name: str) -> None:
     with pytest.raises(DeviceError, match="expected auto, cpu, cuda, cuda:N or mps"):
-        resolve(name)
+        resolve_device(name)
 
 
 def test_precision_asked_for_is_given() -> None:

@@ -14,7 +14,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
-    return dict(weights.load("oxford").state)
+    return dict(weights.load_weights("oxford").state)
 
 
 def picture(h: int, w: int, seed: int = 0) -> Tensor:

@@ -6,21 +6,21 @@ import torch
 
 from harmonize import Result, Session, harmonize
 from harmonize.settings.load import load
-from harmonize.synthesis.network.cache import Memory
+from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 
 TINY = load("preview", ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"])
 
 
 def test_a_value_is_made_once() -> None:
-    memory, made = Memory(1000), []
+    memory, made = Cache(1000), []
     for _ in range(3):
         assert memory.recall("key", lambda: made.append(1) or "value") == "value"
     assert made == [1]
 
 
 def test_the_least_recently_used_is_forgotten_first() -> None:
-    memory = Memory(100)
+    memory = Cache(100)
     fresh: list[str] = []
 
     def recall(key: str, count: int = 10) -> torch.Tensor:
@@ -33,12 +33,12 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 
 
 def test_what_is_larger_than_the_limit_is_not_kept_and_pushes_nothing_out() -> None:
-    memory = Memory(100)
+    memory = Cache(100)
     memory.recall("small", lambda: torch.zeros(5))
     for _ in range(2):
         assert len(memory.recall("large", lambda: torch.zeros(100))) == 100
     assert memory.size == 20
-    assert Memory(0).recall("any", lambda: torch.zeros(1)).shape == (1,)
+    assert Cache(0).recall("any", lambda: torch.zeros(1)).shape == (1,)
 
 
 def test_tensors_are_counted_wherever_they_lie() -> None:
@@ -46,7 +46,7 @@ def test_tensors_are_counted_wherever_they_lie() -> None:
         def __init__(self) -> None:
             self.inner = {"a": torch.zeros(3, dtype=torch.float64), "b": [(torch.zeros(2), "word")]}
 
-    memory = Memory(1000)
+    memory = Cache(1000)
     memory.recall("holder", Holder)
     assert memory.size == 3 * 8 + 2 * 4
 

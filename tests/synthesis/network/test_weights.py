@@ -20,12 +20,12 @@ from harmonize.synthesis.network import weights
 
 @pytest.fixture(scope="module")
 def oxford() -> weights.WeightSet:
-    return weights.load("oxford")
+    return weights.load_weights("oxford")
 
 
 def message(name: object) -> str:
     with pytest.raises(WeightsError) as caught:
-        weights.load(str(name))
+        weights.load_weights(str(name))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -81,7 +81,7 @@ def test_a_file_gives_the_same_tensors(tmp_path: Path, oxford: weights.WeightSet
     torch.save(state, tmp_path / "a.pth")
     save_file(state, tmp_path / "a.safetensors")
     for path in (tmp_path / "a.pth", tmp_path / "a.safetensors", weights.BUNDLED):
-        read = weights.load(str(path))
+        read = weights.load_weights(str(path))
         assert read.name == str(path)
         assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert read.state.keys() == oxford.state.keys()
@@ -169,7 +169,7 @@ def test_a_file_that_unpacks_to_far_too_much_is_not_unpacked(
         raise AssertionError("read all the same")
 
     monkeypatch.setattr(torch, "load", never)
-    monkeypatch.setattr(weights, "LARGEST", 10_000)
+    monkeypatch.setattr(weights, "LARGEST_WEIGHTS", 10_000)
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(20_000))
     assert (tmp_path / "bomb.pth").stat().st_size < 1000
@@ -305,7 +305,7 @@ def test_the_cached_file_is_used(
     renamed = cache.with_name(f"vgg19-{digest[:8]}.pth")
     cache.rename(renamed)
     monkeypatch.setattr(weights, "download", lambda: renamed)
-    read = weights.load("torchvision")
+    read = weights.load_weights("torchvision")
     assert (read.name, read.sha256) == ("torchvision", digest)
     assert torch.equal(read.state["features.28.bias"], oxford.state["features.28.bias"])
 

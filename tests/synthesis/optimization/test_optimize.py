@@ -16,7 +16,7 @@ from harmonize.settings.resolve import Method
 from harmonize.synthesis.image_ops.filters import to_opponent
 from harmonize.synthesis.optimization.minimize import Descent, Minimizer, Shelter, State, Step
 from harmonize.synthesis.optimization.objective import unit_gradient
-from harmonize.synthesis.optimization.pyramid import Pixels, Pyramid
+from harmonize.synthesis.optimization.pyramid import PixelVariables, Pyramid
 
 Terms = dict[str, Tensor]
 
@@ -82,14 +82,14 @@ def total(terms: Terms | dict[str, float]) -> float:
 def test_a_pyramid_is_its_image(shape: tuple[int, int], levels: int) -> None:
     image = picture(*shape)
     torch.testing.assert_close(Pyramid(image, levels=levels, frozen=0).image().detach(), image)
-    assert torch.equal(Pixels(image).image().detach(), image)
+    assert torch.equal(PixelVariables(image).image().detach(), image)
 
 
 @pytest.mark.parametrize("kind", ["pixels", "pyramid"])
 def test_variables_leave_the_given_image_alone(kind: str) -> None:
     image = picture()
     before = image.clone()
-    variables = Pixels(image) if kind == "pixels" else Pyramid(image, levels=5, frozen=2)
+    variables = PixelVariables(image) if kind == "pixels" else Pyramid(image, levels=5, frozen=2)
     with torch.no_grad():
         for parameter in variables.parameters:
             parameter += 1

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import PaletteGoal, resolve
+from harmonize.settings.resolve import PaletteGoal, resolve_settings
 from harmonize.synthesis.palette import palette_map as module
 from harmonize.synthesis.palette.palette_map import (
-    chroma_span,
     fit_range,
     keep_contrast,
     keep_silhouette,
+    lab_span,
     linear_map,
     own_hue,
     palette_map,
@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 2**16)
 
 
 def goal(**changes: float) -> PaletteGoal:
-    found = resolve(Settings.preset(), 5.0).palette
+    found = resolve_settings(Settings.preset(), 5.0).palette
     assert found is not None
     return replace(found, **changes)
 
@@ -138,7 +138,7 @@ def test_a_blank_painting_leaves_the_element_its_lights_and_darks() -> None:
     found = fit_range(luma, element, torch.full((1000,), 50.0))
     assert bool((found.flatten().diff() > 0).all())
     wide = float(found.max() - found.min())
-    assert 0.9 * module.LEAST_RANGE < wide < 1.15 * module.LEAST_RANGE
+    assert 0.9 * module.LEAST_LUMA_RANGE < wide < 1.15 * module.LEAST_LUMA_RANGE
 
 
 # --- the projection -------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_all_of_keep_color_is_the_elements_own_hue() -> None:
 def test_none_of_it_is_the_paintings_palette() -> None:
     composite, frame, mask, reference = element()
     found, own = palette_map(composite, frame, mask, reference, goal(keep_color=0.0))
-    low, high = chroma_span(reference.sample)
+    low, high = lab_span(reference.sample)
     hues = found[1:, mask[0] == 1]
     assert not own.any()
     assert (hues >= low[:, 0] - 1e-3).all() and (hues <= high[:, 0] + 1e-3).all()
@@ -309,7 +309,7 @@ def test_none_of_it_is_the_paintings_palette() -> None:
 @given(level=st.floats(1, 10), sure=st.floats(0, 1))
 def test_more_of_keep_color_keeps_more(level: float, sure: float) -> None:
     composite, _, mask, _ = element()
-    palette = resolve(Settings.preset(), level).palette
+    palette = resolve_settings(Settings.preset(), level).palette
     assert palette is not None
     kept = [
         own_hue(composite, torch.full_like(mask, sure), replace(palette, keep_color=amount))

@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import PaletteGoal, resolve
+from harmonize.settings.resolve import PaletteGoal, resolve_settings
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
-from harmonize.synthesis.palette.reference import SAMPLE, match_element, reference_of
+from harmonize.synthesis.palette.reference import SAMPLED_PIXELS, match_element, reference_of
 
 TAP, STRIDE = "relu4_1", 8
 
 
 def goal() -> PaletteGoal:
-    found = resolve(Settings.preset(), 5.0).palette
+    found = resolve_settings(Settings.preset(), 5.0).palette
     assert found is not None
     return found
 
@@ -86,14 +86,14 @@ def test_the_sample_is_of_the_whole_painting_and_not_too_large() -> None:
     features = PaintingFeatures(Raster.of(painting), None, 1024)  # type: ignore[arg-type]
     match = matched(painting, torch.arange(20 * 25), 0.9)
     sample = reference_of(match, features, goal()).sample
-    assert SAMPLE / 3 < sample.shape[1] <= SAMPLE
+    assert SAMPLED_PIXELS / 3 < sample.shape[1] <= SAMPLED_PIXELS
     whole = filters.to_lab(painting).flatten(1)
     torch.testing.assert_close(sample.mean(1), whole.mean(1), rtol=0, atol=2.0)
 
 
 def test_the_painting_pasted_on_itself_is_matched_to_itself() -> None:
     painting = filters.gaussian(picture(64, 96), 2.0)
-    network = VGG19(weights.load("oxford").state)
+    network = VGG19(weights.load_weights("oxford").state)
     features = PaintingFeatures(Raster.of(painting), network, 1024)
     mask = torch.zeros(64, 96)
     mask[16:48, 24:72] = 1

@@ -19,7 +19,7 @@ def picture(seed: int, h: int = 64, w: int = 80) -> Tensor:
 
 
 def test_guides_are_the_features_along_their_main_directions() -> None:
-    network = VGG19(weights.load("oxford").state)
+    network = VGG19(weights.load_weights("oxford").state)
     painting, mapped = picture(0), picture(1)
     features = PaintingFeatures(Raster.of(painting), network, 1024)
     with torch.no_grad():

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from harmonize.synthesis.underpainting import patch_search as module
 from harmonize.synthesis.underpainting.patch_search import (
-    AROUND,
+    NEIGHBORS,
     Describer,
     Places,
     Positions,
     doubled,
     improve,
     main_directions,
-    moved,
+    moved_field,
     principal_patches,
 )
 
@@ -115,7 +115,7 @@ def test_the_exact_search_finds_what_looking_everywhere_does(
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     places, wanted, bias = problem(0)
     whole = places.exact(wanted, bias)
-    monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(module, "SEARCHED_AT_ONCE", 100)
     assert torch.equal(places.exact(wanted, bias), whole)
 
 
@@ -130,10 +130,10 @@ def test_a_cost_is_half_the_squared_distance_but_for_a_constant() -> None:
 def test_moved_places_stay_inside() -> None:
     shape = (5, 7)
     for place in range(35):
-        for dy, dx in (*AROUND, (3, -4)):
+        for dy, dx in (*NEIGHBORS, (3, -4)):
             y = min(max(place // 7 + dy, 0), 4)
             x = min(max(place % 7 + dx, 0), 6)
-            assert int(moved(torch.tensor([place]), dy, dx, shape)) == y * 7 + x
+            assert int(moved_field(torch.tensor([place]), dy, dx, shape)) == y * 7 + x
 
 
 def test_positions_know_their_neighbors() -> None:
@@ -141,7 +141,7 @@ def test_positions_know_their_neighbors() -> None:
     positions = Positions.of(mask)
     where = {int(place): number for number, place in enumerate(positions.at)}
     assert sorted(where) == [i for i in range(48) if mask.flatten()[i]]
-    for dy, dx in AROUND:
+    for dy, dx in NEIGHBORS:
         numbers, there = positions.beside(dy, dx)
         for number, place in enumerate(positions.at.tolist()):
             y, x = place // 8 + dy, place % 8 + dx
@@ -166,13 +166,13 @@ def total(
     (h, w), (high, wide) = positions.shape, places.shape
     cost = float((wanted[number] - places.rows[place]).square().sum() / 2 + bias[place])
     y, x = divmod(int(positions.at[number]), w)
-    for dy, dx in AROUND:
+    for dy, dx in NEIGHBORS:
         b, a = y + dy * reach, x + dx * reach
         if 0 <= b < h and 0 <= a < w and int(positions.index[b * w + a]) >= 0:
             row, column = divmod(field[int(positions.index[b * w + a])], wide)
             row = min(max(row - dy * reach, 0), high - 1)
             column = min(max(column - dx * reach, 0), wide - 1)
-            cost -= coherence / len(AROUND) * (row * wide + column == place)
+            cost -= coherence / len(NEIGHBORS) * (row * wide + column == place)
     return cost
 
 
@@ -196,7 +196,7 @@ def test_improving_is_a_loop_over_candidates(seed: int, reach: int, coherence: f
     for number, place in enumerate(positions.at.tolist()):
         y, x = divmod(place, 7)
         candidates = {int(field[number])}
-        for dy, dx in AROUND:
+        for dy, dx in NEIGHBORS:
             dy, dx = dy * reach, dx * reach
             row, column = divmod(int(field[number]), wide)
             candidates.add(

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import SynthesisGoal, resolve
+from harmonize.settings.resolve import SynthesisGoal, resolve_settings
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.underpainting import patch_synthesis as module
 from harmonize.synthesis.underpainting.patch_search import Positions
 from harmonize.synthesis.underpainting.patch_synthesis import (
     Layers,
-    Underpainting,
+    Rebuilt,
     _Scale,
-    layers_of,
+    guide_layers,
     luck_of,
     sharpened,
     synthesize,
@@ -25,7 +25,7 @@ SHAPE = (48, 64)
 
 
 def goal(**changes: object) -> SynthesisGoal:
-    found = resolve(Settings.preset(), 5.0).underpainting
+    found = resolve_settings(Settings.preset(), 5.0).underpainting
     assert found is not None
     return replace(found, **changes)  # type: ignore[arg-type]
 
@@ -46,12 +46,12 @@ def layers(
     painting: Tensor, mapped: Tensor, mask: Tensor, asked: SynthesisGoal
 ) -> tuple[Layers, Layers]:
     none = torch.zeros(1, *painting.shape[1:])
-    return layers_of(painting, mapped, (none, none), (0, 0), mask[None], asked)
+    return guide_layers(painting, mapped, (none, none), (0, 0), mask[None], asked)
 
 
 def painted(
     painting: Tensor, mapped: Tensor, asked: SynthesisGoal, mask: Tensor | None = None
-) -> Underpainting:
+) -> Rebuilt:
     mask = box() if mask is None else mask
     known, wanted = layers(painting, mapped, mask, asked)
     return synthesize(known, wanted, painting, mask, asked)
@@ -87,7 +87,9 @@ def test_a_window_has_the_paintings_guide_at_its_corner() -> None:
     painting, asked = picture(), goal()
     part = painting[:, 8:32, 16:56]
     none, fewer = torch.zeros(1, *SHAPE), torch.zeros(1, 24, 40)
-    known, wanted = layers_of(painting, part, (none, fewer), (8, 16), torch.zeros(1, 24, 40), asked)
+    known, wanted = guide_layers(
+        painting, part, (none, fewer), (8, 16), torch.zeros(1, 24, 40), asked
+    )
     assert torch.equal(wanted.tones, known.tones[:, 8:32, 16:56])
 
 
@@ -200,7 +202,7 @@ def test_the_grain_that_averaging_takes_away_is_copied() -> None:
     painting = picture()
     smooth = filters.gaussian(painting, 1.0)
     positions = Positions.of(torch.ones(SHAPE, dtype=torch.bool))
-    soft = Underpainting(smooth, positions.at, positions, SHAPE)  # every pixel from its own place
+    soft = Rebuilt(smooth, positions.at, positions, SHAPE)  # every pixel from its own place
     found = sharpened(soft, painting, box())
     inside, middle = box() > 0, (slice(None), slice(18, 30), slice(22, 42))
     assert torch.equal(found.image[:, ~inside], smooth[:, ~inside])
