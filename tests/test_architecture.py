@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def path_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+
+
+@cache
 def modules() -> list[str]:
     files = [path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")]
     return sorted(".".join(file.parts).removesuffix(".__init__") for file in files)
@@ -75,10 +82,11 @@ def folders() -> list[Path]:
     return sorted({path.parent for path in PACKAGE.rglob("*.py")})
 
 
+@cache
 def imports(module: str) -> set[str]:
     """Return what a module imports, wherever in it: dotted names."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -149,7 +157,7 @@ def test_every_package_used_is_known_here_and_declared() -> None:
 
 @pytest.mark.parametrize("module", [m for m in modules() if folder_of(m) != "cli"])
 def test_only_the_command_prints_or_exits(module: str) -> None:
-    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"print", "exit", "sys.exit", "os._exit", "sys.stderr.write"}
@@ -166,7 +174,7 @@ READERS = {"torch.load", "np.load", "torch.jit.load", "torch.hub.load_state_dict
 def test_nothing_from_outside_is_run(module: str) -> None:
     roots = {name.split(".")[0] for name in imports(module)}
     assert not roots & PICKLES
-    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in DANGEROUS
@@ -195,7 +203,7 @@ def test_modules_stay_short_and_say_what_they_are(module: str) -> None:
 def defined(module: str) -> set[str]:
     """Return the names that a module defines at its top."""
     found: set[str] = set()
-    for node in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
+    for node in tree_of(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
