@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,11 +17,12 @@ import numpy as np
 import pytest
 import studio_client
 import torch
+import typer.main
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from harmonize.cli import app as cli
-from harmonize.settings.load import Settings
+from harmonize.settings.load import Settings, load, presets
 from harmonize.synthesis.network import weights
 
 # The same cases in every run, and no deadlines: machines differ.
@@ -32,8 +34,9 @@ settings.register_profile(
 settings.load_profile("harmonize")
 
 # Two passes after the palette map and the underpainting, whatever the painting; the first at half
-# the size.
+# the size. One search and vote a scale: whatever more there are, they are the same.
 TWO_PASSES = (
+    "underpainting.steps=[1, 1]",
     "underpainting.fine=[0.99, 1.0]",
     "passes.coarse.start=underpainting",
     "passes.strokes=null",
@@ -71,6 +74,14 @@ def _weights_read_once() -> Iterator[None]:
         patch.setattr(
             weights, "_load_bundled", lambda: once(weights.BUNDLED, weights.BUNDLED_SHA256)
         )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    """Each process of tests builds the command's options once, as each process of a user's does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", lru_cache(typer.main.get_command))
         yield
 
 
@@ -135,6 +146,15 @@ def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:
     return np.rint(128 + 50 * np.stack(waves, -1)).astype(np.uint8)
 
 
+def put_presets(folder: Path) -> None:
+    """Write presets by the names of the real ones, all of one pass of one step, tiny."""
+    folder.mkdir()
+    quick = load("default", [*ONE_PASS, "size=64"]).model_dump(mode="json")
+    for name in presets():
+        text = json.dumps({"extends": None, **quick})
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
 def disc(width: int, height: int) -> np.ndarray:
     """A mask: white disc in the middle, uint8 [H, W]."""
     y, x = np.mgrid[:height, :width]
@@ -171,6 +191,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     put_pictures(folder)
     steps = [f"--set=passes.{name}.steps=3" for name in Settings.preset().passes]
+    steps += ["--set=underpainting.steps=[1, 1]"]
     pictures = ["--style", folder / "painting.png", "--patch", folder / "cutout.png"]
     for name, options in (("a", ["--strength=2"]), ("b", ["--strength=10", "--keep=2"])):
         place = ["--at=20,30", "--output", folder / f"{name}.png"]

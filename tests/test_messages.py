@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def messages(library: bool) -> list[tuple[str, str]]:
     return found
 
 
+@cache
 def flags() -> set[str]:
     """Every flag of every command."""
     commands = [get_command(app)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Outcome, disc, strokes
+from conftest import Outcome, disc, put_presets, strokes
 from PIL import Image
 
 from harmonize.run import memory_limit
@@ -48,13 +48,8 @@ RUN = [line for line in SHOWN if not line.startswith(tuple(NOT_RUN))]
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The presets with one step a pass, at a tiny working size."""
-    folder = tmp_path_factory.mktemp("presets")
-    for path in (ROOT / "configs").glob("*.yaml"):
-        text = re.sub(r"\bsteps: *(\d+|\{[^}]*\})", "steps: 1", path.read_text(encoding="utf-8"))
-        text = re.sub(r"\bsteps: *\[[^]]*\]", "steps: [1, 1]", text)
-        text = re.sub(r"^size: *\S+", "size: 64", text, flags=re.MULTILINE)
-        (folder / path.name).write_text(text, encoding="utf-8")
+    folder = tmp_path_factory.mktemp("presets") / "quick"
+    put_presets(folder)
     return folder
 
 

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Outcome, disc, strokes
+from conftest import ONE_PASS, Outcome, disc, strokes
 from PIL import Image
-
-from harmonize import Settings
 
 Command = Callable[..., Outcome]
 
-STEPS = {name: {"steps": 1} for name in Settings.preset("preview").passes}
-QUICK = ["--config=preview", "--size=64", *(f"--set=passes.{name}.steps=1" for name in STEPS)]
-JOB = {"style": "painting.png", "patch": "photo.png", "config": "preview", "at": "20,20"}
-JOB |= {"size": 64, "settings": {"passes": STEPS}}
+QUICK = ["--size=64", *(f"--set={setting}" for setting in ONE_PASS)]
+JOB = {"style": "painting.png", "patch": "photo.png", "at": "20,20"}
+JOB |= {"size": 64, "set": list(ONE_PASS)}
 
 
 @pytest.fixture(autouse=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome, disc
+from conftest import ONE_PASS, Outcome, disc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harmonize import Settings
 from harmonize.cli.app import main
+from harmonize.settings.load import load
 from harmonize.studio import server
 
 READ = {
@@ -58,9 +58,8 @@ def workplace(runs: Path) -> Iterator[None]:
                 for entry in tree["inputs"].values():
                     entry["path"] = os.path.join(folder, os.path.basename(entry["path"]))
                 Path(record).write_text(json.dumps(tree))
-            steps = {name: {"steps": 1} for name in Settings.preset("preview").passes}
-            mine = {"extends": "preview", "size": 64, "passes": steps}
-            Path("mine.json").write_text(json.dumps(mine))
+            quick = load("preview", [*ONE_PASS, "size=64"]).model_dump(mode="json")
+            Path("mine.json").write_text(json.dumps({"extends": None, **quick}))
             job = {"style": "painting.png", "patch": "cutout.png", "at": "20,30"}
             Path("jobs.json").write_text(json.dumps({"jobs": [{**job, "config": "mine.json"}]}))
             os.mkdir("frames")
@@ -89,8 +88,7 @@ def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
         return [word for flag in chosen for word in (flag, name())]
 
     overwrite = draw(st.sampled_from([[], ["--overwrite"], ["--overwrite"]]))
-    passes = Settings.preset().passes
-    more = [*(f"--set=passes.{name}.steps=1" for name in passes), "--size=64"]
+    more = [f"--set={setting}" for setting in (*ONE_PASS, "size=64")]
     if kind == "run":
         words = ["run", "painting.png", "cutout.png", "--mask=mask.png", "--at=20,30"]
         words += ["--config=mine.json", "--output", name(), *overwrite]

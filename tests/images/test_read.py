@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import pyvips
-from conftest import Outcome, disc, strokes
+from conftest import ONE_PASS, Outcome, disc, strokes
 from PIL import Image, ImageCms
 from profiles import ADOBE, ADOBE_ICC, P3, P3_ICC, converted, gray_profile
 
@@ -32,7 +32,9 @@ W, H = 48, 40
 RGB, ALPHA, MASK = strokes(W, H), disc(W, H), disc(W, H)
 DEEP = np.random.default_rng(0).integers(0, 65536, (H, W, 4)).astype(np.uint16)
 # Two steps: one of Adam alone is a leap, and may end worse than it began.
-FEW = load("preview", [f"passes.{name}.steps=2" for name in Settings.preset("preview").passes])
+STEPS = [f"passes.{name}.steps=2" for name in Settings.preset("preview").passes]
+FEW = load("preview", [*STEPS, "underpainting.steps=[1, 1]"])
+ONE = load("preview", [*ONE_PASS, "passes.refine.steps=2"])
 
 
 class Case(NamedTuple):
@@ -200,7 +202,7 @@ def test_a_run_leaves_everything_outside_the_mask(case: Case, tmp_path: Path) ->
     source = save(case, tmp_path)
     loose = np.zeros((H, W), np.uint8)
     loose[4:-4, 4:-4] = 255
-    result = harmonize(source, strokes(W, H, seed=1), MASK, loose_mask=loose, settings=FEW)
+    result = harmonize(source, strokes(W, H, seed=1), MASK, loose_mask=loose, settings=ONE)
     target = tmp_path / f"out{source.suffix}"
     result.save(target)
     before, after = values(source), values(target)
@@ -512,10 +514,10 @@ def test_names_of_all_kinds_from_end_to_end(
     Path("painting.png").rename(f"{name}.png")
     Path("cutout.png").rename(f"c{name}.png")
     (files / "link.png").symlink_to(f"{name}.png")
-    steps = [f"--set=passes.{p}.steps=1" for p in Settings.preset("preview").passes]
+    quick = [f"--set={setting}" for setting in (*ONE_PASS, "size=64")]
     done = command(
-        "run", "--style=link.png", f"--patch=c{name}.png", "--at=20,20", "--config=preview",
-        *steps, f"--output=o{name}.png", "--report",
+        "run", "--style=link.png", f"--patch=c{name}.png", "--at=20,20", *quick,
+        f"--output=o{name}.png", "--report",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.startswith("o")
@@ -533,10 +535,9 @@ def test_warnings_are_lines_and_stay_in_the_record(
     command: Callable[..., Outcome], files: Path
 ) -> None:
     Image.fromarray(255 - disc(96, 80)).save("mask.png")
-    steps = [f"--set=passes.{p}.steps=1" for p in Settings.preset("preview").passes]
     done = command(
         "run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png",
-        "--config=preview", *steps, "--output=a.png",
+        *(f"--set={setting}" for setting in ONE_PASS), "--output=a.png",
     )  # fmt: skip
     assert done.code == 0
     (line,) = [line for line in done.err.splitlines() if line.startswith("harmonize: warning: ")]

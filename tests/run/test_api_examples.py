@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import disc, strokes
+from conftest import disc, put_presets, strokes
 from PIL import Image
 
 from harmonize.settings import load as config
@@ -33,11 +33,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.fromarray(strokes(40, 32, seed=1)).save("photo.png")
     Image.fromarray(disc(40, 32)).save("mask.png")
     presets = tmp_path / "presets"
-    presets.mkdir()
-    for path in (ROOT / "configs").glob("*.yaml"):
-        text = re.sub(r"\bsteps: *\d+", "steps: 1", path.read_text(encoding="utf-8"))
-        text = re.sub(r"^size: *\S+", "size: 64", text, flags=re.MULTILINE)
-        (presets / path.name).write_text(text, encoding="utf-8")
+    put_presets(presets)
     monkeypatch.setattr(config, "_preset_folder", lambda: presets)
     notebook = ModuleType("IPython.display")
     notebook.display = lambda *_: None  # type: ignore[attr-defined]

@@ -55,8 +55,9 @@ def test_what_was_loaded_and_asked_for_is_found_again(
     painting = state(client)["start"]["painting"]["id"]
     element = client.upload("element", files / "cutout.png")["id"]
     tree = {"painting": painting, "element": element, "placement": {"at": [20, 30], "width": 36}}
+    tree["preset"] = "preview"
     first, second, third = (
-        client.post("/api/tasks", {**tree, "preset": "preview", "options": {"seed": seed}})["id"]
+        client.post("/api/tasks", {**tree, "options": {"seed": seed, "size": 64}})["id"]
         for seed in (1, 2, 3)
     )
     client.wait(first)

@@ -53,7 +53,7 @@ def test_the_command_makes_the_pages_picture(
     serve: Serve, files: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = serve()
-    options = {"strength": 3.5, "keep": 1.5, "keep_color": 0.25, "seed": 7}
+    options = {"strength": 3.5, "keep": 1.5, "keep_color": 0.25, "seed": 7, "size": 64}
     task = studio.post("/api/tasks", asked(studio, files, options=options))
     done = studio.wait(task["id"])
     assert done["state"] == "done", done["error"]

@@ -15,7 +15,7 @@ from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 
 TAPS = ("relu1_1", "relu2_1", "relu4_1", "relu5_1")
-SHAPE = (201, 275)
+SHAPE = (151, 205)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from conftest import PASSES, TWO_PASSES
 
 from harmonize import Result, Session, harmonize
 from harmonize.settings.load import load
 from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 
-TINY = load("preview", ["size=64", "passes.coarse.steps=2", "passes.refine.steps=2"])
+TINY = load("preview", [*TWO_PASSES, *(f"passes.{name}.steps=1" for name in PASSES), "size=64"])
 
 
 def test_a_value_is_made_once() -> None:
