@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks import probe, report
 from benchmarks.cases import Options
-from harmonize.synthesis.optimization.histogram import RankTable, channel_histogram, remap
+from harmonize.synthesis.optimization.histogram import channel_histogram, rank_table, remap
 
 SHAPE = {"channels": 64, "n": 30_000, "bins": 256}
 LEAST = {"seconds": 1e-6, "MiB": 1.0}  # what cannot be told from nothing
@@ -20,11 +20,11 @@ each in a process of its own. `ours` is a step's share: a sort and a scatter wit
 before the loop; `table` is built once a pass. `loss and gradient` adds the mean squared error and
 its gradient to both. The article's listing is computed as printed, less its two slips (the
 flattened index that looks up one channel's bins for all, the squeeze). Difference: the largest
-between the two results, bins over the input's span as in the article."""
+between the two results. Bins span the reference's range, as in the authors' code."""
 
 
-def article(x: Tensor, histogram: Tensor) -> Tensor:
-    """`x` [C, n] remapped to `histogram` [C, B] by the article's listing."""
+def article(x: Tensor, histogram: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
+    """`x` [C, n] remapped to `histogram` [C, B] over `span` by the article's listing."""
     n, bins = x.shape[1], histogram.shape[1]
     sorted_x, order = x.sort(dim=1, stable=True)  # equal activations in one order, as in ours
     scaled = histogram * n / histogram.sum(1, keepdim=True)
@@ -32,7 +32,7 @@ def article(x: Tensor, histogram: Tensor) -> Tensor:
     before = torch.cat((torch.zeros_like(cumulative[:, :1]), cumulative[:, :-1]), 1)
     ranks = torch.arange(1, n + 1)[None]
     index = (cumulative[:, None] - ranks[..., None] < 0).sum(2).clamp_max(bins - 1)
-    low, high = sorted_x[:, :1], sorted_x[:, -1:]
+    low, high = span
     ratio = (ranks - before.gather(1, index)) / (1e-8 + scaled.gather(1, index))
     remapped = low + (ratio.clamp(0, 1) + index) * (high - low) / bins
     return remapped.gather(1, order.argsort(1))
@@ -49,13 +49,14 @@ def measure(kind: str, channels: int, n: int, bins: int, repeats: int) -> dict[s
     """Seconds and extra MiB of one kind of call; runs in a process of its own."""
     x, reference = tensors(channels, n)
     histogram = channel_histogram(reference, bins)
-    table = RankTable(reference, n, bins=bins, span="input")
+    span = reference.aminmax(dim=1, keepdim=True)
+    table = rank_table(reference, n, bins)
     calls: dict[str, Callable[[], Any]] = {
         "ours": lambda: remap(x, table),
-        "table": lambda: RankTable(reference, n, bins=bins, span="input"),
-        "article": lambda: article(x, histogram),
+        "table": lambda: rank_table(reference, n, bins),
+        "article": lambda: article(x, histogram, span),
         "ours, loss and gradient": lambda: _step(x, lambda y: remap(y, table)),
-        "article, loss and gradient": lambda: _step(x, lambda y: article(y, histogram)),
+        "article, loss and gradient": lambda: _step(x, lambda y: article(y, histogram, span)),
     }
     before = probe.forget_peak()
     seconds = [_seconds(calls[kind]) for _ in range(repeats)]
@@ -77,8 +78,9 @@ def _seconds(call: Callable[[], Any]) -> float:
 def difference(channels: int, n: int, bins: int) -> float:
     """The largest absolute difference between our result and the article's."""
     x, reference = tensors(channels, n)
-    ours = remap(x, RankTable(reference, n, bins=bins, span="input"))
-    return float((ours - article(x, channel_histogram(reference, bins))).abs().max())
+    ours = remap(x, rank_table(reference, n, bins))
+    span = reference.aminmax(dim=1, keepdim=True)
+    return float((ours - article(x, channel_histogram(reference, bins), span)).abs().max())
 
 
 def run(options: Options) -> bool:

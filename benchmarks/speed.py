@@ -140,9 +140,8 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
         objective = passes.build_objective(
             settings,
             vgg,
-            start=view.composite,
             matched=matched,
-            composite=view.composite,
+            kept=view.composite,
             painting=view.painting,
             frame=view.frame,
             mask=view.loose,

@@ -192,7 +192,8 @@ def test_the_sweeps_verdict() -> None:
 def test_the_articles_formula_is_ours() -> None:
     assert histogram.difference(channels=3, n=200, bins=16) < 1e-6
     x, reference = histogram.tensors(2, 50)
-    remapped = histogram.article(x, channel_histogram(reference, 8))
+    span = reference.aminmax(dim=1, keepdim=True)
+    remapped = histogram.article(x, channel_histogram(reference, 8), span)
     assert remapped.shape == x.shape
 
 

@@ -9,7 +9,7 @@ from harmonize.synthesis.matching.nearest import nearest_places, whole_part
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
-from harmonize.synthesis.optimization.histogram import RankTable, remap
+from harmonize.synthesis.optimization.histogram import rank_table, remap
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,8 +27,8 @@ def test_matching_is_the_cpus() -> None:
 
 def test_the_remap_is_the_cpus() -> None:
     x, reference = torch.randn(8, 500), torch.randn(8, 300)
-    here = remap(x, RankTable(reference, 500))
-    there = remap(x.cuda(), RankTable(reference.cuda(), 500)).cpu()
+    here = remap(x, rank_table(reference, 500))
+    there = remap(x.cuda(), rank_table(reference.cuda(), 500)).cpu()
     assert torch.allclose(here, there, atol=1e-5)
 
 

@@ -45,7 +45,11 @@ __all__ = [
 ]
 
 # Keys of earlier versions' records, by what they were part of.
-FORMER = {"pass": {"plateau", "plateau_window"}, "tv": {"factor"}}
+FORMER = {
+    "pass": {"plateau", "plateau_window"},
+    "tv": {"factor"},
+    "histogram": {"range", "exact"},
+}
 
 LEVELS = {"weak": 1.0, "medium": 5.0, "strong": 10.0}
 

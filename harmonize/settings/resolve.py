@@ -53,8 +53,6 @@ class HistogramGoal:
     fixed: float | None
     taps: tuple[str, ...]
     bins: int
-    range: str
-    exact: bool
     level: float
     keep: float
 
@@ -318,7 +316,7 @@ def _goals(terms: Terms, level: float, keep: float) -> Goals:
         found = replace(found, style=StyleGoal(at_level(style.weight, level) / keep, style.taps))
     if part := terms.histogram:
         fixed = _fixed(part.weight, level)
-        goal = HistogramGoal(fixed, part.taps, part.bins, part.range, part.exact, level, keep)
+        goal = HistogramGoal(fixed, part.taps, part.bins, level, keep)
         found = replace(found, histogram=goal)
     if terms.tv:
         found = replace(found, variation=VariationGoal(_fixed(terms.tv.weight, level), level))

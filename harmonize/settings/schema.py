@@ -13,7 +13,6 @@ from harmonize.settings.value_types import (
     Bins,
     Blur,
     Count,
-    Flag,
     Fraction,
     Natural,
     NonNegative,
@@ -65,10 +64,8 @@ class Content(Section):
     """Weight in the pass's objective, times `keep`; shared out among the taps."""
     taps: Taps
     """Layers of the network whose features are kept."""
-    target: Annotated[
-        Literal["composite", "start", "palette"], one_of("composite", "start", "palette")
-    ]
-    """Whose features are kept: those of the composite, the palette map, or the pass's start."""
+    target: Annotated[Literal["composite", "palette"], one_of("composite", "palette")]
+    """Whose features are kept: those of the composite or the palette map."""
 
 
 class Style(Section):
@@ -90,10 +87,6 @@ class Histogram(Section):
     """Layers of the network whose histograms are compared."""
     bins: Bins
     """Bins of a channel's histogram."""
-    range: Annotated[Literal["reference", "input"], one_of("reference", "input")]
-    """Whose values the bins span: the painting's matched features, or the picture's own."""
-    exact: Flag
-    """Take quantiles in place of bins."""
 
 
 class Tv(Section):

@@ -105,7 +105,6 @@ Odd = Annotated[
     Expects("an odd whole number from 3 to 31"),
 ]
 Tile = Annotated[int, Limit(ge=128), Expects("a whole number of pixels from 128 up")]
-Flag = Annotated[bool, Expects("true or false")]
 Text = Annotated[
     str, Limit(pattern=r"^[^\x00]+$"), Expects("a name (quote it if it looks like a number)")
 ]

@@ -223,9 +223,8 @@ class Painter:
         objective = passes.build_objective(
             settings,
             self.network,
-            start=start,
             matched=matched,
-            composite=work.target(self.resolved.lead),
+            kept=work.target(self.resolved.lead),
             painting=view.painting,
             frame=view.frame,
             mask=view.loose,
@@ -270,7 +269,7 @@ class _Work:
         return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
 
     def target(self, lead: float) -> Tensor:
-        """Return what the content term keeps, if it is not the start [3, h, w]."""
+        """Return what the content term keeps [3, h, w]."""
         goal = self.settings.goals.content
         if goal and goal.target == "palette" and self.start is not None:
             return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)

@@ -51,9 +51,8 @@ def build_objective(
     settings: ResolvedPass,
     network: VGG19,
     *,
-    start: Tensor,
     matched: Match,
-    composite: Tensor,
+    kept: Tensor,
     painting: Raster,
     frame: Tensor,
     mask: Tensor,
@@ -61,17 +60,15 @@ def build_objective(
 ) -> PassObjective:
     """Return the objective of one pass.
 
-    `start` is where the pass begins, `composite` what else the content term may keep, `frame` the
-    painting there: [3, H, W] of the window. `mask` [H, W] is where the picture may change;
-    `smoothness` is w_tv, 0 to 10.
+    `kept` is what the content term keeps, `frame` the painting: [3, H, W] of the window. `mask`
+    [H, W] is where the picture may change; `smoothness` is w_tv, 0 to 10.
     """
     goals, where = settings.goals, matched.where
     found: list[Term] = []
     with torch.no_grad():
         if goals.content:
-            target = start if goals.content.target == "start" else composite
             taps = goals.content.taps
-            features = matched.features if target is matched.image else network(target[None], taps)
+            features = matched.features if kept is matched.image else network(kept[None], taps)
             found += objective.content_terms(taps, goals.content.weight, features, where)
         if goals.style:
             dedupe = settings.matching.kind == "coherent"

@@ -94,6 +94,7 @@ def test_records_of_earlier_versions_are_read() -> None:
         del part["rates"]
         part |= {"plateau": 0.0, "plateau_window": 5}
         part["terms"]["tv"]["factor"] = 1.0
+        part["terms"]["histogram"] |= {"range": "reference", "exact": False}
     found = restore_settings(tree)
     assert found.keep_color == 0.5
     one_rate = {"rates": (1.0,)}

@@ -18,7 +18,7 @@ from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, carry_mask
 from harmonize.synthesis.optimization import objective
-from harmonize.synthesis.optimization.histogram import RankTable, remap
+from harmonize.synthesis.optimization.histogram import rank_table, remap
 from harmonize.synthesis.optimization.losses import gram, masked_mse
 from harmonize.synthesis.optimization.objective import PassObjective
 from harmonize.synthesis.passes import build_objective, taps_of
@@ -27,9 +27,9 @@ SHAPE = (32, 48)
 
 # Every term, at shallow taps: quick. What the presets choose does not matter here.
 TERMS = """
-      content: {weight: 0.5, taps: [relu2_1], target: start}
+      content: {weight: 0.5, taps: [relu2_1], target: composite}
       style: {weight: 1.0, taps: [relu1_1, relu2_1]}
-      histogram: {weight: 5.0, taps: [relu1_1, relu2_1], bins: 256, range: reference, exact: false}
+      histogram: {weight: 5.0, taps: [relu1_1, relu2_1], bins: 256}
       tv: {weight: 1.0}
 """
 FIELDS = {
@@ -95,9 +95,8 @@ def assemble(
     return build_objective(
         chosen,
         network,
-        start=composite,
         matched=passes.match_pass(chosen, network, image=composite, painting=studied, mask=mask),
-        composite=composite,
+        kept=composite,
         painting=studied.painting,
         frame=painting,
         mask=mask,
@@ -182,7 +181,7 @@ def test_a_painting_pasted_on_itself_is_at_rest(network: VGG19, name: str) -> No
     painting = picture(0)
     made = assemble(
         network,
-        settings(name, "terms.histogram.exact=true"),
+        settings(name, "terms.histogram.bins=65536"),
         start=painting,
         mask=torch.ones(SHAPE),
     )
@@ -254,7 +253,7 @@ def test_the_remapped_activations_are_renewed_every_so_many_calls(refresh: int) 
     chosen = histogram()
     (term,) = objective.histogram_terms(chosen, 1.0, matched, refresh)
     reference = flat[:, matched.fields["relu1_1"].unique()]
-    table = RankTable(reference, 20)
+    table = rank_table(reference, 20)
     power = reference.square().mean()
     for call in range(7):
         x, last_renewed = outputs(call), outputs(call - call % refresh)

@@ -42,47 +42,16 @@ def channel_histogram(reference: Tensor, bins: int) -> Tensor:
     return counts.scatter_add_(1, index, torch.ones_like(index))
 
 
-class RankTable:
-    """The value of each of `n` ranks, for every channel of `reference` [C, n_ref].
+def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
+    """Return the value of each of `n` ranks for every channel of `reference` [C, n_ref]: [C, n].
 
-    With `exact`, quantiles of the reference replace bins. Bins span the `reference`'s range (the
-    authors' code) or the `input`'s (the article).
+    Bins span the reference's range, as in the authors' code.
     """
-
-    def __init__(
-        self,
-        reference: Tensor,
-        n: int,
-        *,
-        bins: int = 256,
-        span: str = "reference",
-        exact: bool = False,
-    ) -> None:
-        # In float64 on the CPU: once a pass, and not every device has float64.
-        device = reference.device
-        reference = reference.detach().cpu()
-        low, high = (edge.double() for edge in reference.aminmax(dim=1, keepdim=True))
-        if exact:
-            # The middle of rank i's share of the reference, on the axis of its sorted values.
-            place = (torch.arange(n, device=reference.device).double() + 0.5) / n
-            place = (place * reference.shape[1] - 0.5).clamp(0, reference.shape[1] - 1)
-            values = reference.double().sort(1).values
-            below = place.floor().long()
-            above = (below + 1).clamp_max(reference.shape[1] - 1)
-            table = torch.lerp(values[:, below], values[:, above], place - below)
-            unit = (table - low) / (high - low).clamp_min(1e-300)
-        else:
-            unit = rank_positions(channel_histogram(reference, bins), n) / bins
-        self._span = span
-        values = unit if span == "input" else low + unit * (high - low)
-        self._values = values.to(reference.dtype).to(device)
-
-    def values(self, x: Tensor) -> Tensor:
-        """Return the value of each rank for `x` [C, n], ascending: [C, n]."""
-        if self._span == "reference":
-            return self._values
-        low, high = x.aminmax(dim=1, keepdim=True)
-        return low + self._values * (high - low)
+    # In float64 on the CPU: once a pass, and not every device has float64.
+    values = reference.detach().cpu()
+    low, high = (edge.double() for edge in values.aminmax(dim=1, keepdim=True))
+    unit = rank_positions(channel_histogram(values, bins), n) / bins
+    return (low + unit * (high - low)).to(reference.dtype).to(reference.device)
 
 
 def ascending(x: Tensor) -> Tensor:
@@ -101,19 +70,18 @@ def ascending(x: Tensor) -> Tensor:
     return torch.from_numpy(bits)
 
 
-def remap(x: Tensor, table: RankTable) -> Tensor:
-    """Return `x` [C, n] with each channel's i-th smallest activation replaced by rank i's value.
+def remap(x: Tensor, table: Tensor) -> Tensor:
+    """Return `x` [C, n] with each channel's i-th smallest activation replaced by the table's i-th.
 
     No gradient flows through it.
     """
     with torch.no_grad():
-        values = table.values(x)
-        result = torch.empty_like(values)
+        result = torch.empty_like(table)
 
         def fill(first: int) -> None:
             part = slice(first, first + SORTED_AT_ONCE)
             with torch.no_grad():  # a thread of its own begins with gradients
-                result[part].scatter_(1, ascending(x[part]), values[part])
+                result[part].scatter_(1, ascending(x[part]), table[part])
 
         # A few channels at a time: what sorting needs stays small, and in the cache. NumPy sorts
         # in one thread, and lets others run meanwhile.

@@ -18,7 +18,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.optimization import losses
-from harmonize.synthesis.optimization.histogram import RankTable, remap
+from harmonize.synthesis.optimization.histogram import rank_table, remap
 
 
 @dataclass
@@ -72,7 +72,7 @@ class HistogramTerm(Term):
     """Distance to x remapped by `table` (article), made anew every `refresh` calls."""
 
     name = "histogram"
-    table: RankTable
+    table: Tensor
     mask: Tensor
     power: Tensor
     refresh: int
@@ -133,7 +133,7 @@ def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh:
     for tap in goal.taps:
         site, reference = matched.where[tap], matched.references[tap]
         count = len(site.positions)
-        table = RankTable(reference, count, bins=goal.bins, span=goal.range, exact=goal.exact)
+        table = rank_table(reference, count, goal.bins)
         power = _mean_square(reference, torch.ones_like(reference[0]))
         share = weight / len(goal.taps)
         found.append(HistogramTerm(tap, share, table, site.mask, power, refresh))
