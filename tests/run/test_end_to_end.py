@@ -230,7 +230,7 @@ def test_from_python_it_neither_prints_nor_exits_and_a_callback_may_end_it(
         )
     assert capfd.readouterr() == ("", "")
     told = [(progress.stage, progress.step, progress.total) for progress in seen]
-    begun = [("palette", 1, 1), *(("underpainting", index, 4) for index in (1, 2, 3, 4))]
+    begun = [("palette", 1, 1), *(("underpainting", index, 2) for index in (1, 2))]
     ended = [("refine", 1, 2), ("finish", 0, 1)]
     assert told == [*begun, ("coarse", 1, 2), ("coarse", 2, 2), *ended]
     assert all(progress.losses for progress in seen[len(begun) : -1])
