@@ -23,6 +23,7 @@ from benchmarks.report import Row
 
 JOBS = 8
 ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
+LONGEST_START = 300  # seconds that a node may take
 SIZE = 256  # the smaller the pictures, the more a start costs
 NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, as 8 runs,
 as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads; then
@@ -112,9 +113,9 @@ def two_nodes() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as home:
         head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}"]
         try:
-            for words in (head, [f"--address={address}"]):
+            for number, words in enumerate((head, [f"--address={address}"]), 1):
                 nodes.append(subprocess.Popen([*ray, *words, *small], stdout=-3, stderr=-3))
-                time.sleep(15)
+                wait_for_nodes(address, number, nodes[-1])
             yield address
         finally:
             for node in nodes:
@@ -124,6 +125,22 @@ def two_nodes() -> Iterator[str]:
             os.environ.pop("RAY_AUTH_MODE")
             if before is not None:
                 os.environ["RAY_AUTH_MODE"] = before
+
+
+def wait_for_nodes(address: str, count: int, newest: subprocess.Popen[bytes]) -> None:
+    """Return once a cluster has this many nodes with a CPU to give."""
+    asked = "import ray, sys; ray.init(sys.argv[1]); print(ray.cluster_resources().get('CPU', 0))"
+    end = time.monotonic() + LONGEST_START
+    while time.monotonic() < end:
+        if newest.poll() is not None:
+            raise SystemExit(f"a node of Ray ended with exit code {newest.returncode}")
+        found = subprocess.run(
+            [sys.executable, "-c", asked, address], capture_output=True, text=True
+        )
+        if found.returncode == 0 and float(found.stdout.split()[-1]) >= count:
+            return
+        time.sleep(1)
+    raise SystemExit(f"no {count} nodes of Ray within {LONGEST_START} s")
 
 
 def harmonize(*words: str) -> None:
