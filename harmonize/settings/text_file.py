@@ -1,6 +1,7 @@
 """Files of settings, lists and records, opened without waiting for ever."""
 
 import errno
+import io
 import os
 import select
 import stat
@@ -8,23 +9,36 @@ from pathlib import Path
 from typing import BinaryIO
 
 PATIENCE = 30.0  # seconds without a byte from a pipe
+MOST = 100_000_001  # bytes that are taken from a pipe: more than any such file may have
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file to be read; a pipe must have someone who writes into it.
+    """Open a file to be read; of a pipe, what comes through it.
 
     Raises:
-        OSError: it cannot be opened, or nothing comes through the pipe.
+        OSError: it cannot be opened, or the pipe is silent for half a minute.
         ValueError: no file can have that name.
     """
     if not stat.S_ISFIFO(os.stat(path).st_mode):
         return path.open("rb")
+    return io.BytesIO(_piped(path))
+
+
+def _piped(path: Path) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to wait for a writer may take for ever
-    events = select.poll()
-    events.register(handle, select.POLLIN)
-    if not events.poll(PATIENCE * 1000):
+    try:
+        events = select.poll()
+        events.register(handle, select.POLLIN)
+        parts, left = [], MOST
+        while left > 0:
+            if not events.poll(PATIENCE * 1000):
+                reason = f"a pipe through which nothing came for {PATIENCE:g} s"
+                raise OSError(errno.ETIMEDOUT, reason)
+            part = os.read(handle, 1 << 20)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    finally:
         os.close(handle)
-        reason = f"a pipe through which nothing came for {PATIENCE:g} s"
-        raise OSError(errno.ETIMEDOUT, reason)
-    os.set_blocking(handle, True)
-    return os.fdopen(handle, "rb")
