@@ -91,3 +91,4 @@ def test_names_become_flags() -> None:
         in_keys("`element`: gone; see `size=400`, `width`")
         == "`patch`: gone; see `size: 400`, `width`"
     )
+    assert in_keys("`max_memory=1GB` is too little") == "--max-memory 1GB is too little"

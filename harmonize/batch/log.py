@@ -12,6 +12,7 @@ from typing import Any
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Event
 from harmonize.errors import OutputError
+from harmonize.images.atomic_file import check_own
 from harmonize.run.result import record_path
 
 LINES_EVERY = 10.0  # seconds between lines on how far a job is
@@ -30,7 +31,9 @@ class EventLog:
         self._path, self._pace, self._clock = path, pace, clock
         self._said = clock()
         try:
-            self._file = path and path.open("a", encoding="utf-8", errors="backslashreplace")
+            self._file = path and os.fdopen(
+                _appended(path), "a", encoding="utf-8", errors="backslashreplace"
+            )
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -75,6 +78,14 @@ class EventLog:
         return OutputError(f"`log_json` {self._path}: cannot be written ({error.strerror})")
 
 
+def _appended(path: Path) -> int:
+    """A file open at its end; a pipe that nobody reads is an error, not a reason to wait."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+    os.set_blocking(handle, True)
+    return handle
+
+
 def check_log(path: Path | None) -> None:
     """Make sure that a log can be written; leave nothing there.
 
@@ -84,8 +95,7 @@ def check_log(path: Path | None) -> None:
     if path is None:
         return
     there = os.path.exists(path)
-    if os.path.isfile(path) and not _is_log(path):
-        raise OutputError(f"`log_json` {path}: is there and no log of a batch; give another name")
+    check_own(path, "log of a batch", _is_log)
     with EventLog(path, Pace(0)):
         pass
     if not there:
@@ -93,13 +103,13 @@ def check_log(path: Path | None) -> None:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a file is empty or begins as a log does."""
+    """Whether a file begins as a log does."""
     try:
         with path.open("rb") as file:
             start = file.readline(1000)
     except OSError:  # said when it is opened to be written
         return True
-    return not start or start.startswith(b'{"time": ')
+    return start.startswith(b'{"time": ')
 
 
 def _about(event: Event) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from harmonize.batch.lists.job_list import read_list
 from harmonize.batch.log import EventLog, check_log
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run_jobs
-from harmonize.cli.options import COMPLETE, MaxPixels, option
+from harmonize.cli.options import COMPLETE, MaxPixels, in_keys, option
 from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
 from harmonize.errors import InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_output
@@ -173,6 +173,8 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
         from harmonize.batch.workers import with_devices
 
         found = with_devices(found)
+    said = [replace(item, reason=in_keys(item.reason)) for item in found.refused]
+    found = replace(found, refused=said)
     if found.refused and (asked.strict or asked.fail_fast or not found.jobs):
         raise JobsError(*lines(found.refused))
     for line in JobsError(*lines(found.refused)).lines:
@@ -203,6 +205,10 @@ def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
     results = [(job.name, path) for job in found.jobs for path in job.files]
     protect(found.inputs, [*results, *written])
     check_log(asked.log_json)
+    if asked.report:
+        from harmonize.reports.page import check_page
+
+        check_page(folder / "report.html", overwrite=True, missing_folder=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -262,13 +268,23 @@ def _run_jobs(
 
         def on_event(event: Event) -> None:
             pace.see(event)
+            event = _in_keys(event)
             bars.show(event)
             log.tell(event)
             interrupt.check()
 
         options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
         ended = run_jobs(jobs, engine, on_event, **options)
-    return ended, interrupt.asked
+    return [replace(one, error=one.error and in_keys(one.error)) for one in ended], interrupt.asked
+
+
+def _in_keys(event: Event) -> Event:
+    return replace(
+        event,
+        error=event.error and in_keys(event.error),
+        note=event.note and in_keys(event.note),
+        warnings=tuple(map(in_keys, event.warnings)),
+    )
 
 
 # --- after ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import harmonize
+from harmonize.batch.lists.job_list import OPTIONS
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.decoding.decode import limited_to
@@ -28,7 +29,7 @@ from harmonize.images.write import (
     write_sheet,
 )
 from harmonize.run.record import Record
-from harmonize.run.result import record_path
+from harmonize.run.result import check_record, record_path
 from harmonize.run.snapshots import check_folder, frames_in
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
@@ -96,11 +97,13 @@ def in_flags(text: str) -> str:
 
 
 def in_keys(text: str) -> str:
-    """Return a message with `element` as `patch`, as in lists."""
+    """Return a message with `element` as `patch`, as in lists; what they lack, as a flag."""
 
     def key(match: re.Match[str]) -> str:
-        value = "" if match[2] is None else f": {match[2]}"
-        return f"`{FLAG_NAMES.get(match[1], match[1])}{value}`"
+        name = FLAG_NAMES.get(match[1], match[1])
+        if name not in OPTIONS:
+            return in_flags(match[0])
+        return f"`{name}`" if match[2] is None else f"`{name}: {match[2]}`"
 
     return NAMED.sub(key, text)
 
@@ -264,6 +267,11 @@ class Targets:
         files = [path for _, path in self.files]
         for path in files:
             check_output(path, overwrite, missing_folder)
+        check_record(self.record, overwrite, missing_folder)
+        if self.page is not None:
+            from harmonize.reports.page import check_page
+
+            check_page(self.page, overwrite, missing_folder)
         if self.frames is not None:
             check_folder(self.frames, [*inputs, *files], overwrite)
 
