@@ -14,7 +14,7 @@ from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
 from harmonize.images.atomic_file import check_name, made_folders
 from harmonize.images.protected import Named, clashes
 from harmonize.images.read import Source, open_picture
-from harmonize.images.write import write_picture
+from harmonize.run.record import write_cutout
 from harmonize.run.result import record_path
 from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
@@ -160,7 +160,7 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: first[job.painting])
 
 
-def write_cutout(job: Job) -> list[str]:
+def write_element(job: Job) -> list[str]:
     """Cut out a job's element, if it asks for that; return what the user should know.
 
     Raises:
@@ -172,7 +172,7 @@ def write_cutout(job: Job) -> list[str]:
     found, notes = cut_from(open_picture("element", job.photo or ""), job.cut)
     file = job.inputs["element"]
     with made_folders([file]):
-        write_picture(file, as_picture(found), overwrite=True)
+        write_cutout(file, as_picture(found), job.output, overwrite=True)
     return notes
 
 

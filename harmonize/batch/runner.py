@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harmonize.batch.jobs import Job, write_cutout
+from harmonize.batch.jobs import Job, write_element
 from harmonize.errors import HarmonizeError, StopRun
 from harmonize.run.record import is_result
 
@@ -101,7 +101,7 @@ def run_jobs(
 def _is_cut(job: Job, tell: Tell) -> bool:
     """Whether the element is there, cut out where the job asks for it; what is wrong is told."""
     try:
-        notes = write_cutout(job)
+        notes = write_element(job)
     except HarmonizeError as error:
         tell(Event("failed", job, error=" ".join(error.lines)))
         return False

@@ -20,6 +20,7 @@ from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.read import open_picture
 from harmonize.images.write import WITH_ALPHA, picture_format, write_picture
+from harmonize.run.record import write_cutout
 from harmonize.scene.cutout import Hints, as_picture, cut_from
 from harmonize.scene.matting import bounds
 
@@ -142,11 +143,11 @@ def cut_first(asked: Any, pictures: dict[str, Path], target: Path) -> dict[str, 
     )
     if asked.dry_run:
         return {"element": _cut(pictures["element"], hints), "mask": None}
-    overwrite = asked.overwrite or asked.resume
     [(_, file)] = files
     with made_folders([file]):
-        check_output(file, overwrite)
-        write_picture(file, as_picture(_cut(pictures["element"], hints)), overwrite)
+        check_output(file, asked.overwrite or asked.resume)
+        cut = as_picture(_cut(pictures["element"], hints))
+        write_cutout(file, cut, target, asked.overwrite)
     return {"element": file, "mask": None}
 
 

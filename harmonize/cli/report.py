@@ -103,10 +103,10 @@ def report(
 
     harmonize report out.json bold.json --output page.html
     """
-    from harmonize.reports.page import Entry, write_report
+    from harmonize.reports.page import Entry, check_page, write_report
 
     protect(_told_of(records), [("--output", output)])
-    check_output(output, overwrite, missing_folder=True)
+    check_page(output, overwrite, missing_folder=True)
     with made_folders([output]):
         entries = [Entry(record.stem, "done", record, None) for record in records]
         write_report(output, entries, overwrite)

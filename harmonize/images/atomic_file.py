@@ -8,7 +8,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -43,6 +43,18 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+
+
+def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
+    """Find out whether what would be replaced is ours: empty, or what `is_own` knows as a `kind`.
+
+    Raises:
+        OutputError: it is not.
+    """
+    if os.path.isfile(path) and os.path.getsize(path) and not is_own(path):
+        raise OutputError(
+            f"{path}: is there and no {kind}; give another name, or move that file away"
+        )
 
 
 def check_name(path: Path) -> None:

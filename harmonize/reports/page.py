@@ -17,7 +17,7 @@ from PIL import Image
 
 from harmonize import __version__
 from harmonize.errors import ConfigError, InputError
-from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.atomic_file import check_output, check_own, write_file
 from harmonize.images.read import read_srgb
 from harmonize.reports.chart import Chart, chart
 from harmonize.reports.pictures import Inputs, Shown, Store
@@ -84,6 +84,16 @@ def store_for(entries: int) -> Store:
     return Store(max(SMALLEST_PICTURE, round(LONGEST_PICTURE * crowd)))
 
 
+def check_page(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
+    """Find out, as `check_output`, whether a page could be written.
+
+    Raises:
+        OutputError: it could not; or a file is there that is no such page.
+    """
+    check_output(path, overwrite, missing_folder)
+    check_own(path, "page of runs", lambda there: b"<footer>harmonize " in there.read_bytes())
+
+
 def write_report(
     path: Path, entries: Sequence[Entry], overwrite: bool = False, store: Store | None = None
 ) -> None:
@@ -92,9 +102,9 @@ def write_report(
     Inputs that `store` has looked at are not read again.
 
     Raises:
-        OutputError: the page exists, or cannot be written.
+        OutputError: the page exists and may not be replaced, or cannot be written.
     """
-    check_output(path, overwrite)
+    check_page(path, overwrite)
     store = store or store_for(len(entries))
     views = [_view(entry, path.parent, store) for entry in entries]
     environment = jinja2.Environment(

@@ -18,13 +18,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from harmonize.errors import InputError, OutputError
-from harmonize.images.atomic_file import check_output, sweep, write_file
+from harmonize.images.atomic_file import check_output, check_own, sweep, write_file
 from harmonize.run.record import asked_for, differences
 from harmonize.settings.load import Settings, restore_settings
 from harmonize.synthesis.optimization.minimize import State
 from harmonize.synthesis.painter import PassLog, SavePoint
 
 FORMAT = "harmonize checkpoint 1"
+LONGEST_HEAD = 1 << 27  # bytes before the tensors
 PAUSE = 2.0  # seconds from one save to the next
 PER_SECOND = 5.0  # and this many such pauses for each second that a save takes: a tenth of the time
 
@@ -63,11 +64,13 @@ class Checkpoint:
 
         Raises:
             InputError: it is damaged, or of other outputs.
-            OutputError: it is an input or output, or cannot be written.
+            OutputError: it is an input or output, no checkpoint, or cannot be written.
         """
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
             raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
         check_output(self.path, overwrite=True)
+        if self.anew:
+            check_own(self.path, "checkpoint", _is_checkpoint)
         if self.there:
             tree, _ = _read_checkpoint(self.path)
             self._compare(tree["belongs"], {"outputs": self._outputs()})
@@ -137,6 +140,16 @@ class Checkpoint:
                 f"checkpoint {self.path}: of another run: {key} was {was}, is {now}{more}; "
                 "ask for the same again, or remove the file to begin anew"
             )
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a file begins as a checkpoint does, be it whole or not."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, struct.error):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            head = json.loads(file.read(min(length, LONGEST_HEAD)))
+        return bool(head["__metadata__"]["format"] == FORMAT)
+    return False
 
 
 def _damaged(path: Path) -> InputError:

@@ -10,7 +10,10 @@ from typing import Any
 
 from harmonize import __version__
 from harmonize.errors import InputError
+from harmonize.images.atomic_file import check_output, check_own
+from harmonize.images.image import StoredImage
 from harmonize.images.read import name
+from harmonize.images.write import encoded, write_picture
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.settings.text_file import opened
@@ -163,6 +166,22 @@ def is_result(
         and digest is not None
         and digest == record.get("output_sha256")
     )
+
+
+def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = False) -> None:
+    """Write, as PNG, the element that was cut out for a picture; what is the same stays.
+
+    Raises:
+        OutputError: another file is there and may not be replaced: without `overwrite`, or because
+            it is not what the picture was made with; or it cannot be written.
+    """
+    there = _sha256(file)
+    if there is not None and there == hashlib.sha256(encoded("PNG", cut)).hexdigest():
+        return
+    check_output(file, overwrite)
+    made_with = _hashes({"inputs": {}, **record_beside(picture)}).get("element")
+    check_own(file, f"cut-out that {picture.name} was made with", lambda _: there == made_with)
+    write_picture(file, cut, overwrite)
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:

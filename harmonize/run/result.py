@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonize.errors import OutputError
-from harmonize.images.atomic_file import write_file
+from harmonize.images.atomic_file import check_output, check_own, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import losses, write_picture
@@ -76,18 +76,38 @@ def write_result(
     Raises:
         OutputError: a file exists, or cannot be written.
     """
+    check_record(record_path(path), overwrite)
     digest = write_picture(path, picture, overwrite or replace)
     whole = {**record, "output": path.name, "output_sha256": digest}
     whole["warnings"] = [*record.get("warnings", ()), *losses(path, picture)]
     write_record(record_path(path), whole, overwrite)
 
 
+def check_record(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
+    """Find out, as `check_output`, whether a record could be written.
+
+    Raises:
+        OutputError: it could not; or a file is there that is no record.
+    """
+    check_output(path, overwrite, missing_folder)
+    check_own(path, "record of a run", _is_record)
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        tree = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(tree, dict) and {"config", "inputs", "placement"} <= tree.keys()
+
+
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
     """Write a run record as JSON.
 
     Raises:
-        OutputError: the file exists, or cannot be written.
+        OutputError: the file exists and may not be replaced, or cannot be written.
     """
+    check_record(path, overwrite)
     text = json.dumps(record, indent=2, ensure_ascii=False)
     # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.
     write_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), overwrite)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from harmonize.errors import InputError, OutputError
-from harmonize.images.atomic_file import check_output, write_file
+from harmonize.images.atomic_file import check_output, check_own, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.read import read_srgb
-from harmonize.images.write import marked, write_picture
+from harmonize.images.write import is_marked, marked, write_picture
 
 if TYPE_CHECKING:
     from harmonize.run.session import Progress
@@ -95,8 +95,8 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
     """Make sure that frames can be written to a folder.
 
     Raises:
-        OutputError: they cannot, would replace others without `overwrite`, or one of `others`,
-            which must stay.
+        OutputError: they cannot, would replace others without `overwrite`, one of `others`, which
+            must stay, or what is no frame of a run.
     """
     own = os.path.realpath(folder)
     for path in others:
@@ -110,7 +110,10 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
             raise OutputError(f"{folder}: is a file; frames need a folder")
         check_output(folder, overwrite)
         return
-    if frames_in(folder) and not overwrite:
+    frames = frames_in(folder)
+    for path in frames:
+        check_own(path, "frame of a run", is_marked)
+    if frames and not overwrite:
         raise OutputError(
             f"{folder}: holds frames already; use `overwrite` to replace them, or another folder"
         )

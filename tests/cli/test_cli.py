@@ -306,7 +306,7 @@ def test_what_must_be_given(command: Command, engine: Engine, files: Path) -> No
 def test_an_existing_record_is_not_replaced_either(
     command: Command, engine: Engine, files: Path
 ) -> None:
-    (files / "a.json").write_text("precious")
+    (files / "a.json").write_text('{"config": {}, "inputs": {}, "placement": {}}')
     assert "a.json: exists; use --overwrite" in command(*ALIGNED, "--output", "a.png").err
     assert command(*ALIGNED, "--output", "a.png", "--overwrite").code == 0
     assert json.loads((files / "a.json").read_text())["interrupted"] is False

@@ -182,3 +182,57 @@ def test_what_is_refused_says_which_input_it_is(
         assert (refused.code, refused.out) == (2, "")
         assert said in refused.err
         assert Path("w.bin").read_text() == "weights"
+
+
+CUT = "run painting.png cutout.png --mask mask.png --mask-value 255 --at 5,5"
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ("run painting.png cutout.png --output o.png", "o.json"),
+        ("run painting.png cutout.png --output o.png --report", "o.html"),
+        ("run painting.png cutout.png --output o.png --checkpoint notes.txt", "notes.txt"),
+        ("run painting.png cutout.png --output o.png --frames shots", "shots/frame-0007.png"),
+        (f"{CUT} --output o.png", "o-cutout.png"),
+        (f"{CUT} --output o.png --resume", "o-cutout.png"),
+        ("report a.json --output thesis.html", "thesis.html"),
+        ("batch jobs.json --output-dir new", "new/painting-cutout.json"),
+        ("batch jobs.json --output-dir new --report", "new/report.html"),
+        ("batch jobs.json --output-dir new --log-json notes.txt", "notes.txt"),
+        ("batch cut.json --output-dir new", "new/painting-cutout-cutout.png"),
+    ],
+)
+def test_what_is_not_ours_is_not_replaced(
+    command: Callable[..., Outcome], runs: Path, words: str, file: str
+) -> None:
+    """Records, pages, frames, checkpoints and cut-outs replace only their own kind."""
+    with workplace(runs):
+        job = {"style": "painting.png", "patch": "cutout.png", "config": "mine.json"}
+        cut = {**job, "mask": "mask.png", "mask_value": 255, "at": "5,5"}
+        Path("cut.json").write_text(json.dumps([cut]))
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).write_text("precious")
+        before = sorted(Path().rglob("*"))
+        overwrite = [] if words.startswith("batch") or "--resume" in words else ["--overwrite"]
+        refused = command(*words.split(), *overwrite)
+        assert refused.code in (1, 2)
+        said = "exists; use --overwrite" if "--resume" in words else "is there and no "
+        assert f"{file}: {said}" in refused.err + refused.out
+        assert Path(file).read_text() == "precious"
+        assert set(Path().rglob("*")) <= {*before, Path("new/.harmonize")}
+
+
+def test_what_is_ours_is_replaced(command: Callable[..., Outcome], runs: Path) -> None:
+    quick = ("--config=mine.json", "--output=o.png")
+    with workplace(runs):
+        whole = Image.open("mask.png")
+        whole.paste(0, (0, 0, 20, 32))
+        whole.save("half.png")
+        cuts = []
+        for mask in ("mask.png", "half.png"):
+            words = ["--report", "--frames=shots", "--checkpoint=c", "--overwrite"]
+            done = command(*CUT.replace("mask.png", mask).split(), *quick, *words)
+            assert done.code == 0, done.err
+            cuts.append(Path("o-cutout.png").read_bytes())
+        assert cuts[0] != cuts[1]

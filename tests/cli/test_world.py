@@ -18,6 +18,7 @@ from conftest import ONE_PASS, Outcome
 from PIL import Image
 
 from harmonize.cli.app import is_heard, main
+from harmonize.images import read
 from harmonize.settings import text_file
 
 Command = Callable[..., Outcome]
@@ -214,6 +215,31 @@ def test_a_pipe_that_nobody_writes_into_is_told(
     refused = command(*words.split())
     assert refused.code == 2
     assert "pipe: a pipe through which nothing came" in refused.err + refused.out
+
+
+@pytest.mark.parametrize("begun", [b"", b"extends: prev"])
+def test_a_pipe_whose_writer_falls_silent_is_told(
+    command: Command, files: Path, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "PATIENCE", 0.01)
+    monkeypatch.setattr(read, "PIPE_WAIT", 0.01)
+    os.mkfifo("pipe")
+    writer = os.open("pipe", os.O_RDWR)
+    os.write(writer, begun)
+    for words in ("config check pipe", "run painting.png pipe --dry-run", "run --record pipe"):
+        refused = command(*words.split())
+        assert refused.code == 2
+        assert "a pipe through which nothing came" in refused.err + refused.out
+        os.write(writer, begun)
+    os.close(writer)
+
+
+def test_a_log_into_a_pipe_that_nobody_reads_is_refused(command: Command, files: Path) -> None:
+    os.mkfifo("pipe")
+    Path("jobs.yaml").write_text("[{style: painting.png, patch: cutout.png}]")
+    refused = command("batch", "jobs.yaml", "--log-json=pipe")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--log-json pipe: cannot be written (No such device or address)" in refused.err
 
 
 def test_settings_may_come_through_a_pipe(command: Command, files: Path) -> None:

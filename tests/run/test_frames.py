@@ -15,6 +15,7 @@ from PIL import Image
 from harmonize.cli.progress import Interrupt
 from harmonize.errors import OutputError
 from harmonize.images.image import StoredImage
+from harmonize.images.write import write_picture
 from harmonize.run import snapshots as module
 from harmonize.run.snapshots import Keeper, animate, frames_in
 
@@ -104,7 +105,7 @@ def test_frames_are_the_pictures_in_their_order_and_the_last_is_the_result(
 
 def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:
     (files / "kept").mkdir()
-    Image.fromarray(strokes(96, 80)).save("kept/frame-0001.png")
+    write_picture(Path("kept/frame-0001.png"), StoredImage(strokes(96, 80)), mark=True)
     before = (files / "kept/frame-0001.png").read_bytes()
     for folder, said, options in (
         ("kept", "kept: holds frames already; use --overwrite", ()),
