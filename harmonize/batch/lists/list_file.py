@@ -110,7 +110,9 @@ def _json(path: Path, text: str) -> Any:
         tree = json.loads(text, object_pairs_hook=_once)
         check_depth(tree)
     except json.JSONDecodeError as error:
-        raise JobsError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from error
+        note = text[error.pos :].lstrip().startswith(("//", "/*", "#"))
+        cure = "; JSON has no comments: leave them out, or make it YAML" if note else ""
+        raise JobsError(f"{path}: line {error.lineno}: not JSON ({error.msg}){cure}") from error
     except (ValueError, RecursionError) as error:
         reason = "too deep" if isinstance(error, RecursionError) else error
         raise JobsError(f"{path}: {reason}") from error
@@ -202,10 +204,10 @@ def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tre
 def _value(cell: str, separator: str) -> Any:
     """A cell as a number or truth value; a decimal comma where none separates."""
     plain = cell
-    if separator != "," and re.fullmatch(r"[-+]?\d+,\d+", cell):
+    if separator != "," and re.fullmatch(r"[-+]?\d+,\d+\s*%?", cell):
         plain = cell.replace(",", ".")
     if re.fullmatch(r"[-+]?\d{1,18}", plain):
         return int(plain)
     if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?", plain):
         return float(plain)
-    return {"true": True, "false": False}.get(cell.lower(), cell)
+    return {"true": True, "false": False}.get(cell.lower(), plain)

@@ -83,7 +83,7 @@ def test_columns_as_people_name_them(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(
         "\n Painting;ELEMENT;Loose Mask;--width;settings.passes.refine.steps;finish.grain;#notes;\n"
-        "p.jpg;e.png;l.png;25%;9;0,5;mine;\n;;;;;;;\n",
+        "p.jpg;e.png;l.png;25,5%;9;0,5;mine;\n;;;;;;;\n",
         encoding="utf-8",
     )
     _, [entry] = read_entries(path)
@@ -91,7 +91,7 @@ def test_columns_as_people_name_them(tmp_path: Path) -> None:
         "style": "p.jpg",
         "patch": "e.png",
         "loose_mask": "l.png",
-        "width": "25%",
+        "width": "25.5%",
         "settings": {"passes": {"refine": {"steps": 9}}, "finish": {"grain": 0.5}},
     }
 
@@ -146,6 +146,7 @@ def test_json_of_any_indent_and_yaml_hold_the_same(
     ("text", "said"),
     [
         ('{"jobs": [{}],}', "line 1: not JSON"),
+        ('{"jobs": [  // mine\n{}]}', "JSON has no comments"),
         ('{"jobs": [{"a": 1, "a": 2}]}', "key 'a' is repeated"),
         ("[" * 100_000, "too deep"),
         ("3", "expected a list of jobs"),
