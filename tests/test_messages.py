@@ -19,6 +19,8 @@ from harmonize.cli.options import in_flags, in_keys
 
 PACKAGE = Path(harmonize.__file__).parent
 ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
+# What else makes messages: of files that are not read, of jobs, of settings; warnings in lists.
+SPEAKING = {*ERRORS, "Unreadable", "Refused", "with_problem", "append"}
 
 # The library's names that are no parameter of it, but options of the command alone.
 ONLY_FLAGS = {"--engine", "--address", "--num-cpus", "--num-gpus", "--transfer", "--max-pixels"}
@@ -37,7 +39,7 @@ def texts(node: ast.AST) -> Iterator[str]:
 
 
 def messages(library: bool) -> list[tuple[str, str]]:
-    """Where each message of an error is raised, and what it says."""
+    """Where each message is made, and what it says."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
@@ -47,7 +49,7 @@ def messages(library: bool) -> list[tuple[str, str]]:
         raised = (
             node
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ERRORS
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in SPEAKING
         )
         found += [
             (f"{name}:{node.lineno}", text)
@@ -68,6 +70,14 @@ def flags() -> set[str]:
         commands += getattr(command, "commands", {}).values()
         known |= {flag for param in command.params for flag in param.opts}
     return known
+
+
+def test_messages_are_found_wherever_they_are_made() -> None:
+    said = "\n".join(f"{where} {text}" for where, text in messages(library=True))
+    for folder in ("images/", "scene/", "run/", "settings/", "batch/", "synthesis/", "studio/"):
+        assert f"\n{folder}" in f"\n{said}"
+    for text in ("is read here", "has no painting", "no such pass", "is left out"):
+        assert text in said
 
 
 @pytest.mark.parametrize(("where", "text"), messages(library=True))

@@ -288,15 +288,19 @@ def _single(overrides: Sequence[str], options: Mapping[str, object] | None) -> I
             wrong = f"{show(text)}: expected key=value, such as size=400"
             yield Layer("--set", {}).with_problem((), wrong)
         elif key == "extends":
-            wrong = "only a file can extend a preset; choose one with --config NAME"
+            wrong = "only a file can extend a preset; choose one with `settings`"
             yield Layer("--set", {}).with_problem((key,), wrong)
         else:
             yield read_setting(key, value, "--set")
     for key, option in (options or {}).items():
         if isinstance(option, str):
-            yield read_setting(key, option, f"--{key}")
+            yield read_setting(key, option, _flag(key))
         elif option is not None:
-            yield Layer(f"--{key}", {key: option})
+            yield Layer(_flag(key), {key: option})
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def build(layers: Sequence[Layer]) -> Settings:

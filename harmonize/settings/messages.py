@@ -58,7 +58,7 @@ def _said(source: str, path: Keys, line: int, problem: str) -> str:
     place = [source]
     if line:
         place.append(f"line {line}")
-    if path and source.removeprefix("--") != dotted(path):
+    if path and source.removeprefix("--").replace("-", "_") != dotted(path):
         place.append(dotted(path))
     return ": ".join([*place, problem])
 
