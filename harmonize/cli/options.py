@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import harmonize
-from harmonize.batch.lists.job_list import OPTIONS
+from harmonize.batch.lists.job_list import JOB_OPTIONS
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.decoding.decode import limited_to
@@ -101,7 +101,7 @@ def in_keys(text: str) -> str:
 
     def key(match: re.Match[str]) -> str:
         name = FLAG_NAMES.get(match[1], match[1])
-        if name not in OPTIONS:
+        if name not in JOB_OPTIONS:
             return in_flags(match[0])
         return f"`{name}`" if match[2] is None else f"`{name}: {match[2]}`"
 

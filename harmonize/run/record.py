@@ -13,7 +13,7 @@ from harmonize.errors import InputError
 from harmonize.images.atomic_file import check_output, check_own
 from harmonize.images.image import StoredImage
 from harmonize.images.read import name
-from harmonize.images.write import encoded, write_picture
+from harmonize.images.write import encode_as, write_picture
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.settings.text_file import opened
@@ -176,7 +176,7 @@ def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = 
             it is not what the picture was made with; or it cannot be written.
     """
     there = _sha256(file)
-    if there is not None and there == hashlib.sha256(encoded("PNG", cut)).hexdigest():
+    if there is not None and there == hashlib.sha256(encode_as("PNG", cut)).hexdigest():
         return
     check_output(file, overwrite)
     made_with = _hashes({"inputs": {}, **record_beside(picture)}).get("element")
