@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PATIENCE = 30.0  # seconds without a byte from a pipe
-MOST = 100_000_001  # bytes that are taken from a pipe: more than any such file may have
+MOST_PIPED = 100_000_001  # bytes that are taken from a pipe: more than any such file may have
 
 
 def opened(path: Path) -> BinaryIO:
@@ -29,7 +29,7 @@ def _piped(path: Path) -> bytes:
     try:
         events = select.poll()
         events.register(handle, select.POLLIN)
-        parts, left = [], MOST
+        parts, left = [], MOST_PIPED
         while left > 0:
             if not events.poll(PATIENCE * 1000):
                 reason = f"a pipe through which nothing came for {PATIENCE:g} s"
