@@ -12,7 +12,7 @@ from typing import Any
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Event
 from harmonize.errors import OutputError
-from harmonize.images.atomic_file import check_own
+from harmonize.images.atomic_file import check_own, made_folders
 from harmonize.run.result import record_path
 
 LINES_EVERY = 10.0  # seconds between lines on how far a job is
@@ -87,7 +87,7 @@ def _appended(path: Path) -> int:
 
 
 def check_log(path: Path | None) -> None:
-    """Make sure that a log can be written; leave nothing there.
+    """Make sure that a log can be written; leave nothing there but its folder.
 
     Raises:
         OutputError: it cannot.
@@ -96,8 +96,9 @@ def check_log(path: Path | None) -> None:
         return
     there = os.path.exists(path)
     check_own(path, "log of a batch", _is_log)
-    with EventLog(path, Pace(0)):
-        pass
+    with made_folders([path]):
+        with EventLog(path, Pace(0)):
+            pass
     if not there:
         os.unlink(os.path.realpath(path))
 

@@ -273,7 +273,7 @@ class Targets:
 
             check_page(self.page, overwrite, missing_folder)
         if self.frames is not None:
-            check_folder(self.frames, [*inputs, *files], overwrite)
+            check_folder(self.frames, [*inputs, *files], overwrite, missing_folder)
 
 
 def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:

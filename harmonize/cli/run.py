@@ -229,7 +229,8 @@ def _run_picture(asked: Any) -> None:
         use_threads(asked.threads)
     with ExitStack() as stack:
         if not asked.dry_run:
-            stack.enter_context(made_folders([path for _, path in outputs]))
+            frames = [targets.frames] if targets.frames else []
+            stack.enter_context(made_folders([*(path for _, path in outputs), *frames]))
         saved = _checkpoint(path, asked, targets, pictures)
         overwrite = asked.overwrite or bool(saved and saved.there)  # there by now: this run's own
         if asked.resume and not overwrite and _is_made(settings, wanted, targets):

@@ -91,8 +91,10 @@ def frames_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.removeprefix("frame-")))
 
 
-def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
-    """Make sure that frames can be written to a folder.
+def check_folder(
+    folder: Path, others: Sequence[Path], overwrite: bool, missing_folder: bool = False
+) -> None:
+    """Find out, as `check_output`, whether frames could be written to a folder.
 
     Raises:
         OutputError: they cannot, would replace others without `overwrite`, one of `others`, which
@@ -108,7 +110,7 @@ def check_folder(folder: Path, others: Sequence[Path], overwrite: bool) -> None:
     if not os.path.isdir(folder):
         if os.path.lexists(folder):
             raise OutputError(f"{folder}: is a file; frames need a folder")
-        check_output(folder, overwrite)
+        check_output(folder, overwrite, missing_folder)
         return
     frames = frames_in(folder)
     for path in frames:

@@ -227,7 +227,8 @@ def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: C
     Image.fromarray(strokes(40, 40)).save("cutout.png")
     Image.fromarray(mask).save("inverted.png")
     write_jobs({"at": "20,20", "mask": "inverted.png"})
-    done = command("batch", "jobs.yaml", "--log-json", "log")
+    done = command("batch", "jobs.yaml", "--log-json", "new/log")
+    Path("new/log").rename("log")
     assert done.code == 0, done.err
     assert "harmonize: warning: 1.png: mask" in done.err
     [event] = [event for event in events() if event["event"] == "job done"]

@@ -528,7 +528,7 @@ def test_what_is_wrong_is_listed_and_counted(files: Path, command: Command) -> N
         (["jobs.yaml", "--output-dir", "painting.png"], "painting.png: "),
         (["jobs.yaml", "--device", "x"], "there is no option --device"),
         (["jobs.yaml", "--set", "device=xyz"], "device"),
-        (["jobs.yaml", "--log-json", "no/where.log"], "--log-json no/where.log"),
+        (["jobs.yaml", "--log-json", "patch.png/a.log"], "--log-json patch.png/a.log"),
         (["jobs.yaml", "--workers", "0"], "--workers"),
     ],
 )
