@@ -96,9 +96,8 @@ def check_log(path: Path | None) -> None:
         return
     there = os.path.exists(path)
     check_own(path, "log of a batch", _is_log)
-    with made_folders([path]):
-        with EventLog(path, Pace(0)):
-            pass
+    with made_folders([path]), EventLog(path, Pace(0)):
+        pass
     if not there:
         os.unlink(os.path.realpath(path))
 
