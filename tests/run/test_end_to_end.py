@@ -169,8 +169,8 @@ def test_a_pass_that_goes_wrong_is_mended_and_told(
     record = json.loads((folder / "bad.json").read_text(), parse_constant=pytest.fail)
     mended = {item.split(".")[1] for item in settings}
     assert {log["name"] for log in record["passes"] if log["trouble"]} == mended
-    assert len(record["warnings"]) == len(mended)
-    for name, said in zip(sorted(mended), record["warnings"], strict=True):
+    troubles = [said for said in record["warnings"] if said.startswith("pass ")]
+    for name, said in zip(sorted(mended), troubles, strict=True):
         assert said.startswith(f"pass {name}: ")
         assert "; again from the best image so far, adam at 0.01" in said
         assert f"harmonize: warning: {said}\n" in done.err

@@ -14,6 +14,7 @@ from PIL import Image
 
 from harmonize import Session, harmonize
 from harmonize.run.memory_limit import at_work, working_shape
+from harmonize.run.prepare import RECOGNIZABLE
 from harmonize.scene.loose import SHORT_ELEMENT
 from harmonize.settings.load import load
 from harmonize.synthesis.image_ops.crops import Canvas
@@ -81,3 +82,25 @@ def test_parts_of_one_painting_are_not_taken_for_each_other(large: np.ndarray) -
         shared = session.run(session.plan("painting.png", "cutout.png", placement={"at": at}))
         alone = harmonize("painting.png", "cutout.png", placement={"at": at}, settings=FEW)
         assert shared.image.tobytes() == alone.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("width", "options", "told"),
+    [
+        (30, ["size=native"], True),
+        (80, ["size=native"], False),
+        (80, ["size=64"], True),  # fewer pixels of it at work
+    ],
+)
+def test_what_cannot_stay_recognizable_is_told(
+    large: np.ndarray, width: int, options: list[str], told: bool
+) -> None:
+    session = Session(load("default", [*TWO_PASSES, "region=canvas", *options]))
+    plan = session.plan("painting.png", "cutout.png", placement={"width": width})
+    covered = np.count_nonzero(plan.view.tight > 0.5)
+    assert (covered < RECOGNIZABLE) == told
+    said = [note for note in plan.warnings if "too few to stay recognizable" in note]
+    assert len(said) == told
+    for note in said:
+        assert f"only {covered} pixels" in note
+        assert ("`size`" in note) == (options == ["size=64"])
