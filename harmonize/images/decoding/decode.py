@@ -222,9 +222,11 @@ def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
     labels = tags.labels
     if labels.icc is None and image is not None:
         labels = replace(labels, icc=labels_of(image).icc)
-    if image is not None and image.mode == "LAB":
-        labels = replace(labels, icc=None)
     notes = [*labels.notes, *([] if image is None else _notes(image))]
+    if image is not None and image.mode == "LAB":
+        if labels.icc is not None and labels.icc[16:20] != b"Lab ":
+            notes.append("its color profile cannot be used and is left out")
+        labels = replace(labels, icc=None)
     if tags.is_for_pillow or (image is not None and image.mode in ("I", "F", "LAB")):
         return _tiff_by_pillow(image, tags, labels, notes)
     pixels, mode, extra = libvips.read(data, "TIFF", "truncated" if tags.odd else "error")
