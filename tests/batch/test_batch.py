@@ -435,6 +435,7 @@ def test_the_report_is_written_of_all_that_ended(
     module = ModuleType("harmonize.reports.page")
     module.Entry = lambda *args: SimpleNamespace(args=args)  # type: ignore[attr-defined]
     module.store_for = lambda entries: SimpleNamespace(look=None, entries=entries)  # type: ignore[attr-defined]
+    module.check_page = lambda *args, **more: None  # type: ignore[attr-defined]
     module.write_report = lambda *args, **more: written.append((*args, more))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "harmonize.reports.page", module)
     command("batch", "jobs.yaml", "--report")

@@ -289,6 +289,7 @@ def test_a_run_writes_its_page_beside_the_picture(command: Command, files: Path)
     assert refused.code == 2
     assert "new.html: exists" in refused.err
     assert not (files / "new.png").exists()
+    (files / "new.html").write_text("<footer>harmonize 0.1")
     assert command(*pictures.split(), *steps, "--overwrite").code == 0
     page = Page(files / "new.html")
     assert np.abs(page.picture("Result: new.png") - pixels(files / "new.png")).mean() < 8

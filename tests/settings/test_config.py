@@ -276,7 +276,11 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_an_option_is_blamed_by_its_name() -> None:
     with pytest.raises(ConfigError) as caught:
-        load("default", ["seed=3", "keep=0"], {"seed": -1, "weights": "[", "keep_color": 7})
+        load(
+            "default",
+            ["seed=3", "keep=0"],
+            {"seed": -1, "weights": "[", "keep": 1, "keep_color": 7},
+        )
     assert str(caught.value).split("\n") == [
         "--seed: expected a whole number from 0 up, below 2^63; got -1",
         "--weights: '[': the value is not YAML (expected the node content, "
