@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from harmonize.batch.job_names import fill_template, inside, with_format
-from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError
+from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError, OutputError
 from harmonize.images.atomic_file import check_name, made_folders
 from harmonize.images.protected import Named, clashes
 from harmonize.images.read import Source, open_picture
 from harmonize.run.record import write_cutout
-from harmonize.run.result import record_path
+from harmonize.run.result import check_own_record, record_path
 from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
@@ -197,7 +197,7 @@ def _refusal_line(reason: str, where: Sequence[str]) -> str:
 def _apart(
     jobs: Sequence[tuple[str, Job]], refused: list[Refused], inputs: Sequence[Named]
 ) -> list[Job]:
-    """The jobs that write no input, and nothing that an earlier one writes."""
+    """The jobs that write no input, no stranger's file, and nothing that an earlier one writes."""
     # A record has one name for all extensions: two jobs' pictures clash in it.
     names = {
         f"job {number} ({job.name})": (where, job) for number, (where, job) in enumerate(jobs, 1)
@@ -206,6 +206,11 @@ def _apart(
     wrong: dict[str, str] = {}
     for name, problem in clashes(inputs, outputs):
         wrong.setdefault(name, f"output {problem}, such as {{painting}}-{{patch}}-{{index}}")
+    for name in [name for name in names if name not in wrong]:
+        try:
+            check_own_record(record_path(names[name][1].output))
+        except OutputError as error:
+            wrong[name] = str(error)
     refused += [Refused(names[name][0], text) for name, text in wrong.items()]
     return [job for name, (_, job) in names.items() if name not in wrong]
 

@@ -90,6 +90,15 @@ def check_record(path: Path, overwrite: bool = False, missing_folder: bool = Fal
         OutputError: it could not; or a file is there that is no record.
     """
     check_output(path, overwrite, missing_folder)
+    check_own_record(path)
+
+
+def check_own_record(path: Path) -> None:
+    """Find out whether what a record would replace is one.
+
+    Raises:
+        OutputError: it is not.
+    """
     check_own(path, "record of a run", _is_record)
 
 

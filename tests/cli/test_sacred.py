@@ -197,7 +197,7 @@ CUT = "run painting.png cutout.png --mask mask.png --mask-value 255 --at 5,5"
         (f"{CUT} --output o.png", "o-cutout.png"),
         (f"{CUT} --output o.png --resume", "o-cutout.png"),
         ("report a.json --output thesis.html", "thesis.html"),
-        ("batch jobs.json --output-dir new", "new/painting-cutout.json"),
+        ("batch jobs.json --output-dir new --dry-run", "new/painting-cutout.json"),
         ("batch jobs.json --output-dir new --report", "new/report.html"),
         ("batch jobs.json --output-dir new --log-json notes.txt", "notes.txt"),
         ("batch cut.json --output-dir new", "new/painting-cutout-cutout.png"),
