@@ -35,8 +35,7 @@ class Draft:
         where: what messages call it.
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
         varied: dotted setting → the matrix's value.
-        output: template of the output's name.
-        name: in place of a template, without extension.
+        output: template of the output's name; `name`, without extension, takes its place.
         cut: how the element is cut out first.
     """
 
@@ -249,8 +248,6 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_OpenedPictures") -> Job
 
 
 class _OpenedPictures:
-    """Opens each picture once, and keeps it for the jobs that share it."""
-
     def __init__(self, drafts: Sequence[Draft], look: Look | None) -> None:
         self._look = look
         self._uses = Counter(path for draft in drafts for path in draft.inputs.values())
@@ -258,11 +255,6 @@ class _OpenedPictures:
         self._found: dict[str, dict[str, str] | InputError] = {}
 
     def hashes(self, draft: Draft, sigma: float) -> dict[str, str]:
-        """Return the hashes of a draft's pictures.
-
-        Raises:
-            InputError: they make no scene.
-        """
         key = repr((sorted(draft.inputs.items()), draft.placement, draft.cut, sigma))
         if key not in self._found:
             try:

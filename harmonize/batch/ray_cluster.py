@@ -92,8 +92,6 @@ def _cure(error: Exception, answers: bool) -> str:
 
 @dataclass
 class _Batch:
-    """Gives jobs to workers until all have ended."""
-
     jobs: Sequence[Job]
     pool: Pool
     send: _Sender
@@ -130,7 +128,6 @@ class _Batch:
         hand.asked = None
 
     def _hear(self) -> Iterator[Job]:
-        """Wait a moment for answers; yield the jobs to be given again."""
         answers = [hand.answer for hand in self.pool.busy]
         ended = ready(answers or [hand.began for hand in self.pool.hands if not hand.node], TICK)
         for hand in self.pool.busy:
@@ -220,8 +217,6 @@ class _Patience:
 
 
 class _Sender:
-    """Gives jobs to actors; a file that several share is put into the store once."""
-
     def __init__(self, transfer: bool) -> None:
         self._transfer = transfer
         self._put = lru_cache(maxsize=8)(lambda path: ray.put(path.read_bytes()))

@@ -193,7 +193,6 @@ def short(error: Exception) -> str:
 
 
 def _job_unpacked(job: Job, folder: Path, inputs: dict[str, bytes]) -> Job:
-    """Write a sent job's inputs into a folder; its results go there too."""
     paths = {role: folder / role / job.inputs[role].name for role in inputs}
     for role, path in paths.items():
         path.parent.mkdir()

@@ -99,10 +99,7 @@ def with_devices(found: Checked) -> Checked:
 
 
 def local(workers: int = 1, threads: int | None = None) -> Engine:
-    """Return an engine with this many workers, which share the `threads` (None: torch's).
-
-    One is this process; of more, one that dies costs its job.
-    """
+    """Return an engine with this many workers, which share the `threads` (None: torch's)."""
     if workers == 1:
         return partial(_paint_alone, threads=threads)
     return partial(_together, count=workers, threads=threads)
@@ -171,7 +168,6 @@ def _no_interrupts() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, threads: int) -> None:
-    """Jobs in, steps and outcomes out, until the pipe is closed."""
     torch.set_num_threads(threads)
     kept = WorkerCache()
 
@@ -187,10 +183,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 
 
 def next_job(waiting: Sequence[Job], own: str | None, known: Sequence[str | None]) -> int:
-    """Return which job a worker takes that knows the painting `own`.
-
-    One on that; else the first on a painting not `known` to any worker; else the last.
-    """
+    """Return the job a worker takes: on its `own` painting, one not `known`, or the last."""
     paintings = [job.painting for job in waiting]
     if own in paintings:
         return paintings.index(own)
@@ -212,7 +205,6 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
 
 
 def _hear(worker: _Worker, tell: Tell) -> bool:
-    """Pass on what a worker says; False if it is dead."""
     try:
         said = worker.pipe.recv()
     except (EOFError, OSError):

@@ -19,7 +19,7 @@ from harmonize.errors import OutputError
 def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> None:
     """Find out before a long run whether a file could be written.
 
-    With `missing_folder` its folder need not be there, if it could be made.
+    With `missing_folder` its folder need not be there.
 
     Raises:
         OutputError: it could not; or it exists and `overwrite` is false.
@@ -104,12 +104,10 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 
 
 def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
-    """Write a file so that nobody ever sees half of it; links are followed.
-
-    What killed processes left of earlier writes to it is removed.
+    """Write a file whole or not at all; links are followed, leftovers of killed writers removed.
 
     Raises:
-        OutputError: it exists, or cannot be written; what was there is still there.
+        OutputError: it exists, or cannot be written.
     """
     check_output(path, overwrite)
     target = Path(os.path.realpath(path))

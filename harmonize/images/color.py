@@ -70,8 +70,7 @@ def from_srgb(
 ) -> NDArray[np.float32]:
     """Convert sRGB [H, W, 3], 0 to 1, to a mode and a profile that is `reachable`, or None.
 
-    Returns float32 in the shape and range of `under`, what the picture has there; black ink without
-    a profile is taken from it.
+    Returns float32 in the shape and range of `under`, the picture there, whose black ink is kept.
     """
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):

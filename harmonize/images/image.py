@@ -110,14 +110,12 @@ class StoredImage:
         top: int = 0,
         left: int = 0,
     ) -> None:
-        """Blend sRGB into a rectangle of the pixels, in place, in the picture's own space.
+        """Blend `part` [h, w, 3], sRGB, into the pixels in place; `top` and `left` are its corner.
 
         Args:
-            part: [h, w, 3]: float32 from 0 to 1, or uint16.
+            part: float32 from 0 to 1, or uint16.
             share: float32 [h, w], 0 to 1, of `part`.
-            changed: bool [h, w]: where pixels may change; elsewhere every bit stays.
-            top: the rectangle's first row.
-            left: its first column.
+            changed: bool [h, w]; elsewhere every bit stays.
         """
         height, width = share.shape
         area = self.pixels[top : top + height, left : left + width]

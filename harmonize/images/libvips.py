@@ -1,7 +1,7 @@
 """libvips as functions on arrays: files of 16 bits, colors between ICC profiles.
 
-A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). The library is
-loaded by the first call; nothing is kept between calls.
+A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). Functions raise a
+ValueError for what is damaged or cannot be converted, a MemoryError without room.
 """
 
 from collections.abc import Iterator
@@ -33,13 +33,11 @@ class UnknownValues(ValueError):
 def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, Pixels | None]:
     """Decode a `PNG` or `TIFF` as it lies: pixels, mode, further channels [H, W, C].
 
-    Lab comes out as sRGB of 16 bits, premultiplied colors straight. `fail_on` is libvips's word
-    for what counts as damage.
+    Lab comes out as sRGB of 16 bits, premultiplied colors straight. `fail_on` is libvips's word for
+    what counts as damage.
 
     Raises:
         UnknownValues: it holds what is not known here.
-        ValueError: it is damaged.
-        MemoryError: there is no room for it.
     """
     with _errors() as vips:
         image = getattr(vips.Image, LOADERS[kind])(data, fail_on=fail_on)
@@ -77,12 +75,7 @@ def encode(
     icc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
-    """Return a picture as a `PNG` (no CMYK) or `TIFF`.
-
-    Raises:
-        ValueError: it cannot be written so.
-        MemoryError: there is no room for it.
-    """
+    """Return a picture as a `PNG` (no CMYK) or `TIFF`."""
     saver, options = SAVERS[kind]
     with _errors():
         image = _vips_image(pixels, mode)
@@ -98,10 +91,6 @@ def vips_to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
     """Convert a picture from its profile to sRGB [H, W, 3] of the same depth.
 
     A profile that cannot be read counts as sRGB or its like.
-
-    Raises:
-        ValueError: it cannot be converted.
-        MemoryError: there is no room for it.
     """
     with _errors():
         connected = _with_profile(_vips_image(pixels, mode), icc).icc_import(
@@ -112,12 +101,7 @@ def vips_to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
 
 
 def vips_from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
-    """Convert sRGB [H, W, 3] to a profile: uint16 [H, W] or [H, W, C].
-
-    Raises:
-        ValueError: the profile cannot be read, or tells no way to it.
-        MemoryError: there is no room for it.
-    """
+    """Convert sRGB [H, W, 3] to a profile: uint16 [H, W] or [H, W, C]."""
     with _errors():
         connected = _vips_image(pixels, "RGB").icc_import(input_profile="srgb", **CONVERSION)
         return _flat(_picture(_with_profile(connected, icc).icc_export(depth=16, **CONVERSION)))

@@ -1,7 +1,6 @@
-"""Which files are the user's own: what a command reads is never written.
+"""Keep what a command reads from being written.
 
-A file is known by device and inode, so that links, hard links, relative paths and file systems
-that ignore case or normalise letters are seen through.
+A file is known by device and inode: through links, relative paths, and letters of any case.
 """
 
 import os
@@ -61,7 +60,6 @@ def _refusal(
 
 
 def _keys(path: str | os.PathLike[str]) -> list[object]:
-    """What an existing file is known by."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

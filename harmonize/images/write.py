@@ -131,7 +131,7 @@ def _too_long(kind: str, picture: StoredImage) -> bool:
 
 
 def marked(kind: str, data: bytes) -> bytes:
-    """Return a file's bytes with the mark of those that are no results: a comment or a tail."""
+    """Return a file's bytes with the mark of those that are no results."""
     if kind == "PNG":
         chunk = b"tEXtSoftware\0" + MARK
         length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))

@@ -214,7 +214,6 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 
 def _again(record: Path, folder: Path) -> str:
-    """The command that makes the picture again."""
     output = f"{record.stem}-again.png"
     words = ["harmonize", "run", "--record", _seen_from(folder, record), "--output", output]
     return shlex.join(words)

@@ -58,10 +58,7 @@ class Store:
         self._inputs: dict[str, Inputs] = {}
 
     def look(self, scene: Scene, placement: Placement, loose_sigma: float | None) -> Inputs:
-        """Take in what goes into a run, to be found again by the run's record.
-
-        `loose_sigma` is what the loose mask was derived with; if it is None, that is not shown.
-        """
+        """Take in what goes into a run, to be found again by the run's record."""
         pictures = [
             ("Painting", eight_bits(scene.painting)),
             ("Composite", eight_bits(scene.composite)),

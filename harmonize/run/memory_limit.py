@@ -138,7 +138,6 @@ def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
 
 
 def _largest(shape: tuple[int, int], side: int) -> int:
-    """Pixels of the largest tile with its margin."""
     found = tiles(shape, side, ALIGN)
     margin = 0 if len(found) == 1 else TILE_MARGIN
     return max(tile.grown(margin).aligned(ALIGN, shape).area for tile in found)

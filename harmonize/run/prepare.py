@@ -51,14 +51,11 @@ class Plan:
     """A run before its first step.
 
     Attributes:
-        asked: the settings as asked for.
-        settings: the same, fitted into `max_memory`.
-        max_memory: in bytes, or None.
+        asked: the settings as asked for; `settings` are these fitted into `max_memory` bytes.
         level: style level, 1 to 10.
         fine: the share of light and dark finer than 2 pixels, 0 to 1.
         need: bytes at the peak; on a GPU, of the tensors there.
-        canvas: what is worked with, at its own size.
-        view: the same at the working size.
+        canvas: what is worked with, at its own size; `view` is that at the working size.
     """
 
     scene: Scene

@@ -199,8 +199,6 @@ class Session:
 
 
 class _Run:
-    """One run: tells of its steps, saves itself, ends in a result."""
-
     def __init__(
         self,
         plan: Plan,
@@ -284,11 +282,7 @@ def harmonize(
 ) -> Result:
     """Paste `element` into `painting` so that it looks painted there.
 
-    See `Session.plan` for pictures, placement and `max_memory`, `Session.run` for `on_progress`,
-    `Session` for `settings` and its keywords.
-
-    Raises:
-        HarmonizeError: whatever those raise.
+    See `Session`, `Session.plan` and `Session.run` for the arguments, and for the errors.
     """
     _check_callback(on_progress)
     session = Session(settings, **{"cache": 0, **_known(common)})

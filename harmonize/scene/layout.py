@@ -27,9 +27,7 @@ class Layout:
     """Where an element lies: mirrored, turned by quarters, resized, turned by `angle`, moved.
 
     Attributes:
-        rows: of the painting that it may cover.
-        columns: likewise.
-        flip: as in `Placement`.
+        rows: of the painting that it may cover, as `columns`.
         quarters: turns by 90 degrees, counter-clockwise, 0 to 3.
         size: width and height after these, with the transparent margin.
         angle: degrees still to turn around the top left corner, -45 to 45.

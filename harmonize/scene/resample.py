@@ -34,10 +34,7 @@ def fitted(mask: Mask, layout: Layout) -> Mask:
 
 
 def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels, Mask]:
-    """Return an element's colors [h, w, 3] and alpha [h, w] in the layout's rows and columns.
-
-    Colors are weighed by alpha, so that none bleeds in; Pillow's own weighing leaves ringing.
-    """
+    """Return an element's colors [h, w, 3] and alpha [h, w] in the layout's rows and columns."""
     colors, alpha = layout.oriented(colors), layout.oriented(alpha)
     if layout.angle:
         return _turned_element(colors, alpha, layout)

@@ -27,12 +27,10 @@ class Scene:
     """A painting with an element pasted on it.
 
     Attributes:
-        painting: uint8 or uint16 [H, W, 3] in sRGB.
-        composite: the same with the element on it.
+        painting: uint8 or uint16 [H, W, 3] in sRGB, as `composite`, with the element on it.
         tight: uint8 [H, W], 255 inside the element.
         loose: uint8 [H, W], 255 where the result may differ from the painting, else 0.
         original: the painting as stored, its alpha with the element added.
-        layout: where the element lies.
         hashes: role (`painting`, `element`, `mask`, `loose_mask`) → SHA-256 of its file or pixels.
         paths: role → absolute path, or None.
         warnings: on the inputs, a sentence each.
@@ -61,16 +59,8 @@ def load_scene(
     """Read and check everything that a run needs, and paste the element.
 
     Arrays are uint8, uint16, bool, or float in [0, 1], [H, W] or [H, W, 1 to 4]; of 2 or 4 channels
-    the last is alpha.
-
-    Args:
-        painting: the picture to paste into.
-        element: what is pasted.
-        mask: where it shows, of its size or shape; wins over its alpha.
-        loose_mask: where the result may differ, of the element's or the painting's size. None:
-            derived from the mask.
-        placement: where the element goes.
-        loose_sigma: see `loose.derived`.
+    the last is alpha. `mask` wins over the element's own; without `loose_mask`, of the element's or
+    the painting's size, it is derived.
 
     Raises:
         InputError: a picture, mask or placement that cannot be used.

@@ -270,7 +270,6 @@ _parsed = lru_cache(maxsize=16)(read_layer)
 
 
 def _with_presets(layer: Layer, above: tuple[str, ...] = ()) -> list[Layer]:
-    """Return the layers, outermost preset first."""
     base = layer.tree.get("extends", "default")
     layer = replace(layer, tree={k: v for k, v in layer.tree.items() if k != "extends"})
     if base is None:

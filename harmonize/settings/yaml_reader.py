@@ -111,8 +111,6 @@ _UNREAD = object()  # in place of a value that could not be read
 
 
 class _Reader:
-    """Goes through a text's nodes once."""
-
     def __init__(self, longest: int = LONGEST_TEXT) -> None:
         self.longest = longest
         self.lines: dict[Keys, int] = {}

@@ -96,7 +96,6 @@ class Guard:
         await answer(scope, receive, _with_headers(send, cookie or None))
 
     def _refused(self, scope: Scope, headers: Headers) -> str | None:
-        """Why it is refused whoever asks."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0] not in self.hosts:
             return "This address is not the studio's."

@@ -75,8 +75,7 @@ class Studio:
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
         """Return the palette map around the element and below it the composite, PNG, and where.
 
-        The place is left, top, width, height on the painting. None where a later one is asked for,
-        or something is painted.
+        None where a later one is asked for, or something is painted.
 
         Raises:
             InputError: nothing of the element lies on the painting.
@@ -125,7 +124,6 @@ def _preset_settings(name: str) -> Settings:
 
 
 def _mapped(session: "Session", plan: "Plan") -> Image.Image | None:
-    """A run's first picture: the palette map."""
     found: list[Image.Image | None] = [None]
 
     def first(progress: "Progress") -> None:
@@ -192,7 +190,6 @@ class Watch:
         self._end_stage(time.monotonic())
 
     def _doing(self, progress: "Progress") -> str:
-        """The stage after this step."""
         at = self.order.index(progress.stage) + (progress.step == progress.total)
         return self.order[min(at, len(self.order) - 1)]
 

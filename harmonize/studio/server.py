@@ -141,8 +141,6 @@ def _listen_again(host: str, port: int, tree: dict[str, Any] | None) -> socket.s
 
 
 class _Protocol(H11Protocol):
-    """HTTP that closes a connection which asks for nothing."""
-
     patience = 30.0  # seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -189,7 +187,6 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; at a second Ctrl-C at once."""
         self.force_exit = self.should_exit
         self.end()
 

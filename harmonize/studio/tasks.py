@@ -23,9 +23,8 @@ class Task:
 
     Attributes:
         facts: what is asked for, as the page knows it.
-        share: how much is done, 0 to 1.
-        left: seconds still to come.
-        pictures: how many pictures so far there were; `picture` is the last.
+        share: how much is done, 0 to 1; `left` are the seconds to come.
+        pictures: how many there were so far; `picture` is the last.
         version: grows with every change of any task.
     """
 

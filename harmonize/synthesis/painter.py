@@ -68,8 +68,7 @@ class Painter:
 
     `level` is the style level, `fine` the painting's fine share (`fine_share`). `memory` keeps
     under `key` what depends on painting and network alone. A `StopRun` raised by `on_step` ends the
-    run with the picture so far. Where a run could be taken up again, `on_safe` receives a function
-    that returns how far it is; its tensors change with the next step.
+    run with the picture so far; `on_safe` receives a function that returns how far the run is.
     """
 
     config: Settings
@@ -113,7 +112,6 @@ class Painter:
         return self._end(here, view, progress.picture, start), progress.logs, stopped
 
     def _begin(self, view: View, told: bool) -> tuple[Start | None, bool]:
-        """Return the palette map with the underpainting, and whether the run was stopped there."""
         palette, underpainting = self.resolved.palette, self.resolved.underpainting
         if palette is None or underpainting is None:
             return None, False
@@ -151,7 +149,6 @@ class Painter:
         )
 
     def _taps(self) -> tuple[str, ...]:
-        """Return every tap that is looked at in the painting, shallow first."""
         palette = self.resolved.palette
         whole = [item.seen for item in self.resolved.passes if item.scale == 1]
         used = frozenset(palette.matching.taps if palette else ()).union(*whole)
@@ -201,7 +198,6 @@ class Painter:
             self.on_safe(progress)
 
     def _prepare(self, work: _Work) -> tuple[Tensor, PassObjective]:
-        """Return where a pass begins, in the view's window, and what it minimizes."""
         settings, view = work.settings, work.view
         shared = work.start is not None and settings.scale == 1
         taps = self._taps() if shared else passes.taps_of(settings)
@@ -281,8 +277,6 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Stages:
-    """Tells of the stages before the passes."""
-
     on_step: Watcher | None
     view: View
 
@@ -293,8 +287,6 @@ class _Stages:
 
 @dataclass
 class _Watch:
-    """Passes steps on, and remembers if the run was stopped."""
-
     name: str
     total: int
     painted: Callable[[Tensor], Painted]

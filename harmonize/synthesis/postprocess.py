@@ -67,10 +67,7 @@ def patch_vote(
     stride: int = 2,
     detail_sigma: float = 1.0,
 ) -> Tensor:
-    """Rebuild `image` [3, h, w] under `mask` from patches of `painting`, and add its fine luma.
-
-    The authors add the fine detail of all three channels, and so color speckle.
-    """
+    """Rebuild `image` [3, h, w] under `mask` from patches of `painting`, and add its fine luma."""
     positions, field = patch_field(image, painting, mask, size=size, stride=stride)
     base, mass = vote(
         painting,

@@ -122,10 +122,7 @@ def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) ->
 
 
 def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
-    """`mapped` [3, h, w] with no detail under `mask` but what stands out from the brushwork.
-
-    A photograph's texture is not to be kept; spectacles, ironwork and eyes are.
-    """
+    """Return `mapped` [3, h, w], under `mask` with only detail stronger than brushwork."""
     weak = (
         (1 - _standing_out(mapped, painting, DRAWING_SIGMA))
         * mask
@@ -162,8 +159,8 @@ def fine_share(painting: Tensor) -> float:
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
     """Return `image` [3, h, w] with a share of the broad light and hue from before the passes.
 
-    Passes make lights pale and hues even. Light comes back from the palette map, hue from it or the
-    underpainting, by `own`; then the underpainting's finer lights and darks.
+    Light comes back from the palette map, hue from it or the underpainting, by `own`; then the
+    underpainting's finer lights and darks.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     hue = torch.lerp(painted[1:], mapped[1:], start.own)

@@ -37,8 +37,7 @@ def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
 def overlay(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:
     """Lay the detail of `strokes` [3, H, W] over `image` [3, H, W], under `mask` [H, W].
 
-    `amount` times what a Gaussian of `sigma` pixels takes off the strokes: the image keeps its
-    broad tones and hues.
+    That is `amount` times what a Gaussian of `sigma` pixels takes off.
     """
     detail = strokes - filters.gaussian(strokes, sigma)
     return (image + amount * mask * detail).clamp(0, 1)

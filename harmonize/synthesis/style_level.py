@@ -1,16 +1,14 @@
 """Estimate a painting's style level, 1 to 10, from its pixels: `--strength auto`.
 
-The scale of Luan et al. (2018), whose network for it was never published: 1 for smooth old
-masters, 5 for divided brushwork (Impressionism), 10 for Cubism and Expressionism. Three statistics,
-at one fixed size and after a small blur:
+The scale of Luan et al. (2018): 1 for smooth old masters, 5 for divided brushwork, 10 for Cubism
+and Expressionism. Three statistics, at one fixed size and after a small blur:
 
 - brushwork: is most of the surface broken up, next to the painting's own range of lights?
 - contours: do long straight or sweeping contours stand out from that surface?
 - vividness: are the colors far apart? Only for flat planes, which have no brushwork.
 
-A rough estimate: thresholds were set by hand on eight paintings of known level, with a root mean
-square error of 1.1 levels; fitted to seven and tried on the eighth, 1.8 (guessing the mean: 3.5).
-Sketchy old masters and hatched engravings read as 5, flat gray planes as 1.
+A rough estimate: thresholds were set by hand. Sketchy old masters and hatched engravings read as 5,
+flat gray planes as 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Walk through PNG's chunks and the boxes of JPEG 2000, AVIF and HEIC.
-
-Read here is what Pillow does not tell: profiles of any size, numbers of color spaces, bits.
-"""
+"""Read from PNG's chunks and the boxes of JPEG 2000, AVIF and HEIC what Pillow leaves out."""
 
 import re
 import struct
@@ -48,10 +45,7 @@ def png_profile(body: bytes) -> bytes | None:
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return a PNG without its profile and without long or packed texts.
-
-    Pillow takes those of more than 1 MB for damage. EXIF's, as ImageMagick writes it, stays.
-    """
+    """Return a PNG without its profile and its long or packed texts, but with EXIF."""
     parts, kept = [data[: len(PNG)]], len(PNG)
     for name, start, end in png_chunks(data):
         whole = slice(start - 8, min(end + 4, len(data)))

@@ -1,7 +1,6 @@
 """Bytes of a picture's file → its first picture, upright, and what to know of it.
 
-Only `FORMATS` are opened: others start programs, or hold no pixels. Pillow decodes, libvips
-where Pillow loses bits or mistakes colors.
+Only `FORMATS` are opened. Pillow decodes, libvips where Pillow loses bits or mistakes colors.
 """
 
 import io
@@ -69,10 +68,7 @@ def decode(data: bytes) -> tuple[StoredImage, list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and its own limit of pixels away.
-
-    One thread at a time: filters of warnings belong to the whole process.
-    """
+    """Keep Pillow's warnings and limit of pixels away, in one thread at a time."""
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, limit = Image.MAX_IMAGE_PIXELS, pixel_limit()

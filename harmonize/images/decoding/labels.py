@@ -31,7 +31,7 @@ class Labels:
 
     Attributes:
         icc: color profile, or None for sRGB.
-        dpi: horizontal and vertical resolution of the upright picture, or None.
+        dpi: horizontal and vertical, of the upright picture, or None.
         turn: EXIF's orientation, 1 to 8; 1 is upright.
         notes: what could not be heeded, a sentence each.
     """

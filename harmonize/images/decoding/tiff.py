@@ -37,17 +37,13 @@ OTHERS = {32809: "ThunderScan", 34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI 
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of a TIFF's first picture.
+    """The tags of a TIFF's first picture: numbers as stored, `bits` of a channel.
 
     Attributes:
-        size: width and height as stored.
-        compression: its number.
-        photometric: likewise.
-        bits: of a channel.
         extra: kinds of the extra channels.
         labels: profile, resolution and orientation.
         raw: whether it is a camera's raw data, or a thumbnail of them.
-        odd: whether it lies in a way that there is not.
+        odd: whether its orientation is none that there is.
     """
 
     size: tuple[int, int]

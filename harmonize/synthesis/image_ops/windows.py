@@ -101,7 +101,7 @@ def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
     """Return how much of the result shows, [H, W], 0 to 1: all inside `tight`, fading outside.
 
     Twice the Gaussian blur of `tight` (`sigma` pixels; 0: none), at most 1, and 0 outside
-    `loose_mask`. The authors' paste, the blur itself, makes thin parts transparent.
+    `loose_mask`. Not the authors', the blur itself, which makes thin parts transparent.
     """
     if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask

@@ -76,10 +76,7 @@ def _require_cuda(name: str, index: int) -> None:
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Compute with gradients, float32 and the CPU as defaults, whatever the caller has set.
-
-    Afterwards all is as before. Meanwhile the caller's other threads see only the default type.
-    """
+    """Compute with gradients, float32 and the CPU as defaults, then as the caller has set."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -86,13 +86,10 @@ class Shelter:
 class Minimizer:
     """A descent from `image` [3, H, W] by `method`.
 
-    Adam's rate falls to a tenth along a cosine; L-BFGS takes steps of length `rate` without line
-    search. `on_step` is called every `report_every` steps and at the end; it may raise `StopRun`.
-
-    When a term is not finite, the sum explodes, or it ends above `worse` times the first, Adam goes
-    on from the best image at a tenth of the rate or less. If that fails, the best image is taken.
-
-    `resume` is a state from `shelter`, for the same image and objective.
+    Adam's rate falls to a tenth along a cosine; L-BFGS has no line search. When a term is not
+    finite, the sum explodes, or it ends above `worse` times the first, Adam goes on from the best
+    image at a tenth of the rate or less; then the best image is taken. `resume` is a state from
+    `shelter`.
     """
 
     image: Tensor
@@ -135,7 +132,6 @@ class Minimizer:
         self.objective.restart()
 
     def _attempt(self) -> str | None:
-        """Take steps; return what went wrong, if anything."""
         optimizer = self._optimizer()
         while self._state.steps < self.method.steps and not self._stopped:
             if wrong := self._step(optimizer):
@@ -146,7 +142,6 @@ class Minimizer:
             return self._fault(_values(self.objective(self._variables.image())), self.worse)
 
     def _step(self, optimizer: Optimizer) -> str | None:
-        """Take one step; return what was wrong before it, if anything."""
         index = self._state.steps + 1
         terms = self.objective(self._variables.image())
         report = index % self.report_every == 0 or index == self.method.steps
@@ -177,7 +172,6 @@ class Minimizer:
             self._stopped = True
 
     def _fault(self, terms: Mapping[str, float], limit: float) -> str | None:
-        """Return what is wrong, if anything; remember the best variables."""
         state = self._state
         for name, value in terms.items():
             if not math.isfinite(value):

@@ -169,7 +169,7 @@ class PassObjective:
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """Return the terms of `image` [3, H, W] by name, summed over taps.
 
-        With `unit_gradients` the values are plain losses; the weights are in their gradients.
+        With `unit_gradients` the weights are in the gradients, not in the values.
         """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})

@@ -24,10 +24,7 @@ class Optimizer(Protocol):
 
 
 class Adam:
-    """Adam (Kingma and Ba, 2015); each variable moves by its share of the rate.
-
-    Our own, because the first use of PyTorch's loads a compiler for two seconds.
-    """
+    """Adam (Kingma and Ba, 2015); each variable moves by its share of the rate."""
 
     def __init__(self, parameters: Sequence[Tensor], shares: Sequence[float]) -> None:
         self._parameters, self._shares = parameters, shares

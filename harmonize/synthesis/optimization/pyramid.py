@@ -35,9 +35,8 @@ class PixelVariables:
 class Pyramid:
     """Laplacian pyramids of luma and chroma: a step moves coarse and fine structure alike.
 
-    The `frozen` finest chroma levels stay: convolutions leave color speckle there. Luma levels move
-    by the shares `rates`, finest first, the last for all coarser: at the full rate Adam turns the
-    finest level into noise. Not in the paper.
+    The `frozen` finest chroma levels stay. Luma levels move by the shares `rates`, finest first,
+    the last for all coarser. Not in the paper.
     """
 
     def __init__(

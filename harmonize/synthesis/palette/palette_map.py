@@ -1,15 +1,10 @@
 """The palette map: the element's colors moved into the painting's.
 
-Lights and darks go part of the way along the quantile map to the matched places. Hues come from
-three estimates:
-
-- the *projection*: the painting's nearest colors, however rare (a few red coats for a red truck);
-- the *places'* own colors: what the painter gave to such a subject (golden skin);
-- the *linear map* between the two distributions of hues (Pitié and Kokaram, "The linear
-  Monge-Kantorovitch linear colour mapping for example-based colour transfer", 2007).
-
-A gray thing takes the places' hue; a colored one the projection of its own, unless the network is
-sure of the places. Colors are CIE Lab: L 0 to 100, a and b about ±100.
+Lights and darks go part of the way along the quantile map to the matched places. A gray thing takes
+the *places'* own hue, a colored one the *projection* of its own (the painting's nearest colors),
+unless the network is sure of the places; between them lies the *linear map* of the two
+distributions (Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-
+based colour transfer", 2007). Colors are CIE Lab: L 0 to 100, a and b about ±100.
 """
 
 from __future__ import annotations

@@ -20,10 +20,7 @@ NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1
 
 
 def main_directions(rows: Tensor, count: int) -> Tensor:
-    """Return the `count` main directions [count, D] of `rows` [D, n], the main one last.
-
-    In 64 bits: in 32, none are found for flat pictures.
-    """
+    """Return the `count` main directions [count, D] of `rows` [D, n], the main one last."""
     wide = rows.to("cpu", torch.float64)
     wide = wide - wide.mean(1, keepdim=True)
     _, vectors = torch.linalg.eigh(wide @ wide.T / max(1, wide.shape[1]))

@@ -123,10 +123,9 @@ def synthesize(
 
 
 def sharpened(found: Rebuilt, painting: Tensor, mask: Tensor) -> Rebuilt:
-    """The picture with the fine detail of the places that its pixels come from, under `mask`.
+    """Return the picture with the fine detail of the places its pixels come from, under `mask`.
 
-    Averaged patches lose what is finer than their differences: dots, and the grain of the canvas.
-    It is copied where the places of neighbors are neighbors; elsewhere a copy would be noise.
+    Only where the places of neighbors are neighbors; elsewhere a copy would be noise.
     """
     copied = found.image.flatten(1).clone()
     copied[:, found.positions.at] = painting.flatten(1)[:, found.field]
@@ -141,8 +140,6 @@ def sharpened(found: Rebuilt, painting: Tensor, mask: Tensor) -> Rebuilt:
 
 
 class _Scale:
-    """The synthesis at one scale."""
-
     def __init__(
         self,
         known: Layers,
