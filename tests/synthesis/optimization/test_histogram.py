@@ -194,7 +194,7 @@ def test_with_ever_more_bins_as_many_values_become_the_references() -> None:
     values = reference.sort(1).values
     apart = [
         float((remap(x, rank_table(reference, 500, bins)).sort(1).values - values).abs().max())
-        for bins in (4, 64, 1024, 1 << 20)
+        for bins in (4, 64, 1024, 1 << 14)
     ]
     assert apart == sorted(apart, reverse=True)
     assert apart[-1] < 1e-4 < apart[0]

@@ -27,7 +27,7 @@ def some_mask(n: int, seed: int = 0) -> Tensor:
 
 
 def histogram(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    return losses.masked_mse(x, remap(x, rank_table(target, x.shape[1], bins=1 << 20)), mask)
+    return losses.masked_mse(x, remap(x, rank_table(target, x.shape[1], bins=4096)), mask)
 
 
 def gram(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -44,7 +44,8 @@ by_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @by_loss
 def test_zero_at_its_target(loss: Loss) -> None:
     x = normal(5, 40)
-    assert float(loss(x, x, some_mask(40))) == pytest.approx(0, abs=1e-10)
+    near = 1e-5 if loss is histogram else 1e-20  # the width of a bin remains
+    assert float(loss(x, x, some_mask(40))) == pytest.approx(0, abs=near)
 
 
 @by_loss
