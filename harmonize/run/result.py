@@ -76,7 +76,7 @@ def write_result(
     Raises:
         OutputError: a file exists, or cannot be written.
     """
-    check_record(record_path(path), overwrite)
+    check_own_record(record_path(path))  # before the picture is there
     digest = write_picture(path, picture, overwrite or replace)
     whole = {**record, "output": path.name, "output_sha256": digest}
     whole["warnings"] = [*record.get("warnings", ()), *losses(path, picture)]
