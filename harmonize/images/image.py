@@ -83,10 +83,6 @@ class StoredImage:
             pixels[rows] = np.rint(white + share * (pixels[rows] - np.float32(white)))
         return replace(self, pixels=pixels, alpha=None)
 
-    def copy(self) -> "StoredImage":
-        """The same with pixels of its own, to `paint` on."""
-        return replace(self, pixels=self.pixels.copy())
-
     def pasted(
         self,
         part: NDArray[np.float32] | NDArray[np.uint16],
@@ -96,29 +92,16 @@ class StoredImage:
         top: int = 0,
         left: int = 0,
     ) -> "StoredImage":
-        """A copy with `part` painted into it; see `paint`."""
-        copy = self.copy()
-        copy.paint(part, share, changed, top=top, left=left)
-        return copy
-
-    def paint(
-        self,
-        part: NDArray[np.float32] | NDArray[np.uint16],
-        share: NDArray[np.float32],
-        changed: NDArray[np.bool_],
-        *,
-        top: int = 0,
-        left: int = 0,
-    ) -> None:
-        """Blend `part` [h, w, 3], sRGB, into the pixels in place; `top` and `left` are its corner.
+        """Return a copy with `part` [h, w, 3], sRGB, blended in; its corner is `top` and `left`.
 
         Args:
             part: float32 from 0 to 1, or uint16.
             share: float32 [h, w], 0 to 1, of `part`.
             changed: bool [h, w]; elsewhere every bit stays.
         """
+        pixels = self.pixels.copy()
         height, width = share.shape
-        area = self.pixels[top : top + height, left : left + width]
+        area = pixels[top : top + height, left : left + width]
         limit = largest_value(area)
         for rows in strips(height, width):
             under, where = area[rows], changed[rows]
@@ -128,6 +111,7 @@ class StoredImage:
             over = color.from_srgb(_unit(part[rows]), self.mode, self.icc, under)
             blended = np.clip(np.rint(under + weight * (over - under)), 0, limit)
             under[where] = blended.astype(under.dtype)[where]
+        return replace(self, pixels=pixels)
 
 
 def _unit(part: NDArray[np.float32] | NDArray[np.uint16]) -> NDArray[np.float32]:
