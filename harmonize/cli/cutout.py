@@ -148,6 +148,8 @@ def cut_first(asked: Any, pictures: dict[str, Path], target: Path) -> dict[str, 
         check_output(file, asked.overwrite or asked.resume)
         cut = as_picture(_cut(pictures["element"], hints))
         write_cutout(file, cut, target, asked.overwrite)
+    if not asked.to_stdout:
+        typer.echo(f"{file} (the cut-out)")
     return {"element": file, "mask": None}
 
 

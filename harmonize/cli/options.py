@@ -179,7 +179,7 @@ def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict
     pictures = {**(before.inputs if before else {}), **named}
     for role, flag in (("painting", "--style"), ("element", "--patch")):
         if role not in pictures:
-            raise InputError(f"no {role} given; use {flag} FILE")
+            raise InputError(f"no {role} given; say harmonize run PAINTING ELEMENT, or {flag} FILE")
     return pictures
 
 

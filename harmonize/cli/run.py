@@ -275,6 +275,7 @@ def _dry_run_picture(
 ) -> None:
     if sheet is not None:  # before torch is loaded: this one is looked at
         write_pasted(sheet, wanted, overwrite)
+        typer.echo(f"{sheet} (the painting, and the element pasted)")
     from harmonize.run.memory_limit import show_memory
     from harmonize.run.session import Session
 
@@ -331,7 +332,8 @@ def _paint_picture(
     if saved and not interrupted:
         saved.remove()
     said = f"{targets.picture} ({time.monotonic() - started:.0f} s{note})"
-    typer.echo(said, err=asked.to_stdout)
+    for line in (said, *filter(None, (targets.sheet, targets.page))):
+        typer.echo(line, err=asked.to_stdout)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -145,8 +145,20 @@ def cut_out(
     Raises:
         InputError: a hint that does not fit the photo, a photo under 8 pixels a side.
     """
-    inside, scale = _outline(photo, box, foreground, background, rough)
-    return with_alpha(photo, _softened(photo, inside, scale))
+    hints: dict[str, Any] = {"foreground": foreground, "background": background, "rough": rough}
+    return with_alpha(photo, soft_mask(photo, box=box, **hints))
+
+
+def soft_mask(
+    photo: Photo,
+    *,
+    box: HintBox | None = None,
+    foreground: Iterable[Point] = (),
+    background: Iterable[Point] = (),
+    rough: Mask | None = None,
+) -> Mask:
+    """Return the alpha [H, W] of `cut_out`."""
+    return _softened(photo, *_outline(photo, box, foreground, background, rough))
 
 
 def quick_mask(
@@ -227,7 +239,6 @@ def _outline(
     pixels, rounds = (QUICK_PIXELS, QUICK_ROUNDS) if quick else (PIXELS, ROUNDS)
     scale = min(1.0, (pixels / (part.shape[0] * part.shape[1])) ** 0.5)
     size = (max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale)))
-    small = _shrunk(part, size)
     ratio = np.array([size[0] / part.shape[1], size[1] / part.shape[0]])
     labels = np.full(size[::-1], cv2.GC_PR_FGD, np.uint8)
     if rough is not None:
@@ -244,7 +255,7 @@ def _outline(
             x, y = (np.array(point) - (left, top)) * ratio
             radius = max(1, round(BRUSH * max(size)))
             cv2.circle(labels, (int(x), int(y)), radius, int(label), -1)
-    found = _cleaned(_grab_cut(small, labels, rounds), labels)
+    found = _cleaned(_grab_cut(_shrunk(part, size), labels, rounds), labels)
     whole = np.zeros((height, width), np.uint8)
     # Enlarged softly and cut at one half, so that the contour has no steps.
     grown = cv2.resize(found, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
@@ -280,10 +291,8 @@ def _cleaned(mask: Mask, labels: Mask) -> Mask:
         areas = stats[:, cv2.CC_STAT_AREA]
         small = areas < least * (areas[1:].max() if value else (mask > 0).sum())
         small[0] = False
-        if value:
-            small[np.unique(pieces[labels == cv2.GC_FGD])] = False
-        else:
-            small[np.unique(pieces[labels == cv2.GC_BGD])] = False
+        sure = cv2.GC_FGD if value else cv2.GC_BGD
+        small[np.unique(pieces[labels == sure])] = False
         mask = np.where(small[pieces], np.uint8(255 - value), mask)
     return mask
 

@@ -54,6 +54,7 @@ class Page:
     start: dict[str, File] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(8))
     ending: bool = False
+    _cutting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.studio = painting.Studio(self.files)
@@ -152,7 +153,7 @@ class Page:
     async def sample_view(self, request: Request) -> Response:
         path, _ = sample(request.path_params["name"])
         data = await run_in_threadpool(thumbnail, path)
-        return Response(data, media_type="image/webp", headers=_KEEP)
+        return _image_response(data)
 
     async def picture(self, request: Request) -> Response:
         file = self.files.get(request.path_params["id"])
@@ -173,7 +174,10 @@ class Page:
         if tree.get("whole"):
             file = await run_in_threadpool(cutting.whole_element, asked, self.files)
             return JSONResponse(file.facts)
-        data, facts = await run_in_threadpool(cutting.quick, asked)
+        async with self._cutting:
+            if await request.is_disconnected():  # the hand has gone on meanwhile
+                return Response(status_code=204)
+            data, facts = await run_in_threadpool(cutting.quick, asked)
         return Response(data, media_type="image/png", headers={"X-Mask": json.dumps(facts)})
 
     # --- pictures to be painted ---------------------------------------------------------------
@@ -279,8 +283,8 @@ def _asset(name: str) -> Response:
 def _image_response(data: bytes | None) -> Response:
     if data is None:
         raise HTTPException(404)
-    kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp"
-    return Response(data, media_type=kind, headers=_KEEP)
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg", b"RIFF": "webp"}
+    return Response(data, media_type=f"image/{kinds[data[:4]]}", headers=_KEEP)
 
 
 def _attachment(name: str) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """An element cut out of a photograph by box, strokes and mask."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
-from harmonize.scene.cutout import cut_out, doubts, quick_mask
-from harmonize.scene.mask import FAINT, Mask
+from harmonize.scene.cutout import doubts, quick_mask, soft_mask
+from harmonize.scene.mask import FAINT, Mask, fitted_to, mask_of
 from harmonize.scene.matting import with_alpha
 from harmonize.studio.files import File, Files, encoded
 
@@ -129,14 +131,12 @@ def _box_within(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, fl
 
 def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
     """Return a veil over what is cut away, PNG, and what is known of the mask."""
-    photo = _read_photo(cut.photo)
-    factor = min(1.0, QUICK / max(photo.size))
-    size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
-    alpha = _alpha(cut.scaled(factor), photo.resize(size, Image.Resampling.BILINEAR), quick=True)
+    photo = _reduced(cut.photo)
+    alpha = _alpha(cut.scaled(photo.width / cut.photo.size[0]), photo, quick=True)
     veil = np.dstack([np.full_like(alpha, VEIL), (255 - alpha) // 8 * 7])
     return encoded(Image.fromarray(veil)), {
         "share": float(alpha.mean() / 255),
-        "notes": notes(alpha),
+        "notes": notes(cut, alpha),
     }
 
 
@@ -150,7 +150,7 @@ def whole_element(cut: Cut, files: Files) -> File:
     if not (rgba[..., 3] > FAINT).any():
         raise InputError("nothing is left of it; mark something to keep")
     path = files.room(f"{cut.photo.path.stem}-cutout.png")
-    Image.fromarray(rgba).save(path, compress_level=3)
+    Image.fromarray(rgba).save(path, compress_level=1)
     try:
         return files.add("element", path, cut.photo.id)
     except InputError:
@@ -158,13 +158,23 @@ def whole_element(cut: Cut, files: Files) -> File:
         raise
 
 
-def notes(alpha: Mask) -> list[str]:
-    """Return what is odd about a mask [H, W]."""
-    return [f"{text[0].upper()}{text[1:]}." for text in doubts(alpha)]
+def notes(cut: Cut, alpha: Mask) -> list[str]:
+    """Return what is to be said of a cut and its mask [H, W], a sentence each."""
+    given = () if cut.mask is None else _given(cut.mask, cut.photo)[1]
+    return [f"{text[0].upper()}{text[1:]}." for text in (*given, *doubts(alpha))]
 
 
 def _read_photo(photo: File) -> Image.Image:
     return open_picture("photograph", photo.path).stored.shown
+
+
+@lru_cache(maxsize=2)
+def _reduced(photo: File) -> Image.Image:
+    """The copy that answers at once; made of what the page shows, as a file may take seconds."""
+    with Image.open(io.BytesIO(photo.view), formats=("PNG",)) as image:
+        factor = min(1.0, QUICK / max(image.size))
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 
 def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
@@ -206,7 +216,7 @@ def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
 
 
 def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
-    mask = None if cut.mask is None else _mask(cut.mask, photo.size)
+    mask = _mask(cut, photo.size)
     if cut.edges:
         hints: dict[str, Any] = {
             "box": cut.box,
@@ -215,7 +225,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
             "rough": mask,
         }
         pixels = np.asarray(photo)
-        return quick_mask(pixels, **hints) if quick else cut_out(pixels, **hints)[..., 3]
+        return quick_mask(pixels, **hints) if quick else soft_mask(pixels, **hints)
     if mask is not None:
         return mask
     alpha = np.zeros(photo.size[::-1], np.uint8)
@@ -242,14 +252,27 @@ def hints_of(
     return found[:MOST_HINTS]
 
 
-def _mask(file: File, size: tuple[int, int]) -> Mask:
-    """A loaded mask: its alpha, or else its lightness."""
-    stored = open_picture("mask", file.path).stored
-    if stored.alpha is None:
-        image = stored.shown.convert("L")
+@lru_cache(maxsize=1)
+def _given(file: File, photo: File) -> tuple[Mask, tuple[str, ...]]:
+    """A loaded mask at the photograph's size, and what is to be said of it.
+
+    Its transparency if it has any, else what `--mask` makes of it.
+    """
+    opened = open_picture("mask", file.path)
+    alpha = opened.stored.alpha
+    if alpha is not None and (shown := eight_bits(alpha)).min() < 255:
+        found, notes = shown, list[str]()
     else:
-        image = Image.fromarray(eight_bits(stored.alpha))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+        found, notes = mask_of(opened)
+    found, scaled = fitted_to(opened, found, open_picture("photo", photo.path))
+    return found, (*opened.warnings, *notes, *scaled)
+
+
+def _mask(cut: Cut, size: tuple[int, int]) -> Mask | None:
+    if cut.mask is None:
+        return None
+    found, _ = _given(cut.mask, cut.photo)
+    return np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
 
 
 def _rgba(cut: Cut, photo: Image.Image) -> NDArray[np.uint8]:

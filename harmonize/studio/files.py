@@ -315,14 +315,17 @@ def part_of(path: Path, box: tuple[int, ...]) -> bytes:
 
 
 def encoded(picture: Image.Image, most: int = VIEW, *, quick: bool = False) -> bytes:
-    """Return a picture at most `most` pixels long as PNG; `quick`: as lossy WebP."""
+    """Return a picture at most `most` pixels long as PNG; `quick`: as JPEG, or WebP with alpha."""
     factor = most / max(picture.size)
     if factor < 1:
         width, height = (max(1, round(side * factor)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        way = Image.Resampling.BILINEAR if quick else Image.Resampling.LANCZOS
+        picture = picture.resize((width, height), way, reducing_gap=3.0)
     data = io.BytesIO()
-    if quick:
-        picture.save(data, "WEBP", quality=85, method=1)
-    else:
+    if not quick:
         picture.save(data, "PNG", compress_level=1)
+    elif picture.mode == "RGB":
+        picture.save(data, "JPEG", quality=88)
+    else:
+        picture.save(data, "WEBP", quality=85, method=1)
     return data.getvalue()

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from harmonize.run.prepare import Plan
     from harmonize.run.session import Progress, Session
 
-PICTURES_EVERY = 0.7  # seconds between two pictures of a run
+PICTURES_EVERY = 0.7  # seconds between two pictures of a run …
+PICTURES_SHARE = 0.1  # … and how much of the time they may take
 PREVIEW_SIDE = 320  # pixels: long side of the copy that the palette map is made of
 PREVIEW_AROUND = 12  # pixels around the element that its palette map shows
 GROWING = 1024  # pixels: long side of a picture so far
@@ -164,7 +165,7 @@ class Watch:
     ) -> None:
         self.task, self.tasks, self.steps, self.seconds = task, tasks, steps, seconds
         self.began = self.last = time.monotonic()
-        self.shown = 0.0
+        self.next_picture = 0.0
         self.stage = ""
         self.order = ["palette", "underpainting", *steps, "finish"]
         self.stage_began, self.stage_steps = self.began, 0
@@ -178,12 +179,13 @@ class Watch:
         self.stage_steps = progress.step
         changes: dict[str, Any] = {"stage": self._doing(progress), "seconds": now - self.began}
         changes |= self._share(progress, now)
-        if now - self.shown >= PICTURES_EVERY or not self.task.pictures:
+        if now >= self.next_picture:
             picture = progress.preview()
             if picture is not None:
                 changes["picture"] = encoded(picture, GROWING, quick=True)
                 changes["pictures"] = self.task.pictures + 1
-            self.shown = time.monotonic()
+            shown = time.monotonic()
+            self.next_picture = shown + max(PICTURES_EVERY, (shown - now) / PICTURES_SHARE)
         self.tasks.tell(self.task, **changes)
 
     def end(self) -> None:

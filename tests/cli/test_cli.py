@@ -298,8 +298,8 @@ def test_bad_input_is_one_line_and_exit_2(
 
 
 def test_what_must_be_given(command: Command, engine: Engine, files: Path) -> None:
-    assert "no painting given; use --style FILE" in command("run", "--patch", "patch.png").err
-    assert "no element given; use --patch FILE" in command("run", "--style", "painting.png").err
+    assert "no painting given" in command("run", "--patch", "patch.png").err
+    assert "run PAINTING ELEMENT, or --patch FILE" in command("run", "painting.png").err
     assert "give --mask" in command(*ALIGNED[:-2]).err
 
 

@@ -15,8 +15,10 @@ from conftest import Outcome, disc, strokes, wait_for
 from PIL import Image
 from studio_client import Client
 
+from harmonize.errors import InputError
 from harmonize.scene.layout import lay_out
 from harmonize.scene.placement import Placement
+from harmonize.studio.painting import Studio
 
 pytestmark = pytest.mark.browser
 
@@ -443,3 +445,76 @@ def test_no_rule_of_accessibility_is_broken(
             page.locator("#strip li button").first.click()
             page.wait_for_selector("#result:visible")
         look(tab)
+
+
+def test_undo_opens_the_step_that_it_changes(window: Callable[..., Window], pictures: Path) -> None:
+    view = window()
+    page = view.page
+    view.load(pictures / "painting.png", pictures / "photo.png")
+    photo = (200, 150)
+    view.drag(view.screen((25, 20), photo), view.screen((175, 130), photo))
+    page.wait_for_selector("#cut-use:enabled")
+    page.click("#cut-use")
+    page.wait_for_selector("#place:visible")
+    page.click("#undo")
+    page.wait_for_selector("#cut:visible")
+    assert view.doc()["element"] is None and view.doc()["cut"]["box"]
+    page.click("#redo")
+    page.wait_for_selector("#place:visible")
+    assert view.doc()["element"]
+
+
+def test_two_windows_show_the_same_pictures(window: Callable[..., Window], pictures: Path) -> None:
+    view = window()
+    other = view.context.new_page()
+    other.on("pageerror", lambda error: view.wrong.append(str(error)))
+    other.goto(f"http://{view.studio.host}/")
+    other.wait_for_selector(READY, state="attached")
+    view.load(pictures / "painting.png", pictures / "cutout.png")  # the other knows nothing of it
+    view.page.wait_for_selector("#place:visible")
+    view.page.click("#preview")
+    view.painted(1)
+    other.locator("#strip li.done button").first.click()
+    other.wait_for_selector("#result:visible")
+
+
+def test_a_run_that_fails_is_a_line_and_placing_goes_on(
+    window: Callable[..., Window], pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise InputError("no luck today")
+
+    monkeypatch.setattr(Studio, "paint", fail)
+    view = window()
+    view.load(pictures / "painting.png", pictures / "cutout.png")
+    view.page.wait_for_selector("#place:visible")
+    view.page.click("#preview")
+    view.page.get_by_text("no luck today").wait_for()
+    assert view.page.locator("#strip").is_hidden() and view.page.locator("#badge").is_hidden()
+    before = view.doc()["placement"]["at"]
+    view.drag(view.screen((80, 60), PAINTING), view.screen((100, 60), PAINTING))
+    assert view.doc()["placement"]["at"] != before
+
+
+def test_where_the_browser_keeps_little_the_last_steps_stay(
+    window: Callable[..., Window], pictures: Path
+) -> None:
+    view = window()
+    view.load(pictures / "painting.png", pictures / "cutout.png")
+    view.page.wait_for_selector("#place:visible")
+    view.page.evaluate(
+        """() => {
+          const keep = Storage.prototype.setItem;
+          Storage.prototype.setItem = function (name, text) {
+            if (text.length > 4000) throw new DOMException("full", "QuotaExceededError");
+            keep.call(this, name, text);
+          };
+        }"""
+    )
+    for value in range(30):
+        view.page.fill("#place-x", str(value))
+        view.page.keyboard.press("Enter")
+    view.page.reload()
+    view.page.wait_for_selector(READY, state="attached")
+    assert view.doc()["placement"]["at"][0] == 29
+    assert view.page.locator("#undo").is_enabled()

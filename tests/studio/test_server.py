@@ -233,6 +233,26 @@ def test_the_edge_moves_and_softens(serve: Serve, files: Path) -> None:
     assert ((soft > 20) & (soft < 235)).sum() > 3 * ((plain > 20) & (plain < 235)).sum() + 100
 
 
+def test_a_mask_is_read_as_the_command_reads_it(serve: Serve, files: Path) -> None:
+    plain = disc(96, 80)
+    red = np.zeros((*plain.shape, 3), np.uint8)
+    red[..., 0] = plain
+    Image.fromarray(red).resize((192, 160), Image.Resampling.NEAREST).save(files / "red.png")
+    Image.fromarray(plain).resize((96, 20)).save(files / "flat.png")
+    studio = serve()
+    photo = studio.upload("element", files / "patch.png")["id"]
+    tree = cut(photo, mask=studio.upload("mask", files / "red.png")["id"])
+    answer = studio.ask("POST", "/api/cutout", tree)
+    told = " ".join(json.loads(answer.headers["X-Mask"])["notes"])
+    assert "rgb(255, 0, 0) is taken for the element" in told and "scaled" in told
+    element = studio.post("/api/cutout", {**tree, "whole": True})
+    found = pixels(studio.get(f"/api/files/{element['id']}/mask")).astype(int)
+    assert abs(found - plain).mean() < 2
+    flat = studio.upload("mask", files / "flat.png")["id"]
+    told = studio.post("/api/cutout", cut(photo, mask=flat), 400)
+    assert "shape" in told["error"]
+
+
 def test_nothing_to_keep_is_told(serve: Serve, files: Path) -> None:
     studio = serve()
     photo = studio.upload("element", files / "patch.png")["id"]

@@ -14,6 +14,7 @@ let pointer = null;
 let veil = null;  // what the server says lies outside, drawn over the photograph
 let veilOf = null;  // the request that it answers
 let asking = null;
+let cutting = false;  // whether the whole cut is on its way
 
 const brush = $("#brush");
 const chosen = () => $("input[name=tool]:checked").value;
@@ -125,27 +126,33 @@ function done(changes = {}) { state.commit({ cut: { ...cut(), ...changes } }); r
 // Ask for the mask of what was drawn; an answer that comes too late is dropped.
 export async function refresh() {
   const wanted = JSON.stringify(asked());
-  if (!state.photo() || wanted === veilOf) return;
-  asking?.abort();
-  if (!touched(cut())) {
+  if (!state.photo() || asking?.wanted === wanted) return;
+  if (asking) {
+    asking.abort();
+    asking = null;
     busy(false);
+  }
+  if (wanted === veilOf) return;
+  if (!touched(cut())) {
     [veil, veilOf] = [null, wanted];
     note(null);
     show();
     stage.draw();
     return;
   }
-  asking = new AbortController();
+  const own = asking = Object.assign(new AbortController(), { wanted });
   busy(true);
   try {
-    const answer = await api.cutQuick(JSON.parse(wanted), asking.signal);
+    const answer = await api.cutQuick(JSON.parse(wanted), own.signal);
+    if (asking !== own) return;
     [veil, veilOf] = [answer.image, wanted];
     note(answer.facts);
     complain("#cut .error", null);
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (asking !== own) return;
     complain("#cut .error", error);
   }
+  asking = null;
   busy(false);
   show();
   stage.draw();
@@ -169,7 +176,10 @@ export function show() {
   const next = touched(now) ? "Where the edge is wrong, paint over it with Keep or Remove." : "Draw a box around the thing.";
   $("#cut-lead").textContent = photo ? next : none;
   $$("#cut input, #cut button").forEach((control) => { control.disabled = !photo; });
-  $("#cut-use").disabled = !photo || !touched(now) || veilOf !== JSON.stringify(asked()) || !veil;
+  $("#cut-use").disabled = cutting || !photo || !touched(now) || veilOf !== JSON.stringify(asked()) || !veil;
+  const element = state.element();
+  $("#cut-take").hidden = !element;
+  if (element) for (const [name, kind] of [["cutout", "file"], ["mask", "mask"]]) $(`#take-${name}`).href = `/api/files/${element.id}/${kind}`;
   $("#brush-field").hidden = chosen() === "box";
   $("#cut output[for=brush]").textContent = `${brush.value} px`;
   $("#cut .numbers").hidden = chosen() !== "box";
@@ -187,7 +197,7 @@ export function show() {
 // The whole cut; its answer is an element.
 export async function use() {
   const button = $("#cut-use");
-  button.disabled = true;
+  cutting = button.disabled = true;
   button.textContent = "Cutting out …";
   try {
     return await api.cutWhole(asked());
@@ -195,6 +205,7 @@ export async function use() {
     complain("#cut .error", error);
     return null;
   } finally {
+    cutting = false;
     button.textContent = "Use this cut-out";
     show();
   }
@@ -207,6 +218,7 @@ $$("input[name=tool]").forEach((input) => input.addEventListener("change", () =>
 brush.addEventListener("input", () => { show(); stage.draw(); });
 for (const name of ["grow", "feather"]) {
   $(`#${name}`).addEventListener("input", () => { change({ [name]: +$(`#${name}`).value }); settled(); });
+  $(`#${name}`).addEventListener("change", () => refresh());
 }
 $("#edges").addEventListener("change", () => done({ edges: $("#edges").checked }));
 $("#cut-clear").addEventListener("click", () => done(fresh()));

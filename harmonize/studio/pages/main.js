@@ -76,7 +76,7 @@ async function load(role, file, name) {
   complain(error, null);
   if (bar) { bar.hidden = false; bar.removeAttribute("value"); }
   try {
-    const taken = await api.upload(role, file, name ?? file.name ?? "pasted.png", session.limits.upload, (share) => { if (bar) bar.value = share; });
+    const taken = await api.upload(role, file, name ?? file.name ?? "pasted.png", session.limits.upload, (share) => { if (bar) { if (share < 1) bar.value = share; else bar.removeAttribute("value"); } });
     accept(role, taken);
   } catch (problem) { complain(error, problem); } finally { if (bar) bar.hidden = true; }
 }
@@ -114,6 +114,7 @@ $("#cut-use").addEventListener("click", async () => {
   const file = await cut.use();
   if (!file) return;
   files.set(file.id, file);
+  if (file.source !== state.doc.photo) return;  // another photograph came meanwhile
   put({ element: file.id });
   state.open(state.painting() ? "place" : "load");
 });
@@ -225,7 +226,16 @@ const writes = (node) => node.matches?.("input:not([type=range]):not([type=check
 
 function undo(by) {
   state.commit();  // what the hand has just done is a step of its own
-  if (state.step(by)) { runs.look(null); say(by < 0 ? "Undone." : "Done again."); }
+  const before = state.doc;
+  if (!state.step(by)) return;
+  runs.look(null);
+  if (["painting", "photo", "element"].some((role) => before[role] !== state.doc[role])) state.open(nextStep());
+  say(by < 0 ? "Undone." : "Done again.");
+}
+
+function nextStep() {
+  if (state.photo() && !state.element()) return "cut";
+  return state.painting() && state.element() ? "place" : "load";
 }
 $("#undo").addEventListener("click", () => undo(-1));
 $("#redo").addEventListener("click", () => undo(1));
@@ -270,6 +280,9 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("keyup", (event) => { if (event.key === "Tab" || event.key.toLowerCase() === "p") lonely(false); });
 
+// The colors follow as soon as a key or a slider is let go; the step of the history may come later.
+for (const name of ["keyup", "change"]) addEventListener(name, () => { if (state.tab !== "cut") seen.mapPalette(); });
+
 function edit(event) {
   if (runs.shown && event.key.startsWith("Arrow")) runs.look(null);
   return place.key(event);
@@ -301,6 +314,7 @@ async function begin() {
   seen.begin(show);
   runs.begin(session, {
     redraw: show,
+    rested: seen.mapPalette,
     opened: ({ asked: { painting, element, placement, preset, options } }) => {
       const kept = runs.shown, photo = files.get(files.get(element)?.source)?.id ?? null;
       state.commit({ painting, element, placement, options, photo, preset: preset === "preview" ? state.doc.preset : preset, cut: photo === state.doc.photo ? state.doc.cut : null });

@@ -7,20 +7,24 @@ import * as state from "./state.js";
 
 export const tasks = new Map();  // id → what the server says of it
 export let shown = null;  // the id of the task whose picture is looked at, or null
+const MOST = 12;  // pictures at hand: each may take 16 MB
 const pictures = new Map();  // path → picture
 const pending = new Set();
 let redraw = () => {};
 let opened = () => {};
+let rested = () => {};
 
 export function begin(session, hooks) {
-  ({ redraw, opened } = hooks);
+  ({ redraw, opened, rested } = hooks);
   session.tasks.forEach((task) => tasks.set(task.id, task));
   shown = session.tasks.find((task) => task.state === "running")?.id ?? null;
-  const source = api.events(({ changed, known }) => {
+  const source = api.events(async ({ changed, known }) => {
+    if (changed.some(({ asked }) => !state.files.has(asked.painting) || !state.files.has(asked.element))) state.learn(await api.session());
     changed.forEach(take);
     for (const id of tasks.keys()) if (!known.includes(id)) { tasks.delete(id); if (shown === id) look(null); }
     show();
     redraw();
+    if (![...tasks.values()].some((task) => task.state === "running")) rested();
   });
   source.onerror = () => complain("#go-error", "The studio does not answer; is it still running?");
   source.onopen = () => complain("#go-error", null);
@@ -32,7 +36,8 @@ function take(task) {
   tasks.set(task.id, task);
   if (before?.state === task.state) return;
   if (task.state === "done") say(`Painted: ${task.result.name}`);
-  if (task.state === "failed" && before) complain("#go-error", task.error);
+  if (task.state === "failed") complain("#go-error", task.error);
+  if (task.state === "failed" && shown === task.id) look(null);
 }
 
 export function look(id) {
@@ -41,13 +46,25 @@ export function look(id) {
   redraw();
 }
 
-// A picture of the server's, once it is here; until then null.
+// A picture of the server's, once it is here; until then null. The last used are kept.
 export function picture(path) {
-  if (!pictures.has(path) && !pending.has(path)) {
-    pending.add(path);
-    api.picture(path).then((image) => { pictures.set(path, image); redraw(); }, () => {}).finally(() => pending.delete(path));
+  const found = pictures.get(path);
+  if (found) {
+    pictures.delete(path);
+    pictures.set(path, found);
+    return found;
   }
-  return pictures.get(path) ?? null;
+  if (!pending.has(path)) {
+    pending.add(path);
+    api.picture(path).then((image) => keep(path, image), () => {}).finally(() => pending.delete(path));
+  }
+  return null;
+}
+
+function keep(path, image) {
+  pictures.set(path, image);
+  for (const old of [...pictures.keys()].slice(0, -MOST)) pictures.delete(old);
+  redraw();
 }
 
 // The picture of the task that is looked at: the finished one, or the latest of those so far.
@@ -72,8 +89,9 @@ export async function ask(preset) {
   const { painting, element, placement, options } = state.doc;
   try {
     const task = await api.paint({ painting, element, placement, preset, options });
-    if (!tasks.has(task.id)) tasks.set(task.id, task);
-    if (![...tasks.values()].some((other) => other.id !== task.id && other.state === "running")) look(task.id);
+    if (!tasks.has(task.id)) take(task);
+    const failed = tasks.get(task.id).state === "failed";  // at once
+    if (!failed && ![...tasks.values()].some((other) => other.id !== task.id && other.state === "running")) look(task.id);
     say("Asked for.");
     show();
   } catch (error) { complain("#go-error", error); }
@@ -138,7 +156,7 @@ function item(task) {
 
 function update(node, task) {
   const [button, away] = node.children, [image, label] = button.children;
-  const text = task.state === "waiting" ? "waiting" : task.state === "running" ? `${Math.floor(100 * task.share)} %` : summary(task);
+  const text = task.state === "waiting" ? "waiting" : task.state === "running" ? `${Math.floor(100 * task.share)} %` : summary(task) + (task.result.interrupted ? ", stopped" : "");
   if (label.textContent !== text) label.textContent = text;
   button.setAttribute("aria-label", `${task.result.name ?? "Picture"}: ${text}`);
   button.setAttribute("aria-pressed", task.id === shown);
@@ -177,7 +195,7 @@ function result(task) {
   if (task.asked.preset !== "preview") requestAnimationFrame(() => $("#result").scrollIntoView({ block: "nearest" }));
   $("#h-result").textContent = task.result.interrupted ? "Painted so far" : "Painted";
   $("#result-facts").textContent = `${task.result.name} · ${summary(task)} · ${round(task.seconds, 1)} s`;
-  $("#result-notes").replaceChildren(...task.result.notes.map((text) => make("li", { textContent: text })));
+  $("#result-notes").replaceChildren(...task.result.notes.map((text) => make("li", { textContent: text.replaceAll("`", "") })));
   const links = [...task.result.formats, "record", "zip"].map((kind) =>
     make("a", { className: "button small", href: `/api/tasks/${task.id}/${kind}`, download: "", textContent: NAMES[kind] }));
   const { element } = task.asked;

@@ -24,15 +24,15 @@ export function scene(alone) {
     const photo = state.photo(), image = view(photo);
     return { size: [photo.width, photo.height], tool: cut.tool, overlay: cut.overlay, painter: (context) => image && cut.draw(context, image) };
   }
-  const painting = state.painting();
+  const current = alone ? null : runs.current();
+  const painting = current ? files.get(current.task.asked.painting) : state.painting();
   if (!painting) {
     const photo = state.photo() ?? state.element(), image = photo && view(photo);
     return { size: photo ? [photo.width, photo.height] : [0, 0], painter: (context) => image && context.drawImage(image, 0, 0, photo.width, photo.height) };
   }
   const size = [painting.width, painting.height];
   if (alone) return { size, painter: (context) => under(context, painting) };
-  const current = runs.current();
-  if (current) return { size, painter: (context) => compared(context, current, size), overlay: (context) => divider(context, current, size), tool: splitter() };
+  if (current) return { size, painter: (context) => compared(context, current, size), overlay: (context) => divider(context, current, size), tool: splitter(size[0]) };
   return { size, painter: (context) => paste(context, state.doc, colored(state.doc)), tool: place.tool, overlay: place.overlay };
 }
 
@@ -77,8 +77,8 @@ function divider(context, { task, image }, [wide, high]) {
 }
 
 // The line between before and after can be dragged on the picture itself.
-const splitter = () => {
-  const at = () => state.painting().width * compare.value / 100;
+const splitter = (wide) => {
+  const at = () => wide * compare.value / 100;
   const close = (point, event) => Math.abs(stage.toScreen([at(), 0])[0] - point[0]) < (event?.pointerType === "touch" ? 28 : 14);
   return {
     down: (point, event) => {
@@ -87,7 +87,7 @@ const splitter = () => {
       runs.look(null);
       return place.tool.down(point, event);
     },
-    move: (point) => { compare.value = 100 * stage.toPicture(point)[0] / state.painting().width; split(); },
+    move: (point) => { compare.value = 100 * stage.toPicture(point)[0] / wide; split(); },
     cursor: (point) => (point && close(point) ? "ew-resize" : "grab"),
   };
 };
@@ -100,19 +100,25 @@ compare.addEventListener("input", split);
 
 // --- the palette map, when the hand rests ---------------------------------------------------------
 
-const asked = () => ({ painting: state.doc.painting, element: state.doc.element, placement: state.doc.placement, preset: state.doc.preset, options: state.doc.options });
+const asked = () => ({ painting: state.doc.painting, element: state.doc.element, placement: state.doc.placement, options: state.doc.options });
 let palette = { key: null };  // the last answer, and what was asked for
 let asking = null;
 
-export const mapPalette = later(60, async () => {
+export const mapPalette = later(20, async () => {
   const { placement } = state.doc, [painting, element] = [state.painting(), state.element()];
   if (!painting || !element || !placement || runs.shown) return;
   complain("#place .error", null);
   if (!geometry.area(element, painting, placement)) return;
   const wanted = structuredClone(asked()), key = JSON.stringify(wanted);
+  if (asking?.key === key) return;
   asking?.abort();
-  if (palette.key === key) return;
-  const own = asking = new AbortController();
+  asking = null;
+  if (palette.key === key) {
+    mixing = false;
+    redraw();
+    return;
+  }
+  const own = asking = Object.assign(new AbortController(), { key });
   const slow = setTimeout(() => { mixing = true; redraw(); }, 500);
   own.signal.addEventListener("abort", () => clearTimeout(slow));
   try {
@@ -121,6 +127,8 @@ export const mapPalette = later(60, async () => {
   } catch (error) {
     if (error.name !== "AbortError") complain("#place .error", error);
   }
+  if (asking !== own) return;
+  asking = null;
   clearTimeout(slow);
   mixing = false;
   redraw();

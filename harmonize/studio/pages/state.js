@@ -57,14 +57,24 @@ export const painting = () => files.get(doc.painting) ?? null;
 export const element = () => files.get(doc.element) ?? null;
 export const photo = () => files.get(doc.photo) ?? null;
 
+// Where there is no room for the whole history, its last steps are kept.
 function keep() {
-  try { localStorage.setItem(key, JSON.stringify({ history, index, tab })); } catch { /* full, or forbidden */ }
+  for (const count of [Infinity, 10, 1]) {
+    const from = Math.max(0, index + 1 - count), kept = history.slice(from, index + count);
+    try {
+      localStorage.setItem(key, JSON.stringify({ history: kept, index: index - from, tab }));
+      return;
+    } catch { /* full, or forbidden */ }
+  }
 }
+
+// Pictures may come from another window.
+export const learn = (session) => session.files.forEach((file) => files.set(file.id, file));
 
 // Go on where this session was, if it was anywhere; forget others'.
 export function begin(session) {
   key = `harmonize ${session.id}`;
-  session.files.forEach((file) => files.set(file.id, file));
+  learn(session);
   try {
     Object.keys(localStorage).filter((name) => name.startsWith("harmonize ") && name !== key)
       .forEach((name) => localStorage.removeItem(name));
