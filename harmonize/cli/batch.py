@@ -254,9 +254,10 @@ def _paint_jobs(asked: Any, found: Checked, folder: Path, engine: Engine) -> int
     _table([*map(_refused_row, found.refused), *map(_row, ended)])
     parts = [f"{number} {status}" for status, number in numbers.items()]
     parts += [f"{left} left; the same command goes on with them"] if left else []
-    typer.echo(f"{_jobs_said(total)} in {seconds:.0f} s: {', '.join(parts)}")
     if asked.report:
         _write_report(folder, found.refused, ended, asked.store)
+    typer.echo(folder / "report.html" if asked.report else folder)
+    typer.echo(f"{_jobs_said(total)} in {seconds:.0f} s: {', '.join(parts)}")
     return INTERRUPTED if interrupted else 1 if failed else 0
 
 
