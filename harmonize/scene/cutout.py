@@ -146,10 +146,10 @@ def cut_out(
         InputError: a hint that does not fit the photo, a photo under 8 pixels a side.
     """
     hints: dict[str, Any] = {"foreground": foreground, "background": background, "rough": rough}
-    return with_alpha(photo, soft_mask(photo, box=box, **hints))
+    return with_alpha(photo, cutout_alpha(photo, box=box, **hints))
 
 
-def soft_mask(
+def cutout_alpha(
     photo: Photo,
     *,
     box: HintBox | None = None,

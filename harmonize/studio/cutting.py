@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
-from harmonize.scene.cutout import doubts, quick_mask, soft_mask
+from harmonize.scene.cutout import doubts, quick_mask, cutout_alpha
 from harmonize.scene.mask import FAINT, Mask, fitted_to, mask_of
 from harmonize.scene.matting import with_alpha
 from harmonize.studio.files import File, Files, encoded
@@ -225,7 +225,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
             "rough": mask,
         }
         pixels = np.asarray(photo)
-        return quick_mask(pixels, **hints) if quick else soft_mask(pixels, **hints)
+        return quick_mask(pixels, **hints) if quick else cutout_alpha(pixels, **hints)
     if mask is not None:
         return mask
     alpha = np.zeros(photo.size[::-1], np.uint8)
