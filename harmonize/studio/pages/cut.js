@@ -177,6 +177,7 @@ export function show() {
   $("#cut-lead").textContent = photo ? next : none;
   $$("#cut input, #cut button").forEach((control) => { control.disabled = !photo; });
   $("#cut-use").disabled = cutting || !photo || !touched(now) || veilOf !== JSON.stringify(asked()) || !veil;
+  if (!touched(now)) $("#cut-note").textContent = photo?.notes.join(" ") ?? "";
   const element = state.element();
   $("#cut-take").hidden = !element;
   if (element) for (const [name, kind] of [["cutout", "file"], ["mask", "mask"]]) $(`#take-${name}`).href = `/api/files/${element.id}/${kind}`;
