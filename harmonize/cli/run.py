@@ -115,8 +115,7 @@ def run(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        option(RESULTS, "The picture; - is stdout. [PAINTING-harmonized]"),
+        Path | None, option(RESULTS, "The picture; - is stdout. [PAINTING-harmonized]")
     ] = None,
     sheet: Annotated[Path | None, option(RESULTS, "Also pasted and painted side by side.")] = None,
     report: Annotated[
@@ -331,8 +330,8 @@ def _paint_picture(
     note = ", interrupted: the picture so far" if interrupted else ""
     if saved and not interrupted:
         saved.remove()
-    said = f"{targets.picture} ({time.monotonic() - started:.0f} s{note})"
-    for line in (said, *filter(None, (targets.sheet, targets.page))):
+    picture = f"{targets.picture} ({time.monotonic() - started:.0f} s{note})"
+    for line in filter(None, (picture, targets.sheet, targets.page)):
         typer.echo(line, err=asked.to_stdout)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
