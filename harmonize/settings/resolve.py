@@ -204,17 +204,26 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
     """Return the passes where the underpainting counts by `lead`.
 
-    At 1 those before the one that begins with it go; below, its steps and later ones fade.
+    At 1 those before the one that begins with it go; below, their strokes fade, and so do its steps
+    and strokes and those of later ones.
     """
     starts = [item.start for item in passes]
     if "underpainting" not in starts:
         return passes
     first = starts.index("underpainting")
     fading = [
-        replace(item, method=replace(item.method, steps=round(item.method.steps * lead)))
+        _fainter(
+            replace(item, method=replace(item.method, steps=round(item.method.steps * lead))), lead
+        )
         for item in passes[first:]
     ]
-    return fading if lead == 1 else [*passes[:first], *fading]
+    return [*(_fainter(item, 1 - lead) for item in passes[:first] if lead < 1), *fading]
+
+
+def _fainter(item: ResolvedPass, share: float) -> ResolvedPass:
+    if item.strokes is None:
+        return item
+    return replace(item, strokes=replace(item.strokes, amount=share * item.strokes.amount))
 
 
 def _palette(settings: Settings, level: float) -> PaletteGoal | None:

@@ -211,11 +211,15 @@ class Painter:
             painting=painting,
             mask=view.loose,
         )
-        if settings.strokes and self.resolved.lead < 1:
+        if settings.strokes and settings.strokes.amount:
             rough = strokes.rough(matched, view.painting, settings.matching.taps[0])
-            amount = settings.strokes.amount * (1 - self.resolved.lead)
-            sigma = settings.strokes.sigma
-            start = strokes.overlay(start, rough, view.loose, amount=amount, sigma=sigma)
+            start = strokes.overlay(
+                start,
+                rough,
+                view.loose,
+                amount=settings.strokes.amount,
+                sigma=settings.strokes.sigma,
+            )
         objective = passes.build_objective(
             settings,
             self.network,
@@ -254,7 +258,9 @@ class _Work:
             return self.view.composite
         if self.settings.start == "underpainting" and self.start is not None:
             if self.begun and self.picture is not None:
-                return previous + lead * self._finer_than(self.picture.view)
+                # The strokes that are laid over take the place of so much detail.
+                kept = lead - (self.settings.strokes.amount if self.settings.strokes else 0)
+                return previous + max(0.0, kept) * self._finer_than(self.picture.view)
             return torch.lerp(previous, self._seen(self.start.image), lead)
         return previous
 

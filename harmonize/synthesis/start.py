@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import torch
@@ -22,6 +22,7 @@ from harmonize.synthesis.palette.reference import match_element, reference_of
 from harmonize.synthesis.underpainting.feature_guides import feature_guides
 from harmonize.synthesis.underpainting.patch_synthesis import Rebuilt, guide_layers, synthesize
 
+STRAYED = 12.0  # sigma in pixels: patches of a wrong hue, which an eye would see as a stain
 CONTRAST = 2.0  # sigma in pixels: of the underpainting's lights and darks that come back
 DRAWING_SIGMA = 2.0  # sigma in pixels: what is finer is drawing or brushwork
 OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
@@ -100,13 +101,8 @@ def underpaint(
     image = torch.lerp(mapped, strokes.image * 100, goal.amount)
     image = outlined(image, mapped, painting, goal.drawing * start.mask)
     drawn = without_texture(mapped, painting, start.mask)
-    return Start(
-        start.mapped,
-        filters.from_lab(drawn),
-        filters.from_lab(image),
-        start.mask,
-        start.own,
-        strokes,
+    return replace(
+        start, drawn=filters.from_lab(drawn), image=filters.from_lab(image), strokes=strokes
     )
 
 
@@ -159,11 +155,13 @@ def fine_share(painting: Tensor) -> float:
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
     """Return `image` [3, h, w] with a share of the broad light and hue from before the passes.
 
-    Light comes back from the palette map, hue from it or the underpainting, by `own`; then the
-    underpainting's finer lights and darks.
+    Light comes back from the palette map, hue from it or the underpainting, by `own`, but where
+    patches strayed from the map over more than a few strokes; then the underpainting's finer lights
+    and darks.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
-    hue = torch.lerp(painted[1:], mapped[1:], start.own)
+    strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)
+    hue = torch.lerp(painted[1:] + start.mask * strayed, mapped[1:], start.own)
     lost = filters.gaussian(torch.cat((mapped[:1], hue)) - now, goal.light_sigma)
     lit = now + goal.light * start.mask * lost
     weaker = filters.gaussian(painted[:1] - lit[:1], CONTRAST)

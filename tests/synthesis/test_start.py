@@ -113,8 +113,21 @@ def test_the_composites_pass_is_left_out_where_the_underpainting_leads() -> None
     assert engraved.underpainting is None and engraved.lead == 0
 
 
+def test_strokes_that_are_laid_over_fade_with_the_underpaintings_share() -> None:
+    config = load("default", ["underpainting.fine=[0.3, 0.4]"])
+
+    def amounts(fine: float) -> dict[str, float]:
+        passes = resolve_settings(config, 5.0, fine).passes
+        return {item.name: item.strokes.amount for item in passes if item.strokes}
+
+    whole, half, none = (amounts(fine) for fine in (0.1, 0.35, 0.5))
+    assert set(whole) == {"refine"} and set(none) == {"strokes"}
+    assert half["refine"] == pytest.approx(whole["refine"] / 2)
+    assert half["strokes"] == pytest.approx(none["strokes"] / 2)
+
+
 def test_broad_strokes_keep_the_fine_detail_of_the_underpainting(network: VGG19) -> None:
-    still = ("passes.planes.rate=1e-9", "passes.refine.rate=1e-9")
+    still = ("passes.planes.rate=1e-9", "passes.refine.rate=1e-9", "passes.refine.strokes=null")
     without = paint(network, 0.0, *still, "passes.planes.steps=0")
     both = paint(network, 0.0, *still)
     torch.testing.assert_close(both, without, rtol=0, atol=0.02)
@@ -160,15 +173,21 @@ def test_light_that_was_lost_comes_back_inside_only() -> None:
     torch.testing.assert_close(bring_back_light(image, begun, asked), image, rtol=0, atol=2e-3)
 
 
-def test_hue_comes_back_from_the_map_where_the_element_keeps_its_own() -> None:
+def test_a_stain_goes_and_the_variety_of_strokes_stays() -> None:
     gray = torch.full((3, 96, 120), 0.5)
     red = gray + torch.tensor([0.2, -0.08, -0.08]).view(3, 1, 1)
-    middle = (slice(1, None), slice(40, 50), slice(50, 70))
-    back = [
-        float(filters.to_lab(bring_back_light(gray, start(red, own, gray), goal()))[middle].norm())
-        for own in (0.0, 1.0)
-    ]
-    assert back[0] < 0.05 * back[1]
+    stripes = (torch.arange(120) // 15 % 2 * 0.1 - 0.05).expand(96, 120)
+    painted = gray + torch.stack((stripes, -stripes / 2, -stripes / 2))
+    middle = (slice(1, None), slice(35, 55), slice(45, 75))
+    hue = filters.to_lab(red)[middle].mean((1, 2))
+    variety = []
+    for own in (0.0, 1.0):
+        begun = start(red, own, painted)
+        found = filters.to_lab(bring_back_light(gray, begun, goal()))[middle]
+        # Nothing of the map's hue was in the patches.
+        assert float((found.mean((1, 2)) - hue).norm()) < 0.35 * float(hue.norm())
+        variety.append(float(found[0].std()))
+    assert variety[0] > 1.2 * variety[1]
 
 
 # --- drawing --------------------------------------------------------------------------------------

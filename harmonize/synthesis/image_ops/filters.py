@@ -67,6 +67,11 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
     return gaussian_blur2d(padded, side, (sigma, sigma))[0, :, half : half + h, half : half + w]
 
 
+def gaussian_inside(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
+    """Blur `image` [C, H, W] as if nothing were there outside `mask` [1, H, W], 0 to 1."""
+    return gaussian(image * mask, sigma) / gaussian(mask, sigma).clamp_min(1e-3)
+
+
 def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
     """Smooth `image` [C, H, W] along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
 

@@ -1,8 +1,8 @@
 """The palette map: the element's colors moved into the painting's.
 
 Lights and darks go part of the way along the quantile map to the matched places. A gray thing takes
-the *places'* own hue, a colored one the *projection* of its own (the painting's nearest colors),
-unless the network is sure of the places; between them lies the *linear map* of the two
+mostly the *places'* own hue, a colored one the *projection* of its own (the painting's nearest
+colors), unless the network is sure of the places; between them lies the *linear map* of the two
 distributions (Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-
 based colour transfer", 2007). Colors are CIE Lab: L 0 to 100, a and b about ±100.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harmonize.settings.resolve import PaletteGoal
 from harmonize.synthesis.image_ops import filters
-from harmonize.synthesis.palette.reference import PaletteReference
+from harmonize.synthesis.palette.reference import BROAD, PaletteReference
 
 RIDGE = 4.0  # Lab squared, added to variances: a gray thing's hues are noise, not to be stretched
 KNOTS, SMOOTH = 101, 9  # of the quantile map: its points, and over how many of them it is averaged
@@ -27,9 +27,11 @@ TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture'
 LEAST_LUMA_RANGE = (
     40.0  # L: a painting with less, a blank one even, must not take all from the element
 )
-KNEE = 0.3  # share of the painting's range in which lights, or darks, beyond it find room
+KNEE = 0.2  # share of the painting's range in which lights, or darks, beyond it find room
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
+LIGHTS = 0.7  # how far lights darken, of how far darks lighten: white things stay white
+GRAY = 0.25  # how much of its own hue a gray thing keeps, of what a colored one does
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
@@ -50,30 +52,38 @@ def palette_map(
         element = mask[0] > 0
     if not bool(element.any()):
         return frame, torch.zeros_like(mask)
-    colors = composite[:, element]
-    luma = torch.lerp(
-        composite[:1], quantile_map(composite[:1], colors[0], reference.matched[0]), goal.luma
-    )
-    luma = keep_contrast(luma, colors[0], element, reference.sample[0])
-    luma = fit_range(luma, element, reference.sample[0])
+    luma = _luma(composite[:1], element, reference, goal)
     own = own_hue(composite, reference.sure, goal)
-    chroma = _chroma(composite, luma, colors, reference, own, goal)
+    chroma = _chroma(composite, luma, element, reference, own, goal)
     mapped = torch.cat((luma, chroma))
     if goal.silhouette > 0:
         mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
     return torch.lerp(frame, mapped, mask), own
 
 
+def _luma(
+    before: Tensor, element: Tensor, reference: PaletteReference, goal: PaletteGoal
+) -> Tensor:
+    source, painting = before[0, element], reference.sample[0]
+    moved = quantile_map(before, source, reference.matched[0]) - before
+    luma = before + goal.luma * torch.where(moved < 0, LIGHTS * moved, moved)
+    luma = keep_contrast(luma, source, element, painting)
+    # Broad planes are no blacker or whiter than the painting's; details may be.
+    planes = filters.gaussian_inside(luma, element[None].float(), BROAD)
+    luma = luma + element * (fit_range(planes, element, reference.planes) - planes)
+    return fit_range(luma, element, painting)
+
+
 def _chroma(
     composite: Tensor,
     luma: Tensor,
-    colors: Tensor,
+    element: Tensor,
     reference: PaletteReference,
     own: Tensor,
     goal: PaletteGoal,
 ) -> Tensor:
     guide = filters.from_lab(composite)
-    linear = linear_map(composite[1:], colors[1:], reference.matched[1:])
+    linear = linear_map(composite[1:], composite[1:, element], reference.matched[1:])
     near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
     like_places = torch.lerp(linear, near, goal.places)
 
@@ -86,19 +96,18 @@ def _chroma(
     # Beyond the middle of the knob, the element's own hues come back over the painting's.
     beyond = max(0.0, 2 * goal.keep_color - 1)
     chroma = torch.lerp(like_places, drawn_in(composite[1:]), own)
-    span = lab_span(reference.sample)
-    chroma = chroma.clamp(span[0], span[1])
-    return torch.lerp(chroma, composite[1:], beyond)
+    least, most = lab_span(reference.sample)
+    return torch.lerp(chroma.clamp(least, most), composite[1:], beyond)
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
     """Return how much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
 
-    Much where the element is colored (Lab chroma above about 18) and the match is not sure.
+    Most where the element is colored (Lab chroma above about 18) and the match is not sure.
     """
     chroma = filters.gaussian(composite[1:], 2).norm(dim=0, keepdim=True)
     colored = torch.sigmoid((chroma - 18) / 4)
-    kept = goal.own * colored * (1 - sure)
+    kept = goal.own * (GRAY + (1 - GRAY) * colored) * (1 - sure)
     if goal.keep_color <= 0.5:
         return kept * 2 * goal.keep_color
     return torch.lerp(kept, torch.ones_like(kept), 2 * goal.keep_color - 1)

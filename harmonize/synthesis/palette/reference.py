@@ -11,6 +11,7 @@ from torch import Tensor
 from harmonize.settings.resolve import PaletteGoal
 from harmonize.synthesis import strokes
 from harmonize.synthesis.image_ops import filters
+from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
@@ -18,6 +19,8 @@ from harmonize.synthesis.network.vgg19 import STRIDE
 
 SAMPLED_PIXELS = 4000  # pixels that stand for all of the painting
 MATCH_DOUBT = 0.03  # similarity: how soon a match changes from doubtful to sure
+BROAD = 2.0  # sigma in pixels: of planes of color, without dabs and accents
+BOX = 7  # pixels: side of a square whose mean is as smooth
 REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite's edges
 
 
@@ -25,11 +28,13 @@ REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite
 class PaletteReference:
     """The painting's colors, in Lab.
 
-    `sample` [3, m] is of all of it, `matched` [3, k] of the matched places, `near` [3, H, W] those
-    laid where they are matched; `sure` [1, H, W], 0 to 1, how sure the match is.
+    `sample` [3, m] is of all of it, `planes` [m] its luma without what is finer than `BROAD`;
+    `matched` [3, k] is of the matched places, `near` [3, H, W] those laid where they are matched;
+    `sure` [1, H, W], 0 to 1, how sure the match is.
     """
 
     sample: Tensor
+    planes: Tensor
     matched: Tensor
     near: Tensor
     sure: Tensor
@@ -59,7 +64,16 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
     pixels = raster.patches(middle, stride)  # [n, 3 · stride²]
     colors = _lab(pixels.view(len(pixels), 3, -1).transpose(0, 1).reshape(3, -1))
     near = filters.to_lab(strokes.rough(matched, raster, tap))
-    return PaletteReference(sample, colors, near, _sureness(matched, tap, goal.sure))
+    planes = _planes(raster)
+    return PaletteReference(sample, planes, colors, near, _sureness(matched, tap, goal.sure))
+
+
+def _planes(raster: Raster) -> Tensor:
+    """The mean luma [m] of squares all over a painting."""
+    h, w = raster.shape
+    places = torch.arange(0, h * w, max(1, h * w // SAMPLED_PIXELS), device=raster.device)
+    pixels = raster.patches(places, BOX).view(len(places), 3, -1).transpose(0, 1)
+    return _lab(pixels.reshape(3, -1))[0].view(len(places), -1).mean(1)
 
 
 def _lab(colors: Tensor) -> Tensor:
