@@ -23,9 +23,9 @@ from harmonize.synthesis.image_ops.windows import ALIGN, Window
 
 # Bytes, from `python -m benchmarks memory`. Of a step, a pixel of the window: activations, their
 # gradients, the terms' own copies. Of a look at the painting, a pixel of the tile: two buffers of
-# 64 channels and what is kept of the taps. Whatever the sizes: blocks of the matching and the vote,
-# and memory that the allocator holds back.
-STEP, LOOK, ALWAYS = 5200, 1150, 200 << 20
+# 64 channels and what is kept of the taps. Whatever the sizes: the kernels of `winograd`, blocks of
+# the matching and the vote, and memory that the allocator holds back.
+STEP, LOOK, ALWAYS = 5200, 1150, 300 << 20
 # Of the underpainting, a pixel of the painting at work: the activations of its taps if it is a
 # single tile, and the rows that describe its patches, sharp and soft; a pixel of the window: its
 # rows, and what is compared.

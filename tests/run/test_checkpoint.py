@@ -153,7 +153,7 @@ def test_what_it_was_fitted_to_stays(
     Image.open("painting.png").resize((160, 136)).save("painting.png")
     Image.open("patch.png").resize((160, 136)).save("patch.png")
     Image.open("mask.png").resize((160, 136)).save("mask.png")
-    limit = 850_000_000
+    limit = 967_000_000
     monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 450_000_000)
     whole = paint(kept, settings, max_memory=limit)
     assert whole.record["fitted"] == {"max_memory": limit, "size": "native", "tile": 512}

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harmonize.synthesis.network.winograd import Kernels, activations
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -92,6 +94,7 @@ class VGG19:
             )
             for layer in LAYOUT
         ]
+        self._kernels: dict[str, Kernels] = {}
         self._mean = torch.tensor(MEAN, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
@@ -109,14 +112,25 @@ class VGG19:
             if layer.pool_before:
                 x = F.max_pool2d(x, 2)
             # In place, and no name for what has been used: half the memory of a large picture.
-            if self.padding == "replicate":
-                x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-                x = F.conv2d(x, weight, bias).relu_()
+            mode = "replicate" if self.padding == "replicate" else "constant"
+            x = F.pad(x, (1, 1, 1, 1), mode=mode)
+            if self._fast(layer):
+                x = activations(x, self._kernels_of(layer, weight), bias)
             else:
-                x = F.conv2d(x, weight, bias, padding=1).relu_()
+                x = F.conv2d(x, weight, bias).relu_()
             if layer.tap in wanted:
                 found[layer.tap] = x[0].float()
         return {tap: found[tap] for tap in taps}
+
+    def _fast(self, layer: Convolution) -> bool:
+        """Whether fewer products are worth carrying activations over, and the kernels' memory."""
+        usual = self.device.type == "cpu" and self.precision == torch.float32
+        return usual and 128 <= layer.channels_in <= 256 <= layer.channels_out
+
+    def _kernels_of(self, layer: Convolution, weight: Tensor) -> Kernels:
+        if layer.name not in self._kernels:
+            self._kernels[layer.name] = Kernels.of(weight)
+        return self._kernels[layer.name]
 
 
 def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
