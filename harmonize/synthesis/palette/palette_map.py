@@ -22,6 +22,7 @@ KNOTS, SMOOTH = 101, 9  # of the quantile map: its points, and over how many of 
 SPREAD = 7.0  # Lab: how far colors of the painting still draw
 LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
 COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
+CELL, GRID = 4, 1024  # Lab: colors are drawn alike in cells of this size; cells each way
 NOISE = 2e-3  # share of the painting below which a color is noise
 TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
 LEAST_LUMA_RANGE = (
@@ -86,9 +87,10 @@ def _chroma(
     linear = linear_map(composite[1:], composite[1:, element], reference.matched[1:])
     near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
     like_places = torch.lerp(linear, near, goal.places)
+    rarity = rarity_of(reference.sample)
 
     def drawn_in(hue: Tensor) -> Tensor:
-        projected = project(torch.cat((luma, hue)), reference.sample)[1:]
+        projected = project(torch.cat((luma, hue)), reference.sample, rarity)[1:]
         return filters.guided(projected / 100, guide, 4, 0.001) * 100
 
     if goal.settle > 0:  # no cold whites: what the painting has at that lightness
@@ -167,28 +169,50 @@ def _smooth(knots: Tensor) -> Tensor:
     return F.avg_pool1d(padded, SMOOTH, 1)[0, 0]
 
 
-def project(image: Tensor, sample: Tensor) -> Tensor:
-    """Draw the colors of `image` [3, H, W] to the nearest of `sample` [3, m].
+def rarity_of(sample: Tensor) -> Tensor:
+    """Return the logarithm of how much each color of `sample` [3, m] counts: [m].
 
-    The mean of the sample weighted exp(-d² / 2 `SPREAD`²) / density^(1 - `COMMON`), on a grid of 4
-    Lab units.
+    density^-(1 - `COMMON`), where a color's density is how much the others draw to it.
     """
-    scale = sample.new_tensor([LUMA_SHARE, 1.0, 1.0])
-    known = sample.T * scale
+    known = _as_rows(sample)
     density = torch.cat(
         [
             torch.exp(-torch.cdist(part, known).square() / (2 * SPREAD**2)).sum(1)
             for part in known.split(1024)
         ]
     )
-    rarity = -(1 - COMMON) * (density + len(known) * NOISE).log()
-    cells, where = torch.unique((image.flatten(1).T / 4).round(), dim=0, return_inverse=True)
+    return -(1 - COMMON) * (density + len(known) * NOISE).log()
+
+
+def project(image: Tensor, sample: Tensor, rarity: Tensor) -> Tensor:
+    """Draw the colors of `image` [3, H, W] to the nearest of `sample` [3, m].
+
+    The mean of the sample weighted exp(`rarity` - d² / 2 `SPREAD`²), on a grid of `CELL` Lab units.
+    """
+    known, colors = _as_rows(sample), sample.T.contiguous()
+    # -d² / 2 but for what is the same for the whole sample.
+    shares = rarity - known.square().sum(1) / (2 * SPREAD**2)
+    cells, where = _color_cells(image)
     drawn = []
-    for part in (cells * 4 * scale).split(2048):
-        pull = -torch.cdist(part, known).square() / (2 * SPREAD**2)
-        drawn.append(torch.softmax(pull + rarity, 1) @ sample.T)
+    for part in _as_rows(cells.T).split(2048):
+        pull = torch.addmm(shares, part, known.T, alpha=1 / SPREAD**2)
+        drawn.append(torch.softmax(pull, 1) @ colors)
     found: Tensor = torch.cat(drawn)[where].T.reshape(image.shape)
     return found
+
+
+def _as_rows(colors: Tensor) -> Tensor:
+    """Return `colors` [3, n] as rows [n, 3] whose distances are the projection's."""
+    return colors.T * colors.new_tensor([LUMA_SHARE, 1.0, 1.0])
+
+
+def _color_cells(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the colors [n, 3] of `image` [3, H, W] on the grid, and each pixel's [H · W]."""
+    luma, a, b = (image.flatten(1) / CELL).round().long() + GRID // 2
+    # One number a color: sorted sooner than three.
+    found, where = torch.unique((luma * GRID + a) * GRID + b, return_inverse=True)
+    parts = (found // GRID**2, found // GRID % GRID, found % GRID)
+    return CELL * (torch.stack(parts, 1) - GRID // 2).to(image.dtype), where
 
 
 def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tensor) -> Tensor:

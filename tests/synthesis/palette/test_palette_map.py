@@ -22,6 +22,7 @@ from harmonize.synthesis.palette.palette_map import (
     palette_map,
     project,
     quantile_map,
+    rarity_of,
 )
 from harmonize.synthesis.palette.reference import PaletteReference
 
@@ -144,6 +145,10 @@ def test_a_blank_painting_leaves_the_element_its_lights_and_darks() -> None:
 # --- the projection -------------------------------------------------------------------------------
 
 
+def projected(image: Tensor, sample: Tensor) -> Tensor:
+    return project(image, sample, rarity_of(sample))
+
+
 def naive_projection(color: Tensor, sample: Tensor) -> Tensor:
     """One color [3], by the formula."""
 
@@ -164,7 +169,7 @@ def naive_projection(color: Tensor, sample: Tensor) -> Tensor:
 def test_the_projection_is_its_formula() -> None:
     sample = normal(0, 3, 40, scale=25.0) + torch.tensor([[50.0], [0.0], [0.0]])
     colors = 4 * (normal(1, 3, 12, scale=6.0)).round()  # on the grid that colors are looked up on
-    found = project(colors.view(3, 3, 4), sample).flatten(1)
+    found = projected(colors.view(3, 3, 4), sample).flatten(1)
     expected = torch.stack([naive_projection(color, sample) for color in colors.T], 1)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-2)
 
@@ -173,7 +178,7 @@ def test_the_projection_is_its_formula() -> None:
 @given(seed=SEEDS)
 def test_a_projected_color_is_within_the_samples_range(seed: int) -> None:
     sample = normal(seed, 3, 50, scale=20.0)
-    found = project(normal(seed + 1, 3, 6, 7, scale=60.0), sample).flatten(1)
+    found = projected(normal(seed + 1, 3, 6, 7, scale=60.0), sample).flatten(1)
     for direction in normal(seed + 2, 8, 3):
         ends = direction @ sample
         seen = direction @ found
@@ -193,7 +198,7 @@ def spots(*colors: tuple[float, float, float], shares: tuple[float, ...]) -> Ten
 def test_a_color_that_the_painting_has_is_kept() -> None:
     blue, gray = (40.0, 8.0, -40.0), (60.0, 0.0, 4.0)
     sample = spots(blue, gray, shares=(0.5, 0.5))
-    found = project(torch.tensor(blue).view(3, 1, 1), sample).flatten()
+    found = projected(torch.tensor(blue).view(3, 1, 1), sample).flatten()
     assert float((found - torch.tensor(blue)).norm()) < 2.0
 
 
@@ -201,10 +206,10 @@ def test_one_red_coat_in_a_hundred_is_enough_for_a_red_truck() -> None:
     red, gray = (48.0, 52.0, 32.0), (60.0, 0.0, 4.0)
     sample = spots(red, gray, shares=(0.01, 0.99))
     truck = torch.tensor((48.0, 60.0, 40.0)).view(3, 1, 1)
-    assert float((project(truck, sample).flatten() - torch.tensor(red)).norm()) < 4.0
+    assert float((projected(truck, sample).flatten() - torch.tensor(red)).norm()) < 4.0
     speck = spots(red, gray, shares=(0.001, 0.999))
     between = torch.tensor((54.0, 26.0, 18.0)).view(3, 1, 1)
-    drawn = [float(project(between, x).flatten()[1]) for x in (sample, speck)]
+    drawn = [float(projected(between, x).flatten()[1]) for x in (sample, speck)]
     assert drawn[1] < drawn[0]  # what is less than a few in a thousand is noise, and draws less
 
 
