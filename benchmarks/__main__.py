@@ -11,6 +11,7 @@ from benchmarks.cases import Options
 
 NAMES = (
     "stages",
+    "waiting",
     "histogram",
     "quality",
     "hard",
