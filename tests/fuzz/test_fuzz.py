@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ONE_PASS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from harmonize.synthesis.network import weights
 # Fewer cases than other tests have: each is a whole run of the command.
 cases = settings(max_examples=settings.default.max_examples * 2 // 5)
 
+# Where what is painted does not matter.
+ONE = tuple(f"--set={setting}" for setting in (*ONE_PASS, "size=32"))
 PAINTING = Drawn((48, 40))
 CUTOUT = Drawn((24, 20), seed=3, mode="RGBA", alpha="disc")
 MASK = Drawn((24, 20), look="disc", mode="L")
@@ -318,7 +321,7 @@ def batched(given: dict[str, Content], words: list[str]) -> None:
 @given(files(JOBS), FLAGS, MOSTLY_DRY)
 def test_lists(file: Data, flags: list[str], dry: tuple[str, ...]) -> None:
     given = {**PLACES, **LINKS, "jobs.yaml": file}
-    batched(given, ["batch", "jobs.yaml", *flags, *dry, *QUICK])
+    batched(given, ["batch", "jobs.yaml", *flags, *dry, *ONE])
 
 
 @st.composite
@@ -340,7 +343,7 @@ def folders(draw: st.DrawFn) -> dict[str, Content]:
 @given(folders(), FLAGS, MOSTLY_DRY)
 def test_folders(found: dict[str, Content], flags: list[str], dry: tuple[str, ...]) -> None:
     given = {**PLACES, **LINKS, "in/empty.txt": Data(b""), **found}
-    batched(given, ["batch", "in", *flags, *dry, *QUICK])
+    batched(given, ["batch", "in", *flags, *dry, *ONE])
 
 
 # --- records and pictures of earlier runs ---------------------------------------------------------
@@ -369,7 +372,7 @@ def test_records(earlier: Path, data: st.DataObject) -> None:
     )
     output = data.draw(some(st.sampled_from(["--output=again.png", "--output=out.png"]), 2))
     given = {**PLACES, **LINKS, "out.json": data.draw(files(tree, flow=True))}
-    words = ["run", "--record", "out.json", *flags, *([output] if output else []), *QUICK]
+    words = ["run", "--record", "out.json", *flags, *([output] if output else []), *ONE]
     with played(given, words) as outcome:
         assert outcome.code != 1
         assert not outcome.changed & set(PLACES)
