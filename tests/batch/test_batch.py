@@ -214,9 +214,9 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
     assert len(noted) == 3, first.err
     assert "harmonize: warning: 3.png: the working size is 64 pixels, to keep within" in first.err
     record = json.loads((listed / "1.json").read_text())
-    assert record["fitted"] == {"max_memory": 85 * 10**7, "size": 96, "tile": 1024}
+    assert record["fitted"] == {"max_memory": 967 * 10**6, "size": 96, "tile": 1024}
     assert record["config"]["size"] == 64
-    for words, done in ((limited, 3), ((*limited[:-1], "840MB"), 0), (limited[:-2], 0)):
+    for words, done in ((limited, 3), ((*limited[:-1], "957MB"), 0), (limited[:-2], 0)):
         again = command(*words, "--dry-run")
         assert again.out.endswith(f"{3 - done} to do, {done} done already\n")
 
