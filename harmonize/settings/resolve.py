@@ -211,13 +211,14 @@ def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
     if "underpainting" not in starts:
         return passes
     first = starts.index("underpainting")
+    earlier = [_fainter(item, 1 - lead) for item in passes[:first]]
     fading = [
-        _fainter(
-            replace(item, method=replace(item.method, steps=round(item.method.steps * lead))), lead
+        replace(
+            _fainter(item, lead), method=replace(item.method, steps=round(item.method.steps * lead))
         )
         for item in passes[first:]
     ]
-    return [*(_fainter(item, 1 - lead) for item in passes[:first] if lead < 1), *fading]
+    return fading if lead == 1 else [*earlier, *fading]
 
 
 def _fainter(item: ResolvedPass, share: float) -> ResolvedPass:

@@ -25,9 +25,7 @@ COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as 
 CELL, GRID = 4, 1024  # Lab: colors are drawn alike in cells of this size; cells each way
 NOISE = 2e-3  # share of the painting below which a color is noise
 TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
-LEAST_LUMA_RANGE = (
-    40.0  # L: a painting with less, a blank one even, must not take all from the element
-)
+LEAST_LUMA_RANGE = 40.0  # L: a blank painting must not take all lights and darks from the element
 KNEE = 0.2  # share of the painting's range in which lights, or darks, beyond it find room
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays

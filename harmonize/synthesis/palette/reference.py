@@ -69,7 +69,7 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
 
 
 def _planes(raster: Raster) -> Tensor:
-    """The mean luma [m] of squares all over a painting."""
+    """Return the mean luma [m] of squares all over a painting."""
     h, w = raster.shape
     places = torch.arange(0, h * w, max(1, h * w // SAMPLED_PIXELS), device=raster.device)
     pixels = raster.patches(places, BOX).view(len(places), 3, -1).transpose(0, 1)
