@@ -1,7 +1,4 @@
-"""The command line: parse, call the library, report. Only this folder prints.
-
-torch is imported only by the commands that compute.
-"""
+"""Parse the command line, call the library, report."""
 
 import os
 import re
@@ -35,7 +32,7 @@ WIDEST = 100  # columns of the help
 
 
 class Command(TyperCommand):
-    """A command whose help has a line for each option."""
+    """A command with a line of help per option."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         width = min(shutil.get_terminal_size().columns, WIDEST)
@@ -75,7 +72,7 @@ def _help_lines(param: Any, width: int) -> Iterator[str]:
 
 
 class Commands(TyperGroup):
-    """The commands; for a name that none has, the nearest is offered."""
+    """The commands; for a mistyped one the nearest is named."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
@@ -99,7 +96,7 @@ app.add_typer(inspect.weights, name="weights")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command; every error that the user can mend ends here as a line."""
+    """Run the command; a user's mistake ends here as a line."""
     words = [_at_home(word) for word in (sys.argv[1:] if args is None else args)]
     lost = forgiving_streams()
     _wait_without_spinning()
@@ -114,7 +111,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def is_heard(words: Sequence[str]) -> bool:
-    """Tell whether what a command gives is what it says, and not a file."""
+    """Tell whether a command's result is what it prints."""
     pairs = {("--output", "-"), ("-o", "-")}
     to_stdout = "--output=-" in words or not pairs.isdisjoint(pairwise(words))
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout
@@ -156,13 +153,13 @@ def _usage(error: Any) -> str:
 
 
 def _wait_without_spinning() -> None:
-    """Let threads sleep at barriers; OpenMP reads this once, when torch is imported."""
     if "torch" not in sys.modules:
+        # Let threads sleep at barriers; OpenMP reads this once, when torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _at_home(word: str) -> str:
-    """`--flag=~/…` as the shell gives `--flag ~/…`."""
+    # `--flag=~/…` as the shell gives `--flag ~/…`.
     flag, path = re.match(r"(--[\w-]+=)?(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
     return flag + os.path.expanduser(path) if flag and path.startswith("~/") else word
 

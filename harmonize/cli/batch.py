@@ -183,7 +183,6 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
 
 
 def _store(asked: Any, entries: int) -> "Store | None":
-    """Where the report's pictures are kept from the first look at them."""
     if not asked.report or asked.dry_run:
         return None
     from harmonize.reports.page import store_for

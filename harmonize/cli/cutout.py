@@ -1,4 +1,4 @@
-"""`harmonize cutout`: a photograph → the element alone, on nothing."""
+"""`harmonize cutout`: an element out of a photograph."""
 
 from __future__ import annotations
 
@@ -101,7 +101,6 @@ def _hints_of(asked: Any) -> Hints:
 
 
 def _written(asked: Any, target: Path) -> NDArray[np.uint8]:
-    """The cut-out; it and its preview are written."""
     inputs = [("the photo", asked.photo), ("the rough mask", asked.rough), ("the mask", asked.mask)]
     outputs = [("--output", target), ("--preview", asked.preview)]
     _check(target)
@@ -121,17 +120,14 @@ def _written(asked: Any, target: Path) -> NDArray[np.uint8]:
 
 
 def cut_file(asked: Any, target: Path) -> list[tuple[str, Path]]:
-    """Return where `run` writes the cut-out that its options ask for, if they do."""
+    """Return where `run` writes the cut-out, if any."""
     if asked.box is None and asked.mask_value is None and not asked.invert_mask:
         return []
     return [("the cut-out", target.with_name(f"{target.stem}-cutout.png"))]
 
 
 def cut_first(asked: Any, pictures: dict[str, Path], target: Path) -> dict[str, Any]:
-    """Cut out `run`'s element if its options ask for it; return what takes the place of the inputs.
-
-    The cut-out is written beside `target`; in a dry run it stays an array.
-    """
+    """Cut out `run`'s element if asked to; return what replaces the inputs."""
     files = cut_file(asked, target)
     if not files:
         return {}

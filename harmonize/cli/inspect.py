@@ -1,4 +1,4 @@
-"""`harmonize config`, `weights` and `doctor`: look at settings, weights and the installation."""
+"""`harmonize config`, `weights` and `doctor`."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What options look like in the help, and what they ask for."""
+"""Options, and what they ask for."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def option(panel: str, text: str, *names: str, metavar: str | None = "FILE", **m
 
 
 def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return what gives the tab key its words."""
+    """Return a completion by the tab key."""
 
     def begun(incomplete: str) -> list[str]:
         return [word for word in words() if word.startswith(incomplete)]
@@ -64,7 +64,7 @@ def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
 
 
 def settings_keys() -> Iterator[str]:
-    """List settings as `--set` takes them: `passes.refine.steps=`."""
+    """List settings as `--set` takes them."""
 
     def leaves(tree: Mapping[Any, Any], path: str) -> Iterator[str]:
         for key, value in tree.items():
@@ -87,7 +87,7 @@ COMPLETE: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def in_flags(text: str) -> str:
-    """Return a message with `width` as --width, `size=400` as --size 400."""
+    """Return a message with `size=400` as --size 400."""
 
     def flag(match: re.Match[str]) -> str:
         word = "--" + FLAG_NAMES.get(match[1], match[1]).replace("_", "-")
@@ -97,7 +97,7 @@ def in_flags(text: str) -> str:
 
 
 def in_keys(text: str) -> str:
-    """Return a message with `element` as `patch`, as in lists; what they lack, as a flag."""
+    """Return a message with `element` as `patch`, as in lists."""
 
     def key(match: re.Match[str]) -> str:
         name = FLAG_NAMES.get(match[1], match[1])
@@ -158,7 +158,7 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
 
 
 def from_stdin(given: Mapping[str, Path | None]) -> tuple[dict[str, Path | None], list[Path]]:
-    """Role → file, `-` being standard input; and those that are pipes."""
+    """Return role → file with `-` as standard input; and the pipes."""
     found = {role: STDIN if path == Path("-") else path for role, path in given.items()}
     pipes = [path for path in found.values() if path is not None and _is_pipe(path)]
     if len(set(pipes)) < len(pipes):
@@ -174,7 +174,7 @@ def _is_pipe(path: Path) -> bool:
 
 
 def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict[str, Path]:
-    """Return role → file: the record's, replaced by the command line's."""
+    """Return role → file, the record's or the command line's."""
     named = {role: path for role, path in given.items() if path is not None}
     pictures = {**(before.inputs if before else {}), **named}
     for role, flag in (("painting", "--style"), ("element", "--patch")):
@@ -184,7 +184,7 @@ def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict
 
 
 def placement_of(asked: Any, before: Record | None) -> Placement:
-    """Return the record's placement, replaced by the command line's."""
+    """Return the placement, the record's or the command line's."""
     words = ("at", "width", "height", "scale", "rotate", "flip")
     said = {word: value for word in words if (value := getattr(asked, word)) is not None}
     kept = before.placement if before else Placement()
@@ -194,7 +194,7 @@ def placement_of(asked: Any, before: Record | None) -> Placement:
 
 
 def settings_of(asked: Any, before: Record | None) -> Settings:
-    """Return the record's, preset's or file's settings, with the options on top."""
+    """Return settings with the options on top."""
     options = {
         "size": asked.size,
         "strength": asked.strength,
@@ -211,12 +211,12 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
 
 
 def quoted(text: str | None) -> str | None:
-    """Make YAML read a name as a string."""
+    """Make YAML read a string."""
     return None if text is None else json.dumps(text)
 
 
 def default_target(before: Record | None, painting: Path) -> Path:
-    """Return where the picture goes without `--output`; never beside a record that was read."""
+    """Return where the picture goes without `--output`."""
     if before and before.output:
         found = Path(before.output)
         return Path(f"{found.stem}-again{found.suffix}")
@@ -257,11 +257,9 @@ class Targets:
 
     @property
     def all(self) -> list[Path]:
-        """For a checkpoint to know the run by."""
         return [path for _, path in self.files] + ([self.frames] if self.frames else [])
 
     def check(self, inputs: Sequence[Path], overwrite: bool, missing_folder: bool) -> None:
-        """Make sure that all can be written."""
         if self.sheet is not None:
             picture_format(self.sheet)
         files = [path for _, path in self.files]
@@ -277,7 +275,7 @@ class Targets:
 
 
 def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
-    """Return the files that the options ask for."""
+    """Return the files to be written."""
     if asked.format_ and f".{asked.format_.lower()}" not in WRITABLE:
         known = ", ".join(name[1:] for name in WRITABLE)
         raise InputError(f"--format {asked.format_}: expected one of {known}")
@@ -298,7 +296,7 @@ def inputs_of(
     pictures: Mapping[str, Path],
     settings: Settings,
 ) -> Iterator[tuple[str, Path]]:
-    """Return what messages call each file that the run was told of, and the file."""
+    """Return all files that the run was told of, and their names."""
     words = {"patch": "element"}
     for role, path in {**pictures, **given}.items():
         if path is not None:
@@ -314,7 +312,7 @@ def inputs_of(
 
 
 def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> None:
-    """Write the painting and, beside it, the composite."""
+    """Write painting and composite side by side."""
     given = {key: item for key, item in wanted.items() if key != "max_memory"}
     scene = load_scene(**given)
     pasted = [StoredImage(part).shown for part in (scene.painting, scene.composite)]
@@ -325,7 +323,7 @@ def write_pasted(sheet: Path, wanted: Mapping[str, Any], overwrite: bool) -> Non
 
 @contextmanager
 def run_to_stdout(asked: Any) -> Iterator[None]:
-    """Send a run's picture to standard output in the end."""
+    """Send a run's picture to standard output."""
     beside = ("report", "save_every", "resume", "checkpoint")
     wrong = [name for name in beside if getattr(asked, name)]
     if wrong:
@@ -337,7 +335,7 @@ def run_to_stdout(asked: Any) -> Iterator[None]:
 
 @contextmanager
 def to_stdout(kind: str) -> Iterator[Path]:
-    """Give a file in a folder of its own; what is in it in the end goes to standard output."""
+    """Yield a file that goes to standard output."""
     with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:
         path = Path(folder, f"picture.{kind}")
         try:

@@ -1,4 +1,4 @@
-"""What a command says while it computes, and what Ctrl-C does. Talking never ends a run."""
+"""What a command says at work, and what Ctrl-C does."""
 
 import io
 import os
@@ -28,7 +28,7 @@ QUIET = 60.0  # seconds between lines on a batch's running job, where there is n
 
 
 class Forgiving(io.FileIO):
-    """A standard stream that may lose its reader, disk or terminal: `failed` says how."""
+    """A standard stream that never fails; `failed` says why."""
 
     failed: OSError | None = None
 
@@ -41,7 +41,7 @@ class Forgiving(io.FileIO):
 
 
 def forgiving_streams() -> Callable[[], OSError | None]:
-    """Make the standard streams forgiving; return what tells how stdout failed."""
+    """Make standard streams forgiving; return what tells how stdout failed."""
     for number in (0, 1, 2):  # a closed one is opened on nothing: no picture's file gets its number
         try:
             os.fstat(number)
@@ -79,7 +79,7 @@ def forgiving_streams() -> Callable[[], OSError | None]:
 
 @contextmanager
 def deaf_to_hang_ups() -> Iterator[None]:
-    """Within, a terminal that hangs up does not end the work."""
+    """Keep working when the terminal hangs up."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() != threading.main_thread():
         yield
         return
@@ -102,7 +102,7 @@ def announce(plan: "Plan") -> None:
 
 
 def warn(notes: Iterable[str]) -> None:
-    """Say what the user should know, a line each."""
+    """Print warnings, a line each."""
     for note in notes:
         typer.echo(_warning(note), err=True)
 
@@ -112,7 +112,7 @@ def _warning(note: str) -> str:
 
 
 class Bars:
-    """One progress bar per pass, on the error stream."""
+    """A progress bar for each pass."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -138,7 +138,7 @@ class Bars:
 
 
 class BatchBars:
-    """A bar for the batch and one for the running job; without a terminal, lines."""
+    """Bars for batch and running job; without a terminal, lines."""
 
     def __init__(self, jobs: int, pace: "Pace") -> None:
         self._pace = pace
@@ -204,7 +204,7 @@ class BatchBars:
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a request to stop (`asked`); the second aborts."""
+    """Stops after the step on Ctrl-C; a second one aborts."""
 
     def __init__(self, left: Callable[[], str] = lambda: "nothing written") -> None:
         self._left = left
@@ -229,6 +229,5 @@ class Interrupt:
             os.write(2, b"\nstopping after this step; Ctrl-C again gives up at once\n")
 
     def check(self) -> None:
-        """Raise StopRun once Ctrl-C was pressed."""
         if self.asked:
             raise StopRun

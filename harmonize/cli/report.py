@@ -1,4 +1,4 @@
-"""`harmonize compare`, `report` and `frames`: look at runs that are done."""
+"""`harmonize compare`, `report` and `frames`."""
 
 import os
 from collections.abc import Iterator
@@ -64,9 +64,9 @@ def _picture_of(record: Path, tree: Tree) -> Path:
 
 
 def _inputs(tree: Tree) -> Tree:
-    """The same file elsewhere is the same input."""
     try:
         return {
+            # The same file elsewhere is the same input.
             role: f"{Path(entry['path'] or 'no file').name} ({entry['sha256'][:12]}…)"
             for role, entry in tree["inputs"].items()
         }

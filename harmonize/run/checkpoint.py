@@ -1,4 +1,4 @@
-"""How far a run is → a safetensors file, whole or not at all, and back; reading runs no code."""
+"""A run's progress in a safetensors file; reading it runs no code."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Checkpoint:
     """The file that a run saves itself to, and goes on from.
 
     Attributes:
-        outputs: what the run writes in the end; they belong to it like its settings.
+        outputs: what the run writes in the end.
         pause: seconds between saves, at least.
-        anew: begin from the start, whatever is there.
+        anew: begin again, whatever is there.
     """
 
     path: Path
@@ -60,12 +60,7 @@ class Checkpoint:
         return not self.anew and self.path.exists()
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Make sure that the file can be used; sweep up after killed writers.
-
-        Raises:
-            InputError: it is damaged, or of other outputs.
-            OutputError: it is an input or output, no checkpoint, or cannot be written.
-        """
+        """Make sure that the file can be used; sweep up after killed writers."""
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
             raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
         check_output(self.path, overwrite=True)
@@ -78,7 +73,7 @@ class Checkpoint:
                 sweep(path)
 
     def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
-        """Return the settings to go on with if the run was `asked` for the same; else None."""
+        """Return the settings to go on with; None: others are wanted."""
         belongs = _read_checkpoint(self.path)[0]["belongs"] if self.there else None
         if not isinstance(belongs, dict):
             return None
@@ -87,11 +82,7 @@ class Checkpoint:
         return restore_settings(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
-        """Return what the run goes on from, if anything.
-
-        Raises:
-            InputError: the file is damaged, or of a run that `belongs` elsewhere.
-        """
+        """Return what the run goes on from; InputError: damaged, or another run's."""
         if not self.there:
             return None
         tree, tensors = _read_checkpoint(self.path)
@@ -104,11 +95,6 @@ class Checkpoint:
             raise _damaged(self.path) from error
 
     def save(self, belongs: Mapping[str, Any], saved: Callable[[], Saved]) -> None:
-        """Write the file, unless the last one is fresh.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
         began = time.monotonic()
         if began < self._next:
             return
@@ -143,7 +129,6 @@ class Checkpoint:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether a file begins as a checkpoint does, be it whole or not."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, struct.error):
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -204,7 +189,6 @@ def _saved(tree: dict[str, Any]) -> Saved:
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON: tensors go to `tensors`; keys keep their types."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""What was painted → the picture at the painting's own size, and the record."""
+"""The picture at the painting's own size, and its record."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from harmonize.synthesis.image_ops.crops import Painted, StrokePlaces
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
-    """Return the picture with its finish, as stored.
-
-    Raises:
-        NumbersError: it is not finite.
-    """
+    """Return the finished picture; NumbersError: it is not finite."""
     view, steps = plan.view, plan.settings.finish
     image = painted.seen(view)
     _check_finite(image)
@@ -40,16 +36,13 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
-    """Return the picture without the finish; None if it is not finite."""
+    """Return the picture without the finish, if it is finite."""
     image = painted.seen(plan.view)
     return _painted_in(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
 
 
 def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) -> dict[str, Any]:
-    """Return the record of a run that ended.
-
-    Files in the home are named as `~/…`, unless `absolute_paths` are asked for.
-    """
+    """Return a finished run's record."""
     scene = plan.scene
     trouble = [f"pass {log['name']}: {text}" for log in how["passes"] for text in log["trouble"]]
     record = {

@@ -1,6 +1,6 @@
-"""The memory that a run takes at its peak; settings that fit into a limit.
+"""The memory that a run takes at its peak, and settings that fit into a limit.
 
-On a CPU all that the process holds, on another device its tensors.
+It is what the process holds; on a GPU, the tensors there.
 """
 
 from __future__ import annotations
@@ -44,11 +44,7 @@ ROUND, STEPS = 1 << 26, 32  # bytes, pixels
 def fit(
     canvas: Canvas, asked: Settings, level: float, limit: int | None = None
 ) -> tuple[Settings, int]:
-    """Return settings within `limit` bytes (smaller tiles, then size), and what a run takes.
-
-    Raises:
-        MemoryLimitError: nothing fits; the message names the least that would.
-    """
+    """Return settings that fit `limit` (smaller tiles, then size), and the bytes they take."""
     need = estimate_memory(canvas, asked, level)
     if limit is None or need <= SAFETY * limit:
         return asked, need
@@ -79,7 +75,7 @@ def fit(
 
 
 def at_work(whole: Canvas, settings: Settings) -> Canvas:
-    """Return the part of a canvas that is worked with: a small element is worked on larger."""
+    """Return the part of a canvas that is worked with."""
     if settings.region == "canvas":
         return whole
     longest = max(whole.box.shape)
@@ -91,14 +87,14 @@ def at_work(whole: Canvas, settings: Settings) -> Canvas:
 
 
 def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Return height and width at work of a painting of `shape`."""
+    """Return height and width at work of a painting."""
     if settings.size == "native":
         return scaled(shape, 1.0)
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
 def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
-    """Return the bytes at the peak of a run, with what the process holds now."""
+    """Return the bytes that the process, or the GPU, holds at the peak."""
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
@@ -124,7 +120,7 @@ def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
 
 
 def window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
-    """Return the window that a pass at `shape` (h, w) works on."""
+    """Return the window of a pass at `shape` (h, w)."""
     if settings.region == "canvas":
         return Window(0, 0, *shape)
     box, (h, w) = canvas.box, canvas.shape
@@ -147,11 +143,7 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 def parse(limit: int | str | None) -> int | None:
-    """Return a limit in bytes: a whole number, or text such as 2GB or 1.5 GiB.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """Return a limit in bytes, given as such or as 2GB, 1.5 GiB."""
     if limit is None:
         return None
     text = str(limit).strip() if not isinstance(limit, bool) else ""
@@ -169,7 +161,7 @@ def _held_bytes() -> int:
 
 
 def ceiling() -> int | None:
-    """Return a control group's limit in bytes, if there is one."""
+    """Return a control group's limit in bytes, if any."""
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
@@ -179,11 +171,7 @@ def ceiling() -> int | None:
 
 
 def memory_warning(need: int) -> str | None:
-    """Return a warning if a run may not find `need` bytes, else None.
-
-    Raises:
-        MemoryLimitError: the process would be killed for it.
-    """
+    """Warn if `need` bytes may be missing; MemoryLimitError: they cannot be had."""
     most = ceiling()
     if most is not None and need > most:
         raise MemoryLimitError(
@@ -221,7 +209,7 @@ WORDS = (
 
 @contextlib.contextmanager
 def refused(need: int | None = None) -> Iterator[None]:
-    """Turn memory that the system refuses in here into a `MemoryLimitError`."""
+    """Turn refused memory into a `MemoryLimitError`."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:

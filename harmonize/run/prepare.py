@@ -1,4 +1,4 @@
-"""A scene and settings → a plan: all that a run computes with."""
+"""A scene and settings → a plan."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RECOGNIZABLE = 1000
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network; `key` stands for its weights, device and precision."""
+    """A network; `key` stands for weights, device and precision."""
 
     vgg: VGG19
     weights: WeightSet
@@ -51,11 +51,11 @@ class Plan:
     """A run before its first step.
 
     Attributes:
-        asked: the settings as asked for; `settings` are these fitted into `max_memory` bytes.
+        settings: those `asked` for, fitted into `max_memory` bytes.
         level: style level, 1 to 10.
-        fine: the share of light and dark finer than 2 pixels, 0 to 1.
+        fine: the share of light and dark finer than 2 pixels.
         need: bytes at the peak; on a GPU, of the tensors there.
-        canvas: what is worked with, at its own size; `view` is that at the working size.
+        view: the `canvas` at the working size.
     """
 
     scene: Scene
@@ -79,13 +79,12 @@ class Plan:
 
     @property
     def region(self) -> tuple[int, int]:
-        """Width and height of the part at work, in pixels there."""
+        """Width and height at work, in pixels."""
         high, wide = self.view.window.shape
         return wide, high
 
     @property
     def steps(self) -> list[tuple[str, int]]:
-        """The passes in order, and how many steps each has at most."""
         return resolve_settings(self.settings, self.level, self.fine).steps
 
     @property
@@ -107,7 +106,7 @@ class Plan:
 
     @property
     def fitted(self) -> dict[str, Any] | None:
-        """What was asked for in place of what fits; None if it is as asked."""
+        """What was asked for where something else fits."""
         if self.settings == self.asked:
             return None
         asked = self.asked
@@ -137,11 +136,7 @@ class Plan:
 
 
 def load_network(settings: Settings, place: torch.device, memory: Cache) -> Network:
-    """Load the network, or recall it.
-
-    Raises:
-        WeightsError: its weights cannot be loaded.
-    """
+    """Load the network, or recall it."""
     found = memory.recall(settings.weights, partial(weights.load_weights, settings.weights))
     precision = device.precision(settings.precision, place)
     padding = "replicate" if settings.region == "patch" else "zeros"
@@ -160,11 +155,7 @@ def make_plan(
     max_memory: int | None = None,
     settled: Settings | None = None,
 ) -> Plan:
-    """Make the plan; `settled` are an earlier run's settings.
-
-    Raises:
-        MemoryLimitError: it does not fit into memory.
-    """
+    """Make the plan, or keep to the settings `settled` before."""
     place = network.vgg.device
     whole = canvas_of(scene, place)
     level, estimated = level_of(whole.painting, asked)
@@ -197,7 +188,6 @@ def make_plan(
 
 
 def _too_small(view: View, canvas: Canvas) -> list[str]:
-    """Say so if an element has too few pixels at work to stay recognizable."""
     covered = int((view.tight > 0.5).sum())
     if covered >= RECOGNIZABLE:
         return []
@@ -216,7 +206,7 @@ def canvas_of(scene: Scene, place: torch.device | str = "cpu") -> Canvas:
 
 
 def working_view(canvas: Canvas, settings: Settings) -> View:
-    """Return the canvas at the working size, and the window in it."""
+    """Return the canvas at the working size."""
     return canvas.view(working_shape(canvas.shape, settings), settings.margin)
 
 
@@ -231,7 +221,7 @@ def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
 
 
 def fine_of(painting: Raster) -> float:
-    """Return the share of light and dark that is too fine for an underpainting."""
+    """Return `Plan.fine` of a painting."""
     seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
     return fine_share(painting.resized(seen))
 

@@ -1,4 +1,4 @@
-"""Run records read back and compared: the JSON beside every picture."""
+"""Run records: read and compared."""
 
 import hashlib
 import json
@@ -32,10 +32,7 @@ class Record:
     """What is needed to make the same picture again.
 
     Attributes:
-        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
-        config: complete settings, for `load.restore`.
-        output: the picture's name, or None.
-        named: role → the file that the record names.
+        inputs: role → file; `named` are those in the record.
         notes: on inputs that are given anew.
     """
 
@@ -49,11 +46,7 @@ class Record:
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read a record, whatever became of its files; paths in the home as `~/…`.
-
-    Raises:
-        InputError: it cannot be read, or is no record.
-    """
+    """Read a record, whatever became of its files; InputError: it is none."""
     try:
         tree = _json_of(path)
     except OSError as error:
@@ -67,11 +60,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
-    """Read a record and check that its files, or those `given` by role, are unchanged.
-
-    Raises:
-        InputError: it is no record, or an input is missing or has changed.
-    """
+    """Read a record; InputError: it is none, or its files, or those `given`, have changed."""
     tree = read_tree(path)
     anew = {role: file for role, file in (given or {}).items() if file is not None}
     try:
@@ -111,7 +100,7 @@ def _note(role: str, entry: dict[str, Any], file: Path) -> str:
 
 
 def _renamed(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Older records call the element a patch."""
+    # Older records call the element a patch.
     return {"element" if role == "patch" else role: entry for role, entry in inputs.items()}
 
 
@@ -123,7 +112,7 @@ def _recorded_placement(path: Path, tree: dict[str, Any]) -> Placement:
 
 
 def nameable(text: str) -> bool:
-    """Tell whether a file can have this name: no NUL, no lone surrogate."""
+    """Tell whether a file can be called so."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -131,7 +120,7 @@ def nameable(text: str) -> bool:
 
 
 def record_beside(picture: Path) -> dict[str, Any]:
-    """Return the record beside a picture; empty where there is none."""
+    """Return a picture's record; empty: there is none."""
     try:
         tree = _json_of(record_path(picture))
     except (OSError, ValueError):
@@ -147,9 +136,9 @@ def is_result(
     inputs: Mapping[str, str | None],
     max_memory: int | None = None,
 ) -> bool:
-    """Tell whether the picture is there, whole, made by this version of just these.
+    """Tell whether the picture is whole, and made by this version of just these.
 
-    `inputs` are hashes by role; settings are compared as they had been asked for.
+    `inputs` are hashes by role; `config` is compared as it was asked for.
     """
     record = record_beside(picture)
     asked = {
@@ -169,12 +158,7 @@ def is_result(
 
 
 def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = False) -> None:
-    """Write, as PNG, the element that was cut out for a picture; what is the same stays.
-
-    Raises:
-        OutputError: another file is there and may not be replaced: without `overwrite`, or because
-            it is not what the picture was made with; or it cannot be written.
-    """
+    """Write the element that was cut out for a picture; what is the same stays."""
     there = _sha256(file)
     if there is not None and there == hashlib.sha256(encode_as("PNG", cut)).hexdigest():
         return
@@ -185,7 +169,7 @@ def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = 
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
-    """Return the settings before they were fitted; None if the limit was another."""
+    """Return the settings as asked for; None: the limit was another."""
     config, fitted = record.get("config"), record.get("fitted")
     if fitted is None:
         return config
@@ -197,7 +181,7 @@ def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
-    """Return role → SHA-256; None where a file cannot be read."""
+    """Return role → SHA-256; None: it cannot be read."""
     return {role: _sha256(path) for role, path in files.items()}
 
 
@@ -232,7 +216,6 @@ def _json_of(path: Path) -> Any:
 
 
 def _name_beside(value: Any) -> Any:
-    """Nothing outside the record's own folder."""
     if value is None or (value and Path(value).name == value and nameable(value)):
         return value
     raise ValueError(f"{value!r} is no file's name")
@@ -267,7 +250,7 @@ def _mend(role: str) -> str:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (dotted key, value in `a`, value in `b`) of what differs, as texts."""
+    """Return (dotted key, value in `a`, value in `b`) of what differs."""
     left, right = flat(a), flat(b)
     keys = [*left, *(key for key in right if key not in left)]
     rows = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)
@@ -297,7 +280,7 @@ def _value_text(value: Any) -> str:
 
 
 def hide(value: Any) -> Any:
-    """Return `value` with `~` for the home in every path, however deep."""
+    """Return `value` with `~` for the home in every path."""
     if isinstance(value, dict):
         return {key: hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -306,7 +289,7 @@ def hide(value: Any) -> Any:
 
 
 def find_home(path: str) -> Path:
-    """Return the file of a path that may begin with `~/`."""
+    """Return the file of a path as `~/…`."""
     return Path(os.path.expanduser(path) if path.startswith(("~/", f"~{os.sep}")) else path)
 
 
@@ -318,6 +301,6 @@ def _hidden(path: str) -> str:
 
 
 def _homes() -> set[str]:
-    """As it is called, and without links; none where it is the root."""
+    # As it is called, and without links; none where it is the root.
     home = os.path.normpath(os.path.expanduser("~"))
     return {name for name in (home, os.path.realpath(home)) if os.path.dirname(name) != name}

@@ -1,4 +1,4 @@
-"""A run's picture and record → files beside one another."""
+"""A run's picture and record → files."""
 
 import json
 import os
@@ -24,7 +24,6 @@ class Result:
     Attributes:
         picture: as stored, of the painting's size, depth, mode, profile and alpha.
         record: how it was made; it can be written as JSON.
-        scene: what it was made from.
     """
 
     picture: StoredImage
@@ -38,7 +37,7 @@ class Result:
 
     @property
     def array(self) -> NDArray[Any]:
-        """The picture's pixels: uint8 or uint16, [H, W] or [H, W, C]."""
+        """Its pixels: uint8 or uint16, [H, W] or [H, W, C]."""
         return self.picture.pixels
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -59,7 +58,7 @@ class Result:
 
 
 def record_path(picture: Path) -> Path:
-    """Return where the record of a picture lies."""
+    """Return where a picture's record lies."""
     return picture.with_suffix(".json")
 
 
@@ -71,11 +70,7 @@ def write_result(
     *,
     replace: bool = False,
 ) -> None:
-    """Write the picture, then its record; `replace` lets the picture alone take a file's place.
-
-    Raises:
-        OutputError: a file exists, or cannot be written.
-    """
+    """Write the picture, then its record; `replace`: the picture may replace a file."""
     check_own_record(record_path(path))  # before the picture is there
     digest = write_picture(path, picture, overwrite or replace)
     whole = {**record, "output": path.name, "output_sha256": digest}
@@ -84,21 +79,13 @@ def write_result(
 
 
 def check_record(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
-    """Find out, as `check_output`, whether a record could be written.
-
-    Raises:
-        OutputError: it could not; or a file is there that is no record.
-    """
+    """Raise OutputError if a record could not be written."""
     check_output(path, overwrite, missing_folder)
     check_own_record(path)
 
 
 def check_own_record(path: Path) -> None:
-    """Find out whether what a record would replace is one.
-
-    Raises:
-        OutputError: it is not.
-    """
+    """Raise OutputError if a record would replace another file."""
     check_own(path, "record of a run", _is_record)
 
 
@@ -111,11 +98,7 @@ def _is_record(path: Path) -> bool:
 
 
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
-    """Write a run record as JSON.
-
-    Raises:
-        OutputError: the file exists and may not be replaced, or cannot be written.
-    """
+    """Write a run record as JSON."""
     check_record(path, overwrite)
     text = json.dumps(record, indent=2, ensure_ascii=False)
     # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.

@@ -25,7 +25,7 @@ ENOUGH = 1 << 30  # bytes of memory: what `--config preview` takes
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and found, and what to do if it is wrong."""
+    """What was looked at and found, and what to do about it."""
 
     name: str
     ok: bool
@@ -103,7 +103,6 @@ def _torchvision() -> Check:
 
 
 def _self_test() -> str:
-    """The painting must come back outside the loose mask, and be new inside."""
     rows, columns = np.mgrid[:64, :64]
     painting = np.stack([rows * 4, columns * 4, (rows + columns) * 2], -1).astype(np.uint8)
     element = np.ascontiguousarray(painting[::-1, ::-1])

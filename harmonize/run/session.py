@@ -1,4 +1,4 @@
-"""What `import harmonize` offers: pictures and settings in, a plan, a result."""
+"""The Python API: pictures and settings in, a plan, a result."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ class Progress:
 
     Attributes:
         stage: `palette`, `underpainting`, a pass's name, or `finish`.
-        step: the one that is done in this stage, from 1; 0 when `finish` begins.
-        total: steps of the stage, at most.
+        step: of `total` in this stage; 0 when `finish` begins.
         losses: name → what is minimized, weighted.
         done: steps in the whole run, those before it was resumed too.
     """
@@ -58,13 +57,12 @@ class Progress:
     def preview(self) -> Image.Image | None:
         """Return the picture so far in 8-bit sRGB; None if there is none.
 
-        To be called before `on_progress` returns.
+        Call it before `on_progress` returns.
         """
         picture = self._picture()
         return None if picture is None else picture.shown
 
     def picture(self) -> StoredImage | None:
-        """Return the picture so far as stored, or None."""
         return self._picture()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +75,7 @@ GivenPlacement = Placement | Mapping[str, Any] | None
 
 
 class Session:
-    """Settings, and the network and paintings that runs share; threads may share it too."""
+    """Settings, network and paintings that runs share; threads may share them."""
 
     def __init__(
         self,
@@ -94,10 +92,9 @@ class Session:
         """Settle the settings; keywords count more than `settings`.
 
         Args:
-            settings: a preset's name, a path, a mapping as in a file, or `Settings`. None is
-                `default`; a complete mapping means just itself.
+            settings: a preset's name, a path, a mapping as in a file, or `Settings`.
             strength: how freely to paint: 1 to 10, `weak`, `medium`, `strong` or `auto`.
-            keep: how much of the element's drawing to keep; 1 is the preset's.
+            keep: how much of the drawing to keep; 1 is the preset's.
             keep_color: how much of its colors, 0 to 1.
             size: long side of the painting at work in pixels, or `native`.
             seed: another number, other strokes.
@@ -115,7 +112,7 @@ class Session:
         self._memory = Cache(cache)
 
     def using(self, settings: GivenSettings = None, **common: Any) -> Session:
-        """Return a session with other settings that shares what this one keeps."""
+        """Return a session with other settings that shares the rest."""
         other = Session(settings, **_known(common))
         other._memory = self._memory
         return other
@@ -137,15 +134,14 @@ class Session:
 
         Args:
             mask: white where the element is, of its size; None: its alpha.
-            placement: a `Placement`, or a mapping of its fields.
-            loose_mask: white where the result may differ from the painting; None: derived.
+            loose_mask: white where the result may differ from the painting.
             max_memory: bytes that the process may hold, or text such as `2GB`.
 
         Raises:
             InputError: a picture, mask or placement cannot be used.
             DeviceError: the device is not here.
             WeightsError: the weights cannot be loaded.
-            MemoryLimitError: the run does not fit into memory.
+            MemoryLimitError: the run does not fit.
         """
         limit = memory_limit.parse(max_memory)
         place = devices.resolve_device(self.settings.device)
@@ -176,15 +172,14 @@ class Session:
         """Paint what was planned, as often as you like.
 
         Args:
-            on_progress: called at every step; a `StopRun` raised in it ends the run with the
-                picture so far.
+            on_progress: called at every step; a `StopRun` raised in it keeps the picture so far.
             checkpoint: file that the run saves itself to, and goes on from; the caller removes it.
-            absolute_paths: of files in the home, in the record.
+            absolute_paths: in the record, in place of `~`.
 
         Raises:
-            InputError: the checkpoint is damaged, or of another run.
+            InputError: the checkpoint is damaged, or another run's.
             OutputError: it cannot be written.
-            MemoryLimitError: memory was refused on the way.
+            MemoryLimitError: memory was refused.
             NumbersError: the picture is not finite.
         """
         if not isinstance(plan, Plan):
@@ -282,7 +277,7 @@ def harmonize(
 ) -> Result:
     """Paste `element` into `painting` so that it looks painted there.
 
-    See `Session`, `Session.plan` and `Session.run` for the arguments, and for the errors.
+    Arguments and errors are those of `Session`, `Session.plan` and `Session.run`.
     """
     _check_callback(on_progress)
     session = Session(settings, **{"cache": 0, **_known(common)})

@@ -1,4 +1,4 @@
-"""Pictures so far, on disk: as the output, and numbered for an animation."""
+"""Pictures so far: as the output, and numbered for an animation."""
 
 import io
 import os
@@ -24,9 +24,9 @@ FRAME_SIDE = 16383  # pixels, width or height: what a WebP can have
 
 
 class Keeper:
-    """Writes pictures so far over `output` and as PNGs into `folder`, if they are given.
+    """Writes pictures so far over `output` and as PNGs into `folder`, if given.
 
-    With the first one old frames go, and `record`, the old output's.
+    With the first one old frames go, and `record`.
     """
 
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
@@ -40,18 +40,12 @@ class Keeper:
 
     @property
     def replaces(self) -> bool:
-        """As asked for, or because it is ours."""
         return self._overwrite or (self._output is not None and self.count > 0)
 
     def left(self) -> str:
         return "the last picture saved stays" if self.count else "nothing written"
 
     def see(self, progress: "Progress", every: int = 1) -> None:
-        """Write the picture after every `every`-th step.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
         if not self.wanted:
             return
         if progress.stage == "finish":
@@ -79,11 +73,7 @@ class Keeper:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return a folder's frames in order.
-
-    Raises:
-        InputError: the folder cannot be read.
-    """
+    """Return a folder's frames in order."""
     try:
         found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
     except OSError as error:
@@ -94,12 +84,7 @@ def frames_in(folder: Path) -> list[Path]:
 def check_folder(
     folder: Path, others: Sequence[Path], overwrite: bool, missing_folder: bool = False
 ) -> None:
-    """Find out, as `check_output`, whether frames could be written to a folder.
-
-    Raises:
-        OutputError: they cannot, would replace others without `overwrite`, one of `others`, which
-            must stay, or what is no frame of a run.
-    """
+    """Raise OutputError if frames cannot go to a folder, or would replace `others`."""
     own = os.path.realpath(folder)
     for path in others:
         place = os.path.realpath(path)
@@ -125,12 +110,7 @@ def check_folder(
 def animate(
     folder: Path, target: Path, *, fps: float, width: int | None = None, overwrite: bool = False
 ) -> int:
-    """Write a folder's frames as a GIF or WebP, `width` pixels wide; return how many there are.
-
-    Raises:
-        InputError: no frames, an unreadable one, or too large an animation.
-        OutputError: another extension, or it cannot be written.
-    """
+    """Write frames as a GIF or WebP, `width` pixels wide; return their number."""
     kind = ANIMATIONS.get(target.suffix.lower())
     if kind is None:
         raise OutputError(f"{target}: unknown kind of animation; use {' or '.join(ANIMATIONS)}")

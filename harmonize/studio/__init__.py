@@ -1,1 +1,1 @@
-"""The page in the browser: load, cut out, place, paint and keep."""
+"""The page in the browser."""

@@ -1,4 +1,4 @@
-"""Answers to what the page asks for."""
+"""Answer what the page asks for."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(eq=False)
 class Page:
-    """The server's side of one session; `start` holds the files that the command line named."""
+    """The server's side of a session; `start`: the command line's files."""
 
     files: Files
     key: PageToken

@@ -1,4 +1,4 @@
-"""An element cut out of a photograph by box, strokes and mask."""
+"""Cut an element out by box, strokes and mask."""
 
 import io
 import math
@@ -29,7 +29,7 @@ FURTHEST = 100.0  # pixels: the most that an edge is moved or softened by
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line of the brush: what it touches stays if `keep`, else goes."""
+    """A line of the brush: what to keep, or what goes."""
 
     keep: bool
     radius: float
@@ -45,9 +45,7 @@ class Cut:
     """What is to be cut out; lengths in pixels of the photograph.
 
     Attributes:
-        box: left, top, width, height.
-        edges: whether the edge is looked for; else all is taken as drawn.
-        grow: how far the edge moves out.
+        edges: look for the edge; else take all as drawn.
         feather: sigma that softens it.
     """
 
@@ -73,11 +71,7 @@ class Cut:
 
 
 def cut_of(tree: Mapping[str, Any], files: Files) -> Cut:
-    """Read what the page asks for.
-
-    Raises:
-        InputError: it cannot be used.
-    """
+    """Read a page's request."""
     photo = files.get(tree.get("photo"))
     mask = tree.get("mask")
     try:
@@ -130,7 +124,7 @@ def _box_within(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, fl
 
 
 def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
-    """Return a veil over what is cut away, PNG, and what is known of the mask."""
+    """Return a veil over what is cut away, PNG, and facts."""
     photo = _reduced(cut.photo)
     alpha = _alpha(cut.scaled(photo.width / cut.photo.size[0]), photo, quick=True)
     veil = np.dstack([np.full_like(alpha, VEIL), (255 - alpha) // 8 * 7])
@@ -141,11 +135,7 @@ def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
 
 
 def whole_element(cut: Cut, files: Files) -> File:
-    """Return the element as a file of the photograph's size.
-
-    Raises:
-        InputError: nothing is left, or the session is full.
-    """
+    """Return the element, of the photograph's size."""
     rgba = _rgba(cut, _read_photo(cut.photo))
     if not (rgba[..., 3] > FAINT).any():
         raise InputError("nothing is left of it; mark something to keep")
@@ -159,7 +149,7 @@ def whole_element(cut: Cut, files: Files) -> File:
 
 
 def notes(cut: Cut, alpha: Mask) -> list[str]:
-    """Return what is to be said of a cut and its mask [H, W], a sentence each."""
+    """Return doubts about a cut."""
     given = () if cut.mask is None else _given(cut.mask, cut.photo)[1]
     return [f"{text[0].upper()}{text[1:]}." for text in (*given, *doubts(alpha))]
 
@@ -170,7 +160,7 @@ def _read_photo(photo: File) -> Image.Image:
 
 @lru_cache(maxsize=2)
 def _reduced(photo: File) -> Image.Image:
-    """The copy that answers at once; made of what the page shows, as a file may take seconds."""
+    # From what the page shows: the file itself may take seconds.
     with Image.open(io.BytesIO(photo.view), formats=("PNG",)) as image:
         factor = min(1.0, QUICK / max(image.size))
         size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
@@ -178,7 +168,7 @@ def _reduced(photo: File) -> Image.Image:
 
 
 def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
-    """Return a mask [H, W] of what strokes of one kind touch."""
+    """Return a mask of what strokes of one kind touch."""
     image = Image.new("L", size)
     draw = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -190,7 +180,7 @@ def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> 
 
 
 def move_edge(alpha: Mask, grow: float, feather: float) -> Mask:
-    """Move a mask's edge [H, W] out by `grow` pixels, and soften it by `feather`."""
+    """Move a mask's edge out by `grow` pixels, and soften it by `feather`."""
     image = Image.fromarray(alpha)
     if grow:
         # A straight edge blurred by sigma has the value 0.159 one sigma away from it.
@@ -238,7 +228,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
 def hints_of(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Return points along narrow strokes of one kind; wide ones only mend."""
+    """Return points along strokes; narrow ones give none."""
     least, found = NARROW * max(size), list[tuple[float, float]]()
     for stroke in strokes:
         if stroke.keep != keep or stroke.radius < least:
@@ -254,10 +244,6 @@ def hints_of(
 
 @lru_cache(maxsize=1)
 def _given(file: File, photo: File) -> tuple[Mask, tuple[str, ...]]:
-    """A loaded mask at the photograph's size, and what is to be said of it.
-
-    Its transparency if it has any, else what `--mask` makes of it.
-    """
     opened = open_picture("mask", file.path)
     alpha = opened.stored.alpha
     if alpha is not None and (shown := eight_bits(alpha)).min() < 255:

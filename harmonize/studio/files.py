@@ -1,4 +1,4 @@
-"""The pictures of a session; the page knows them by their ids alone."""
+"""The pictures of a session; the page knows only their ids."""
 
 import io
 import os
@@ -35,12 +35,10 @@ class File:
     """A picture that the session may read.
 
     Attributes:
-        role: `painting`, `element` or `mask`.
         box: what of it can be seen; None: all.
         hull: x and y of the corners around that.
         source: id of the photograph that it was cut from.
-        view: made smaller, encoded.
-        shown: the visible part, made smaller.
+        view: a small copy, encoded; `shown` is its visible part.
     """
 
     id: str
@@ -73,7 +71,7 @@ class File:
 
 @dataclass(eq=False)
 class Files:
-    """Files given to the session, and its own in `folder`, which the caller removes."""
+    """The session's files; the caller removes their `folder`."""
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
@@ -84,11 +82,6 @@ class Files:
     _decoding: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
 
     def get(self, key: object) -> File:
-        """Return the file of an id.
-
-        Raises:
-            InputError: there is none.
-        """
         found = self._known.get(key) if isinstance(key, str) else None
         if found is None:
             raise InputError("this session has no such picture; load it again")
@@ -102,11 +95,7 @@ class Files:
         return file.path.parent.parent == self.folder
 
     def room(self, name: str) -> Path:
-        """Return a path for a new file.
-
-        Raises:
-            InputError: the session is full.
-        """
+        """Return a path for a new file."""
         with self._lock:
             if len(self._sizes) >= self.limits.files:
                 raise InputError(f"this session holds {self.limits.files} pictures; start another")
@@ -119,7 +108,6 @@ class Files:
         return self.folder / key / safe_name(name)
 
     def without_folder(self, text: str) -> str:
-        """Name the session's files in `text` as they were uploaded."""
         return re.sub(re.escape(str(self.folder)) + r"[\\/][\w-]+[\\/]", "", text)
 
     def discard(self, path: Path) -> None:
@@ -128,11 +116,7 @@ class Files:
         self._sizes.pop(path.parent.name, None)
 
     def add(self, role: str, path: Path, source: str | None = None, key: str | None = None) -> File:
-        """Take in a file, under the id `key` if it has one already.
-
-        Raises:
-            InputError: it cannot be used.
-        """
+        """Take in a file, under its id `key` if it has one."""
         if role not in ROLES:
             raise InputError("a picture is a painting, an element or a mask")
         with self._decoding:
@@ -152,7 +136,7 @@ class Files:
 
 @cache
 def samples() -> dict[str, tuple[Path, str]]:
-    """Return name → file and role of the shipped pictures."""
+    """Return name → file and role."""
     package = Path(__file__).parent.parent
     inside = package / "samples"  # in a wheel; in a checkout they lie beside the package
     folder = inside if inside.is_dir() else package.parent / "samples"
@@ -164,11 +148,7 @@ def samples() -> dict[str, tuple[Path, str]]:
 
 
 def sample(name: object) -> tuple[Path, str]:
-    """Return a shipped picture's file and role.
-
-    Raises:
-        InputError: there is none of that name.
-    """
+    """Return a sample's file and role."""
     found = samples().get(name) if isinstance(name, str) else None
     if found is None:
         raise InputError("there is no such sample")
@@ -177,7 +157,7 @@ def sample(name: object) -> tuple[Path, str]:
 
 @cache
 def thumbnail(path: Path) -> bytes:
-    """Return a shipped picture made small."""
+    """Return a sample made small."""
     with Image.open(path, formats=("PNG", "JPEG")) as image:
         image.load()
         return encoded(image, THUMB, quick=True)
@@ -187,18 +167,14 @@ def thumbnail(path: Path) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    """Return an upload's name fit for a folder and a command line."""
+    """Return a name fit for a folder and a command line."""
     stem, suffix = os.path.splitext(name.replace("\\", "/").rpartition("/")[2])
     stem = re.sub(r"[^\w]+", "-", stem).strip("-")[:60] or "picture"
     return stem + re.sub(r"[^.A-Za-z0-9]", "", suffix)[:8].lower()
 
 
 def check_pixels(role: str, path: Path, most: int) -> None:
-    """Read the size in a picture's header.
-
-    Raises:
-        InputError: more than `most` pixels, or damaged.
-    """
+    """Refuse a picture of more than `most` pixels by its header."""
     Image.init()
     try:
         with quiet():
@@ -248,7 +224,7 @@ def _described(
 
 
 def visible_box(alpha: NDArray[np.uint8]) -> Box | None:
-    """Return left, top, right, bottom of what can be seen in alpha [H, W]."""
+    """Return left, top, right, bottom of what shows in alpha."""
     rows, columns = (np.flatnonzero((alpha > FAINT).any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -269,7 +245,7 @@ def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 
 def _half_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """One side of a hull (Andrew, "Another efficient algorithm for convex hulls", 1979)."""
+    """Andrew, "Another efficient algorithm for convex hulls", 1979."""
     found: list[tuple[int, int]] = []
     for x, y in points:
         while len(found) > 1:
@@ -282,11 +258,7 @@ def _half_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def alpha_of(path: Path) -> bytes:
-    """Return the alpha of a cut-out as PNG.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Return the alpha of a cut-out as PNG."""
     alpha = open_picture("element", path).stored.alpha
     if alpha is None:
         raise InputError("element: nothing of it is transparent, so there is no mask")
@@ -301,11 +273,7 @@ def _pixels(path: Path) -> Image.Image:
 
 
 def part_of(path: Path, box: tuple[int, ...]) -> bytes:
-    """Return `box` (left, top, width, height) of a picture in its own pixels, as PNG.
-
-    Raises:
-        InputError: it lies outside.
-    """
+    """Return `box` (left, top, width, height) of a picture as PNG."""
     left, top, width, height = box
     picture = _pixels(path)
     right, down = min(left + width, picture.width), min(top + height, picture.height)
@@ -315,7 +283,7 @@ def part_of(path: Path, box: tuple[int, ...]) -> bytes:
 
 
 def encoded(picture: Image.Image, most: int = VIEW, *, quick: bool = False) -> bytes:
-    """Return a picture at most `most` pixels long as PNG; `quick`: as JPEG, or WebP with alpha."""
+    """Return a picture at most `most` pixels long as PNG; `quick`: JPEG or WebP."""
     factor = most / max(picture.size)
     if factor < 1:
         width, height = (max(1, round(side * factor)) for side in picture.size)

@@ -1,4 +1,4 @@
-"""Who may ask the server, from where, and for how much."""
+"""Who may ask the server, and for how much."""
 
 import asyncio
 import secrets
@@ -33,7 +33,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a session takes in: bytes, pixels, files; `patience`: seconds between two pieces."""
+    """What a session takes in; `patience`: seconds between pieces."""
 
     upload: int = 1 << 30
     pixels: int = field(default_factory=pixel_limit)
@@ -51,7 +51,6 @@ class PageToken:
         self.cookie = secrets.token_urlsafe(32)
 
     def spend(self, token: str) -> bool:
-        """Whether this is the token, for the first time."""
         if self.token is None or not _equal(token, self.token):
             return False
         self.token = None
@@ -68,8 +67,8 @@ def _equal(given: str, known: str) -> bool:
 class Guard:
     """Middleware that answers the session's own page alone.
 
-    The Host must be one of `hosts`, port included; a write must have their Origin. Nothing is
-    answered without the cookie, which opening the page with the token sets.
+    The Host must be one of `hosts`; a write must have their Origin. Opening the page with the token
+    sets the cookie that all else needs.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], key: PageToken) -> None:
@@ -108,7 +107,7 @@ class Guard:
         return None
 
     def _cookie(self, scope: Scope, headers: Headers) -> str | None:
-        """The cookie to set: empty if it is there, None if it may not be had."""
+        """Return the cookie to set: empty if there, None if refused."""
         name = self.cookie_name(headers["host"])
         if self.key.knows(cookie_parser(headers.get("cookie", "")).get(name)):
             return ""
@@ -119,7 +118,7 @@ class Guard:
 
     @staticmethod
     def cookie_name(host: str) -> str:
-        """Return the cookie's name; browsers share cookies among a host's ports."""
+        # Browsers share cookies among a host's ports.
         return f"harmonize-{host.rpartition(':')[2]}"
 
 
@@ -137,11 +136,7 @@ def _with_headers(send: Send, cookie: str | None) -> Send:
 
 
 async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[bytes]:
-    """Yield the request's body.
-
-    Raises:
-        HTTPException: more than `most` bytes (413), or slower than `patience` seconds (408).
-    """
+    """Yield a body of at most `most` bytes; wait `patience` seconds for each piece."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > most:
         raise _body_too_large(most)
@@ -167,7 +162,7 @@ def _body_too_large(most: int) -> HTTPException:
 
 
 def show_bytes(count: int) -> str:
-    """Return a number of bytes as people say it."""
+    """Return bytes as people say them."""
     for unit, size in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""What the page asks for, painted; or its palette map alone."""
+"""Paint what the page asks for, or its palette map."""
 
 import contextlib
 import io
@@ -28,12 +28,12 @@ GROWING = 1024  # pixels: long side of a picture so far
 
 
 class _FirstPicture(Exception):  # noqa: N818 - no error
-    """Ends a run after its first picture."""
+    pass
 
 
 @dataclass(eq=False)
 class Studio:
-    """Paints for a session; keeps network and paintings between runs."""
+    """Paints for a session, and keeps its network and paintings."""
 
     files: Files
     _network: "Session | None" = None
@@ -43,11 +43,6 @@ class Studio:
     _latest: int = 0  # number of the palette map that was asked for last
 
     def session(self, preset: str, **options: Any) -> "Session":
-        """Return a session with these settings; all share what they keep.
-
-        Raises:
-            ConfigError: a setting is out of range.
-        """
         from harmonize.run.session import Session
 
         if self._network is None:
@@ -74,12 +69,9 @@ class Studio:
         return keep(asked, result, self.files)
 
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        """Return the palette map around the element and below it the composite, PNG, and where.
+        """Return palette map and, below it, composite around the element, PNG, and where.
 
         None where a later one is asked for, or something is painted.
-
-        Raises:
-            InputError: nothing of the element lies on the painting.
         """
         self._latest = number = self._latest + 1
         while not self._working.acquire(timeout=0.02):
@@ -113,7 +105,6 @@ class Studio:
         return encoded(both), window
 
     def warm(self, painting: File) -> None:
-        """Look at a painting, so that its first map comes quickly."""
         with self._working:
             session, dot = self.session("preview", size=PREVIEW_SIDE), Image.new("L", (32, 32), 255)
             _mapped(session, session.plan(_small(painting), dot.convert("RGB"), dot))
@@ -158,7 +149,7 @@ def _scaled(placement: Placement, factor: float) -> Placement:
 
 
 class Watch:
-    """Tells of a run: how far, how long still, the picture so far."""
+    """Tells the page how far a run is."""
 
     def __init__(
         self, task: Task, tasks: Tasks, steps: dict[str, int], seconds: dict[str, float]

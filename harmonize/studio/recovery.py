@@ -1,4 +1,4 @@
-"""A session on disk: a studio that was killed is taken up again when the next one starts."""
+"""A session on disk, for when its studio is killed."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ _saving = threading.Lock()
 
 
 def save(page: Page, address: tuple[str, int], pictures: Sequence[Path | None]) -> None:
-    """Write down what the session holds; `pictures` are those that the command line named."""
+    """Write down what the session holds."""
     with _saving, contextlib.suppress(OutputError):  # a full disk stops no painting
         if not page.ending:
             tree = {**_tree_of(page), "address": address, "pictures": _absolute_paths(pictures)}
@@ -59,10 +59,7 @@ def _tree_of(page: Page) -> dict[str, Any]:
 
 
 def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, Any]] | None:
-    """Return the latest session under `root` whose studio was killed, and make it this process's.
-
-    Only one that began with the same `pictures`: its folder, and what it held.
-    """
+    """Take over the latest killed session that began with `pictures`."""
     found = [path for path in root.glob(f"{PREFIX}*/{SESSION_FILE}") if _mine(path)]
     for path in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
@@ -75,7 +72,7 @@ def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dic
 
 
 def restore_session(page: Page, tree: dict[str, Any]) -> None:
-    """Load what a session held; what is not painted yet waits again."""
+    """Load what a session held; what is unpainted waits again."""
     files = page.files
     for item in tree["files"]:
         with contextlib.suppress(HarmonizeError):  # one is gone meanwhile
@@ -103,7 +100,7 @@ def _absolute_paths(pictures: Sequence[Path | None]) -> list[str | None]:
 
 
 def _mine(path: Path) -> bool:
-    """Whether nobody else can have made it."""
+    # Nobody else can have made it.
     made = path.parent.lstat()
     return not hasattr(os, "getuid") or (made.st_uid == os.getuid() and made.st_mode & 0o77 == 0)
 

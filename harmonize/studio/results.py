@@ -37,7 +37,7 @@ KEYS = ("painting", "element", "placement", "preset", "options")  # of a request
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture to be painted; `options` are what differs from the preset."""
+    """One picture to be painted; `options` differ from the preset."""
 
     painting: File
     element: File
@@ -47,7 +47,6 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The picture's name, without an extension."""
         kind = "" if self.preset == "default" else f"-{self.preset}"
         return f"{self.painting.path.stem}-{self.element.path.stem}{kind}"
 
@@ -57,7 +56,6 @@ class Asked:
 
     @property
     def names(self) -> dict[str, str]:
-        """Role → file name where all lie in one folder."""
         painting, element = self.painting.name, self.element.name
         if painting == element or element.startswith(f"{self.name}."):
             element = f"element-{element}"
@@ -65,11 +63,7 @@ class Asked:
 
 
 def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
-    """Read what the page asks for.
-
-    Raises:
-        InputError: it cannot be used.
-    """
+    """Read a page's request."""
     preset = tree.get("preset", "default")
     if preset not in presets():
         raise InputError("there is no such preset")
@@ -91,7 +85,7 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A finished run; record and other formats lie beside `picture`."""
+    """A finished run; other formats lie beside `picture`."""
 
     asked: Asked
     picture: Path
@@ -111,12 +105,7 @@ class Kept:
 
 
 def keep(asked: Asked, result: "Result", files: Files) -> Kept:
-    """Write all files of a finished run.
-
-    Raises:
-        InputError: the session is full.
-        OutputError: the disk is.
-    """
+    """Write all files of a finished run."""
     path = files.room(f"{asked.name}.png")
     for kind in ("jpeg", "tiff"):
         with contextlib.suppress(OutputError):  # too long for the format
@@ -126,11 +115,7 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
 
 
 def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
-    """Return the finished run whose picture lies at `path`.
-
-    Raises:
-        InputError: it is gone, or its record.
-    """
+    """Return the finished run of a picture."""
     record = read_tree(record_path(path))
     beside = {kind: path.with_suffix(suffix) for kind, suffix in DOWNLOADS.items()}
     return Kept(
@@ -144,7 +129,7 @@ def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
 
 
 def record_for(kept: Kept, files: Files, *, together: bool = False) -> bytes:
-    """Return the run's record; `together`: to lie beside all inputs."""
+    """Return the record; `together`: to lie beside all inputs."""
     tree = json.loads(record_path(kept.picture).read_text(encoding="utf-8"))
     names = kept.asked.names
     for role, file in kept.asked.files.items():
@@ -154,7 +139,7 @@ def record_for(kept: Kept, files: Files, *, together: bool = False) -> bytes:
 
 
 def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
-    """Return the command line that makes the same picture."""
+    """Return the command that makes the same picture."""
     asked, names = kept.asked, kept.asked.names
     paths = {
         role: names[role] if together or files.owns(file) else str(file.path)
@@ -171,7 +156,7 @@ def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
 
 
 def placement_words(placement: Placement) -> list[str]:
-    """Return a placement as options of the command line."""
+    """Return a placement as options."""
     words = []
     if placement.at is not None:
         at = placement.at
@@ -184,7 +169,7 @@ def placement_words(placement: Placement) -> list[str]:
 
 
 def bundle(kept: Kept, files: Files) -> Path:
-    """Return a ZIP of picture, record, inputs and command line."""
+    """Return a ZIP of picture, record, inputs and command."""
     path = kept.picture.with_suffix(".zip")
     asked, names = kept.asked, kept.asked.names
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:

@@ -1,4 +1,4 @@
-"""The server of the page, on this machine only."""
+"""The page's server, on this machine only."""
 
 import asyncio
 import contextlib
@@ -43,10 +43,7 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl-C; leave no file and no thread behind.
 
-    `on_ready` receives the address, token included, and what ends the server.
-
-    Raises:
-        InputError: a picture cannot be used, or the address cannot be listened on.
+    `on_ready` receives the address and what ends the server.
     """
     _address(host)
     pictures = {"painting": painting, "element": element}
@@ -98,7 +95,7 @@ def hosts_of(host: str, port: int) -> frozenset[str]:
 
 
 def is_home(host: str) -> bool:
-    """Whether an address reaches no further than this machine."""
+    """Tell whether an address is this machine's alone."""
     return _address(host).is_loopback
 
 
@@ -132,7 +129,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _listen_again(host: str, port: int, tree: dict[str, Any] | None) -> socket.socket:
-    """Listen where the killed studio did: its page has its state there."""
+    # Where the killed studio did: its page keeps its state there.
     before = tree["address"] if tree else (host, 0)
     if port == 0 and before[0] == host:
         with contextlib.suppress(InputError):
@@ -153,8 +150,6 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn whose open requests end when it is told to end."""
-
     def __init__(self, page: Page) -> None:
         patience = {"patience": page.files.limits.patience}
         config = uvicorn.Config(
@@ -175,7 +170,6 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on Ctrl-C, `kill` and a closed terminal."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""Runs asked for by the page: one at a time in a thread, the rest wait."""
+"""Paint one run at a time; the rest wait."""
 
 import secrets
 import threading
@@ -23,8 +23,8 @@ class Task:
 
     Attributes:
         facts: what is asked for, as the page knows it.
-        share: how much is done, 0 to 1; `left` are the seconds to come.
-        pictures: how many there were so far; `picture` is the last.
+        share: how much is done, 0 to 1.
+        left: seconds to come.
         version: grows with every change of any task.
     """
 
@@ -51,7 +51,7 @@ class Task:
 
 
 class Tasks:
-    """The runs of a session in order; `work` does one, and calls `check` at every step."""
+    """A session's runs in order; `work` does one, and calls `check` at every step."""
 
     def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
         self.version = 0
@@ -66,7 +66,6 @@ class Tasks:
         self._thread.start()
 
     def close(self, patience: float = 20.0) -> None:
-        """Abandon the run, and wait for the thread."""
         with self._change:
             self.closing = True
             self._change.notify_all()
@@ -74,11 +73,7 @@ class Tasks:
             self._thread.join(patience)
 
     def add(self, asked: Any, facts: dict[str, Any]) -> Task:
-        """Take in a run.
-
-        Raises:
-            InputError: too many are waiting.
-        """
+        """Take in a run."""
         task = Task(asked, facts)
         with self._change:
             if sum(other.state == WAITING for other in self._all.values()) >= MOST_WAITING:
@@ -89,24 +84,18 @@ class Tasks:
         return task
 
     def take_up(self, task: Task) -> None:
-        """Take in a run of an earlier studio."""
         with self._change:
             self._all[task.id] = task
             self._changed(task)
 
     def get(self, key: str) -> Task:
-        """Return the task of an id.
-
-        Raises:
-            InputError: there is none.
-        """
         found = self._all.get(key)
         if found is None:
             raise InputError("this session has no such run")
         return found
 
     def stop(self, task: Task) -> None:
-        """End a run with the picture so far; one that waits never begins."""
+        """End a run with the picture so far; what waits never begins."""
         with self._change:
             task.stopped = True
             if task.state == WAITING:
@@ -116,7 +105,7 @@ class Tasks:
         self.on_change()
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
-        """Return the version now, the tasks changed since, the ids of all."""
+        """Return the version now, the tasks changed since, and all ids."""
         with self._change:
             changed = [task for task in self._all.values() if task.version > version]
             return self.version, changed, list(self._all)
@@ -128,7 +117,6 @@ class Tasks:
             self._changed(task)
 
     def check(self, task: Task) -> None:
-        """End the run from within, where it was stopped or the server ends."""
         if self.closing:
             raise Abandoned
         if task.stopped:
