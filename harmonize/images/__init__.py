@@ -1,1 +1,1 @@
-"""Pictures as files and arrays, without torch."""
+"""Pictures as files and arrays."""

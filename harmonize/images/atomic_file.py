@@ -1,4 +1,4 @@
-"""Bytes → a file, written whole or not at all: a temporary file beside it takes its name."""
+"""Write files whole or not at all; what cannot be written raises an OutputError."""
 
 import contextlib
 import hashlib
@@ -17,13 +17,7 @@ from harmonize.errors import OutputError
 
 
 def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> None:
-    """Find out before a long run whether a file could be written.
-
-    With `missing_folder` its folder need not be there.
-
-    Raises:
-        OutputError: it could not; or it exists and `overwrite` is false.
-    """
+    """Check that a file, or with `missing_folder` its folder too, can be made."""
     try:
         kind = _kind(path)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
@@ -46,11 +40,7 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
 
 
 def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
-    """Find out whether what would be replaced is ours: empty, or what `is_own` knows as a `kind`.
-
-    Raises:
-        OutputError: it is not.
-    """
+    """Check that a file is empty, missing, or by `is_own` a `kind`."""
     if os.path.isfile(path) and os.path.getsize(path) and not is_own(path):
         raise OutputError(
             f"{path}: is there and no {kind}; give another name, or move that file away"
@@ -58,11 +48,7 @@ def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
 
 
 def check_name(path: Path) -> None:
-    """Find out whether no name in a path is too long, be its folders there or not.
-
-    Raises:
-        OutputError: one is.
-    """
+    """Check that no name in the path is too long."""
     place, names = os.path.realpath(path), []
     while not os.path.lexists(place):
         place, name = os.path.split(place)
@@ -76,11 +62,7 @@ def check_name(path: Path) -> None:
 
 @contextlib.contextmanager
 def made_folders(paths: Iterable[Path]) -> Iterator[None]:
-    """Make the folders of files; where the work within fails, those that are empty go.
-
-    Raises:
-        OutputError: one cannot be made.
-    """
+    """Make files' folders; if the work within fails, empty ones go."""
     made: list[Path] = []
     try:
         for path in paths:
@@ -104,11 +86,7 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 
 
 def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
-    """Write a file whole or not at all; links are followed, leftovers of killed writers removed.
-
-    Raises:
-        OutputError: it exists, or cannot be written.
-    """
+    """Write a file, through links."""
     check_output(path, overwrite)
     target = Path(os.path.realpath(path))
     part = target.with_name(f"{_temporary_start(target)}{os.getpid()}.part")
@@ -141,13 +119,12 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _temporary_start(target: Path) -> str:
-    """How the names of temporary files for a target begin on this machine; short for any target."""
     host = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())[:40]
     return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{host}."
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of this file have left beside it."""
+    """Remove what killed writers of this file left."""
     target = Path(os.path.realpath(path))
     start = _temporary_start(target)
     for name in os.listdir(target.parent):

@@ -1,6 +1,6 @@
-"""Colors of any mode and profile, to sRGB and back.
+"""Convert colors to sRGB and back.
 
-Without a profile, gray and RGB are sRGB's, and CMYK means red = (1 - cyan) x (1 - black).
+Without a profile, CMYK means red = (1 - cyan) x (1 - black).
 """
 
 from functools import lru_cache
@@ -18,13 +18,13 @@ PROBE = 9  # steps of each channel at which profiles are compared
 
 
 def fits(icc: bytes, mode: str) -> bool:
-    """Whether the header of a profile says that it is one for this mode."""
+    """Return whether a profile is for this mode."""
     return icc[36:40] == b"acsp" and COLOR_SPACES.get(icc[16:20]) == mode
 
 
 @lru_cache(maxsize=8)
 def reachable(icc: bytes, mode: str) -> bool:
-    """Whether colors can be converted to a profile, not only from it."""
+    """Return whether colors can be converted to a profile."""
     try:
         found = libvips.vips_from_srgb(np.zeros((1, 1, 3), np.uint16), icc)
     except ValueError:
@@ -34,7 +34,7 @@ def reachable(icc: bytes, mode: str) -> bool:
 
 @lru_cache(maxsize=8)
 def is_srgb(icc: bytes | None, mode: str) -> bool:
-    """Whether values in a profile are sRGB's own, but for rounding to 8 bits."""
+    """Return whether values are sRGB's own, within 1 of 255."""
     if mode not in ("L", "RGB"):
         return False
     if icc is None:
@@ -50,10 +50,7 @@ def is_srgb(icc: bytes | None, mode: str) -> bool:
 
 
 def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
-    """Return a picture in sRGB [H, W, 3], in its own depth; the array itself if it is that.
-
-    `icc` is None or one that `fits`.
-    """
+    """Return sRGB [H, W, 3] of the same depth; `icc` must fit."""
     if icc is not None and not is_srgb(icc, mode):
         return libvips.vips_to_srgb(pixels, mode, icc)
     if mode == "RGB":
@@ -68,9 +65,9 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
 def from_srgb(
     part: NDArray[np.float32], mode: str, icc: bytes | None, under: Pixels
 ) -> NDArray[np.float32]:
-    """Convert sRGB [H, W, 3], 0 to 1, to a mode and a profile that is `reachable`, or None.
+    """Convert sRGB [H, W, 3], 0 to 1, to a reachable profile.
 
-    Returns float32 in the shape and range of `under`, the picture there, whose black ink is kept.
+    Returns float32 in shape and range of `under`, whose black ink is kept.
     """
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):

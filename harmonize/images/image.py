@@ -1,4 +1,4 @@
-"""A picture as its file holds it, and sRGB painted into it."""
+"""A picture in its file's own values."""
 
 from dataclasses import dataclass, replace
 
@@ -12,38 +12,27 @@ from harmonize.images.pixels import Pixels, eight_bits, largest_value, strips
 
 @dataclass(frozen=True, eq=False)
 class StoredImage:
-    """A picture, upright, in its own values.
+    """A picture, upright, in its file's own values."""
 
-    Attributes:
-        pixels: uint8 or uint16, [H, W] or [H, W, C].
-        mode: `L`, `RGB` or `CMYK`.
-        icc: its color profile; None for sRGB, its grays, or inks of no known printer.
-        alpha: [H, W] of the same depth, or None.
-        dpi: horizontal and vertical resolution, or None.
-        format: Pillow's name of the file's format, or None.
-    """
-
-    pixels: Pixels
-    mode: str = "RGB"
-    icc: bytes | None = None
-    alpha: Pixels | None = None
-    dpi: tuple[float, float] | None = None
-    format: str | None = None
+    pixels: Pixels  # uint8 or uint16, [H, W] or [H, W, C]
+    mode: str = "RGB"  # or L, CMYK
+    icc: bytes | None = None  # None: sRGB, its grays, or inks of no known printer
+    alpha: Pixels | None = None  # [H, W], of the same depth
+    dpi: tuple[float, float] | None = None  # x and y
+    format: str | None = None  # Pillow's name of the file's
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
         height, width = self.pixels.shape[:2]
         return width, height
 
     @property
     def bits(self) -> int:
-        """Bits a channel: 8 or 16."""
         return self.pixels.dtype.itemsize * 8
 
     @property
     def image(self) -> Image.Image:
-        """The picture for Pillow, in 8 bits, with profile and alpha (CMYK has none)."""
+        """For Pillow: 8 bits, with profile and (except CMYK) alpha."""
         image = _pillow(self.pixels, self.mode)
         if self.alpha is not None and self.mode != "CMYK":
             image.putalpha(_pillow(self.alpha, "L"))
@@ -55,24 +44,21 @@ class StoredImage:
 
     @property
     def shown(self) -> Image.Image:
-        """The picture as a viewer shows it: 8-bit RGB in sRGB, on white."""
+        """As a viewer shows it: 8-bit sRGB on white."""
         return replace(self, dpi=None).in_8_bits().in_srgb().on_white().image
 
     def srgb(self) -> Pixels:
-        """The colors in sRGB [H, W, 3], in the picture's depth."""
+        """Return sRGB [H, W, 3] of the same depth."""
         return color.to_srgb(self.pixels, self.mode, self.icc)
 
     def in_srgb(self) -> "StoredImage":
-        """The same with RGB pixels in sRGB and no profile."""
         return replace(self, pixels=self.srgb(), mode="RGB", icc=None)
 
     def in_8_bits(self) -> "StoredImage":
-        """The same with 8 bits a channel."""
         alpha = None if self.alpha is None else eight_bits(self.alpha)
         return replace(self, pixels=eight_bits(self.pixels), alpha=alpha)
 
     def on_white(self) -> "StoredImage":
-        """The same without alpha, on white: hidden colors do not show."""
         if self.alpha is None:
             return self
         white = 0 if self.mode == "CMYK" else largest_value(self.pixels)
@@ -92,11 +78,11 @@ class StoredImage:
         top: int = 0,
         left: int = 0,
     ) -> "StoredImage":
-        """Return a copy with `part` [h, w, 3], sRGB, blended in; its corner is `top` and `left`.
+        """Return a copy with `part`, sRGB [h, w, 3], blended in.
 
         Args:
-            part: float32 from 0 to 1, or uint16.
-            share: float32 [h, w], 0 to 1, of `part`.
+            part: float32 0 to 1, or uint16.
+            share: float32 [h, w] 0 to 1, of `part`.
             changed: bool [h, w]; elsewhere every bit stays.
         """
         pixels = self.pixels.copy()

@@ -1,7 +1,6 @@
-"""libvips as functions on arrays: files of 16 bits, colors between ICC profiles.
+"""libvips on arrays: uint8 or uint16, [H, W] (`L`) or [H, W, C] (`RGB`, `CMYK`).
 
-A picture is uint8 or uint16 [H, W] (mode `L`) or [H, W, C] (`RGB`, `CMYK`). Functions raise a
-ValueError for what is damaged or cannot be converted, a MemoryError without room.
+Damage raises a ValueError.
 """
 
 from collections.abc import Iterator
@@ -27,17 +26,13 @@ SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class UnknownValues(ValueError):
-    """A file holds values of neither 8 nor 16 bits, or colors of an unknown kind."""
+    """Values or colors are of a kind that is not read."""
 
 
 def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, Pixels | None]:
-    """Decode a `PNG` or `TIFF` as it lies: pixels, mode, further channels [H, W, C].
+    """Decode, but do not turn, a `PNG` or `TIFF`: pixels, mode, further channels [H, W, C].
 
-    Lab comes out as sRGB of 16 bits, premultiplied colors straight. `fail_on` is libvips's word for
-    what counts as damage.
-
-    Raises:
-        UnknownValues: it holds what is not known here.
+    Lab becomes sRGB, premultiplied colors straight. Raises `UnknownValues`.
     """
     with _errors() as vips:
         image = getattr(vips.Image, LOADERS[kind])(data, fail_on=fail_on)
@@ -58,7 +53,7 @@ def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, P
 
 
 def is_whole_jpeg(data: bytes) -> bool:
-    """Whether a JPEG has all its pixels and nothing in it is amiss."""
+    """Return whether libvips has no complaint."""
     try:
         with _errors() as vips:
             vips.Image.jpegload_buffer(data, fail_on="warning").avg()
@@ -75,7 +70,7 @@ def encode(
     icc: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
-    """Return a picture as a `PNG` (no CMYK) or `TIFF`."""
+    """Encode a `PNG` (no CMYK) or `TIFF`."""
     saver, options = SAVERS[kind]
     with _errors():
         image = _vips_image(pixels, mode)
@@ -88,10 +83,7 @@ def encode(
 
 
 def vips_to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
-    """Convert a picture from its profile to sRGB [H, W, 3] of the same depth.
-
-    A profile that cannot be read counts as sRGB or its like.
-    """
+    """Convert to sRGB [H, W, 3] of the same depth; unreadable profiles count as sRGB."""
     with _errors():
         connected = _with_profile(_vips_image(pixels, mode), icc).icc_import(
             embedded=True, **CONVERSION
@@ -101,14 +93,14 @@ def vips_to_srgb(pixels: Pixels, mode: str, icc: bytes) -> Pixels:
 
 
 def vips_from_srgb(pixels: NDArray[np.uint16], icc: bytes) -> Pixels:
-    """Convert sRGB [H, W, 3] to a profile: uint16 [H, W] or [H, W, C]."""
+    """Convert sRGB [H, W, 3] to uint16 in a profile."""
     with _errors():
         connected = _vips_image(pixels, "RGB").icc_import(input_profile="srgb", **CONVERSION)
         return _flat(_picture(_with_profile(connected, icc).icc_export(depth=16, **CONVERSION)))
 
 
 def lab_to_srgb(lab: NDArray[np.float32]) -> Pixels:
-    """Convert CIE Lab [H, W, 3] (D50, L from 0 to 100) to sRGB uint8."""
+    """Convert CIE Lab [H, W, 3] (D50, L to 100) to 8-bit sRGB."""
     with _errors() as vips:
         height, width, _ = lab.shape
         data = np.ascontiguousarray(lab)
@@ -138,7 +130,6 @@ def _errors() -> Iterator[Any]:
 
 
 def _vips_image(pixels: Pixels, mode: str) -> Any:
-    """The array as an image of the library; it must live as long as the image does."""
     height, width = pixels.shape[:2]
     wide = pixels.dtype == np.uint16
     image = _library().Image.new_from_memory(

@@ -1,4 +1,4 @@
-"""Arrays of 8 or 16 bits a channel, worked on a strip at a time."""
+"""Arrays of 8 or 16 bits."""
 
 from collections.abc import Iterator
 
@@ -13,19 +13,19 @@ STRIP = 1 << 20  # pixels: no float array is as large as a picture
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows that cover `height` x `width` pixels."""
+    """Yield slices of rows, about a million pixels each."""
     rows = max(1, STRIP // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))
 
 
 def largest_value(pixels: Pixels) -> int:
-    """Return what stands for full light: 255 or 65535."""
+    """Return full light: 255 or 65535."""
     return int(np.iinfo(pixels.dtype).max)
 
 
 def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return pixels with 8 bits a channel; no copy if they have that."""
+    """Return 8-bit pixels, copied only if they are not."""
     if pixels.dtype == np.uint8:
         return pixels.view(np.uint8)
     found = np.empty(pixels.shape, np.uint8)

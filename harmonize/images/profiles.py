@@ -1,7 +1,4 @@
-"""Make ICC profiles of color spaces that a file tells by numbers.
-
-Sources: ICC.1:2022, ITU-T H.273, Adobe RGB (1998) 4.3.
-"""
+"""Make ICC profiles (ICC.1:2022, ITU-T H.273, Adobe RGB (1998) 4.3)."""
 
 import struct
 from functools import lru_cache
@@ -21,7 +18,7 @@ BRADFORD = np.array(
 
 
 class Primaries(NamedTuple):
-    """What full red, green, blue and white are."""
+    """Chromaticities of an RGB space."""
 
     red: Chromaticity
     green: Chromaticity
@@ -62,11 +59,7 @@ CURVES: dict[int, Curve] = {
 
 @lru_cache(maxsize=8)
 def rgb_profile(primaries: Primaries, curve: Curve) -> bytes:
-    """Return a profile for RGB.
-
-    Raises:
-        ValueError: the primaries span no colors.
-    """
+    """Return an RGB profile; a ValueError for primaries that span no colors."""
     adaptation = _adaptation(primaries.white)
     columns = adaptation @ _columns(primaries)
     tags = {b"chad": _icc_numbers(b"sf32", adaptation.ravel())}
@@ -78,7 +71,7 @@ def rgb_profile(primaries: Primaries, curve: Curve) -> bytes:
 
 @lru_cache(maxsize=8)
 def gray_profile(curve: Curve) -> bytes:
-    """Return a profile for grays."""
+    """Return a gray profile."""
     return _profile(b"GRAY", {b"kTRC": _curve(curve)})
 
 

@@ -1,7 +1,4 @@
-"""Keep what a command reads from being written.
-
-A file is known by device and inode: through links, relative paths, and letters of any case.
-"""
+"""Keep inputs from being written, by any name for them."""
 
 import os
 import unicodedata
@@ -14,19 +11,13 @@ Named = tuple[str, str | os.PathLike[str]]  # what messages call a file; its pat
 
 
 def protect(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
-    """Make sure that no output is an input, and that no two outputs are one file.
-
-    Names of inputs are like `the painting`, of outputs like `output`.
-
-    Raises:
-        OutputError: the first clash.
-    """
+    """Raise an OutputError if an output is an input or another output."""
     for output, problem in clashes(inputs, outputs):
         raise OutputError(f"{output}: {problem}")
 
 
 def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple[str, str]]:
-    """Return every output that cannot be written for that reason, and the reason."""
+    """Yield each output that must not be written, and why."""
     own = {key: (name, path) for name, path in inputs for key in _keys(path)}
     taken: dict[object, Named] = {}
     for name, path in outputs:
@@ -47,7 +38,7 @@ def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple
 
 
 def files_under(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Return every file in a folder and its subfolders."""
+    """Yield all files in a folder and below."""
     for place, _, names in os.walk(folder):
         yield from (Path(place, name) for name in names)
 
@@ -68,7 +59,6 @@ def _keys(path: str | os.PathLike[str]) -> list[object]:
 
 
 def _place(path: str | os.PathLike[str]) -> object:
-    """What a file to come will be known by: its folder, and its name in any case."""
     try:
         folder, name = os.path.split(os.path.realpath(path))
         key = next(iter(_keys(folder)), folder)

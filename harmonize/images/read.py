@@ -1,4 +1,4 @@
-"""Files, bytes, file objects, PIL images and arrays → pictures as a viewer shows them."""
+"""Open pictures; what cannot be read raises an InputError."""
 
 import hashlib
 import os
@@ -31,41 +31,26 @@ PIPE_WAIT = 30  # seconds without a byte from a pipe
 
 @dataclass(frozen=True)
 class Source:
-    """One picture as it was given.
+    """One picture as it was given."""
 
-    Attributes:
-        role: `painting`, `element`, `mask`, …
-        stored: the picture.
-        path: absolute path of its file, or None.
-        sha256: of the file's bytes, or of the pixels.
-        warnings: on how it was read, a sentence each.
-    """
-
-    role: str
+    role: str  # painting, element, mask, …
     stored: StoredImage
-    path: str | None
-    sha256: str
-    warnings: tuple[str, ...] = ()
+    path: str | None  # absolute
+    sha256: str  # of the file's bytes, or of the pixels
+    warnings: tuple[str, ...] = ()  # on how it was read, a sentence each
 
     @property
     def where(self) -> str:
-        """What to call it in a message."""
         return name(self.role, self.path)
 
 
 def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
-    """Return what to call a picture in a message."""
+    """Return a picture's name for messages."""
     return role.replace("_", " ") + (f" {os.fspath(path)}" if path is not None else "")
 
 
 def open_picture(role: str, picture: Picture) -> Source:
-    """Open and decode one picture; `role` names it in messages.
-
-    A file object is read to its end, and stays open.
-
-    Raises:
-        InputError: it cannot be read, or is an array of the wrong shape or range.
-    """
+    """Open one picture; a file object is read to its end."""
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
     data = bytes_of(where, picture)
@@ -96,20 +81,12 @@ def open_picture(role: str, picture: Picture) -> Source:
 
 
 def read_srgb(role: str, path: Path) -> Image.Image:
-    """Read a finished picture in 8-bit sRGB, on white.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """Read 8-bit sRGB on white."""
     return open_picture(role, path).stored.shown
 
 
 def bytes_of(where: str, picture: Picture) -> bytes | None:
-    """Return the bytes of a picture's file; None for an image, an array, and what is neither.
-
-    Raises:
-        InputError: they cannot be read.
-    """
+    """Return a file's bytes; None if it is no file."""
     if isinstance(picture, (str, os.PathLike)):
         return read_bytes(where, picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
@@ -120,11 +97,7 @@ def bytes_of(where: str, picture: Picture) -> bytes | None:
 
 
 def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
-    """Read a file or a pipe, as far as 2 GiB.
-
-    Raises:
-        InputError: it cannot be read or is larger; a pipe is silent for half a minute.
-    """
+    """Read a file or pipe of at most 2 GiB."""
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISFIFO(kind):
@@ -143,7 +116,6 @@ def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
 
 
 def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
-    """Read a named pipe; to open it the usual way would wait for a writer for ever."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         events = select.poll()

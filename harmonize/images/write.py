@@ -1,4 +1,4 @@
-"""Pictures → files in the format of their extension: JPEG at quality 95, others without loss."""
+"""Write pictures, JPEG at quality 95, others without loss; failure raises an OutputError."""
 
 import hashlib
 import io
@@ -44,18 +44,14 @@ MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pic
 
 
 def default_output(painting: str | os.PathLike[str]) -> Path:
-    """Return `NAME-harmonized.EXT`, PNG where the painting's format is not written."""
+    """Return `NAME-harmonized.EXT`, PNG for formats not written."""
     path = Path(painting)
     suffix = path.suffix if path.suffix.lower() in WRITABLE else ".png"
     return Path(f"{path.stem}-harmonized{suffix}")
 
 
 def picture_format(path: Path) -> str:
-    """Return Pillow's name of the format that the extension stands for.
-
-    Raises:
-        OutputError: none that is written here.
-    """
+    """Return Pillow's name of the format."""
     try:
         return WRITABLE[path.suffix.lower()]
     except KeyError:
@@ -65,11 +61,7 @@ def picture_format(path: Path) -> str:
 
 
 def check_size(path: Path, size: tuple[int, int]) -> None:
-    """Find out before a long run whether a file's format holds so many pixels.
-
-    Raises:
-        OutputError: it does not.
-    """
+    """Check that the format holds that size."""
     kind = picture_format(path)
     if max(size) > LONGEST_SIDES.get(kind, max(size)):
         raise OutputError(
@@ -79,10 +71,7 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
 
 
 def fitting(kind: str, picture: StoredImage) -> StoredImage:
-    """Return what a file of the format `kind` can hold of a picture.
-
-    Colors that must leave their space come out in sRGB, and what is transparent on white.
-    """
+    """Return what format `kind` holds: other colors become sRGB, transparency white."""
     if picture.bits == 16 and kind not in DEEP:
         picture = picture.in_8_bits()
     if not _holds_alpha(kind, picture):
@@ -95,11 +84,7 @@ def fitting(kind: str, picture: StoredImage) -> StoredImage:
 
 
 def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
-    """Return what the format of `path` cannot hold of a picture, a sentence each.
-
-    Raises:
-        OutputError: it cannot hold the picture at all.
-    """
+    """Tell what the format cannot hold."""
     kind = picture_format(path)
     check_size(path, picture.size)
     found = []
@@ -131,7 +116,7 @@ def _too_long(kind: str, picture: StoredImage) -> bool:
 
 
 def marked(kind: str, data: bytes) -> bytes:
-    """Return a file's bytes with the mark of those that are no results."""
+    """Add the mark of what is no result."""
     if kind == "PNG":
         chunk = b"tEXtSoftware\0" + MARK
         length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
@@ -142,7 +127,7 @@ def marked(kind: str, data: bytes) -> bytes:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a file has that mark; false where it cannot be read."""
+    """Return whether a file has that mark."""
     near = 8 * len(MARK)
     try:
         with path.open("rb") as file:
@@ -156,12 +141,9 @@ def is_marked(path: Path) -> bool:
 def write_picture(
     path: Path, picture: StoredImage, overwrite: bool = False, *, mark: bool = False
 ) -> str:
-    """Write a picture as far as the format of `path` holds it; return the file's SHA-256.
+    """Write what the format can hold; return the file's SHA-256.
 
-    With `mark` no batch takes it for a painting.
-
-    Raises:
-        OutputError: the file exists, or cannot be written.
+    With `mark`, batches do not take it for a painting.
     """
     kind = picture_format(path)
     check_output(path, overwrite)
@@ -182,7 +164,7 @@ def write_picture(
 
 
 def encode_as(kind: str, picture: StoredImage) -> bytes:
-    """Return a picture that a file of the format `kind` can hold as such a file's bytes."""
+    """Encode a picture that `fitting` returned."""
     if picture.bits == 16:
         data = libvips.encode(
             picture.pixels, picture.mode, picture.alpha, kind, picture.icc, picture.dpi
@@ -199,7 +181,7 @@ def encode_as(kind: str, picture: StoredImage) -> bytes:
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return pictures in sRGB side by side on white."""
+    """Return sRGB pictures side by side on white."""
     board = Image.new("RGB", _sheet_size([item.size for item in pictures]), "white")
     left = 0
     for item in pictures:
@@ -209,11 +191,7 @@ def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def check_sheet(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
-    """Find out whether the format of a sheet holds pictures of these sizes.
-
-    Raises:
-        OutputError: it does not.
-    """
+    """Check that the format holds such a sheet."""
     check_size(path, _sheet_size(sizes))
 
 
@@ -223,9 +201,5 @@ def _sheet_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def write_sheet(path: Path, pictures: Sequence[Image.Image], overwrite: bool = False) -> None:
-    """Write pictures in sRGB side by side.
-
-    Raises:
-        OutputError: the file exists, or cannot be written.
-    """
+    """Write pictures side by side."""
     write_picture(path, StoredImage(np.asarray(sheet(pictures))), overwrite, mark=True)

@@ -1,1 +1,1 @@
-"""Bytes of picture files → pixels, and what the files say of them."""
+"""Picture files → pixels and labels."""

@@ -1,4 +1,4 @@
-"""Read from PNG's chunks and the boxes of JPEG 2000, AVIF and HEIC what Pillow leaves out."""
+"""Read what Pillow leaves out of files."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the chunks of a PNG: name, start and end of the body."""
+    """Yield each chunk's name and its body's ends."""
     place = len(PNG)
     while place + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
@@ -23,7 +23,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def png_labels(data: bytes) -> dict[bytes, bytes]:
-    """Return the chunks of a PNG that tell its colors, name → body."""
+    """Return the chunks that describe colors."""
     found: dict[bytes, bytes] = {}
     for name, start, end in png_chunks(data):
         if name == b"IDAT":
@@ -34,7 +34,7 @@ def png_labels(data: bytes) -> dict[bytes, bytes]:
 
 
 def png_profile(body: bytes) -> bytes | None:
-    """Return the profile in the body of an iCCP chunk; None if it is damaged."""
+    """Unpack the profile of an iCCP chunk; None if damaged."""
     _, _, packed = body.partition(b"\0")
     try:
         unpacker = zlib.decompressobj()
@@ -45,7 +45,7 @@ def png_profile(body: bytes) -> bytes | None:
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return a PNG without its profile and its long or packed texts, but with EXIF."""
+    """Return a PNG without profile and large texts, but with EXIF."""
     parts, kept = [data[: len(PNG)]], len(PNG)
     for name, start, end in png_chunks(data):
         whole = slice(start - 8, min(end + 4, len(data)))
@@ -59,7 +59,7 @@ def without_texts(data: bytes) -> bytes:
 
 
 def png_without_resolution(data: bytes) -> bytes:
-    """Return a PNG without its pHYs chunk, which libvips always writes."""
+    """Remove what libvips always writes."""
     for name, start, end in png_chunks(data):
         if name == b"pHYs":
             return data[: start - 8] + data[end + 4 :]
@@ -67,7 +67,7 @@ def png_without_resolution(data: bytes) -> bytes:
 
 
 def tiff_without_resolution(data: bytes) -> bytes:
-    """Return a TIFF (no BigTIFF) without resolution, which libvips always writes."""
+    """Remove what libvips always writes."""
     order = "<" if data[:2] == b"II" else ">"
     (place,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, place)
@@ -84,7 +84,7 @@ def _is_packed(body: bytes) -> bool:
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the boxes of an ISO file: name, start and end of the body."""
+    """Yield each ISO box's name and its body's ends."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         length, name = struct.unpack_from(">I4s", data, start)
@@ -100,7 +100,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 
 def inner_boxes(data: bytes, *path: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and body of the boxes within the first boxes of these names."""
+    """Yield name and body of boxes along a path."""
     start, end = 0, len(data)
     for step in path:
         found = next(((a, b) for name, a, b in boxes(data, start, end) if name == step), None)
@@ -112,7 +112,7 @@ def inner_boxes(data: bytes, *path: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def gif_profile(data: bytes) -> bytes | None:
-    """Return the profile of a GIF, or None."""
+    """Return a GIF's profile, if any."""
     place = data.find(GIF_PROFILE)
     if place < 0:
         return None
@@ -124,6 +124,6 @@ def gif_profile(data: bytes) -> bytes | None:
 
 
 def ppm_bits(data: bytes) -> int:
-    """Return the bits a channel of a color PPM; 8 if its header cannot be read."""
+    """Return a color PPM's bits a channel; 8 if unreadable."""
     numbers = re.match(rb"P[36]\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*(\d+)", data[:1000])
     return int(numbers[1]).bit_length() if numbers else 8

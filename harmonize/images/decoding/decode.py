@@ -1,7 +1,4 @@
-"""Bytes of a picture's file → its first picture, upright, and what to know of it.
-
-Only `FORMATS` are opened. Pillow decodes, libvips where Pillow loses bits or mistakes colors.
-"""
+"""Decode pictures: with Pillow, or libvips where Pillow loses bits or mistakes colors."""
 
 import io
 import logging
@@ -42,15 +39,13 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints
 
 
 class Unreadable(Exception):
-    """A file is not read here; the message says why and what to do."""
+    """Says what a file is, and what to do."""
 
 
 def decode(data: bytes) -> tuple[StoredImage, list[str]]:
-    """Decode the first picture of a file, and say what was left or changed, a sentence each.
+    """Decode the first picture, upright, and tell what was changed.
 
-    Raises:
-        Unreadable: it is of a kind that is not read here, or has too many pixels.
-        Exception: it is damaged.
+    Raises `Unreadable`; for damage, anything.
     """
     if data[:4] in tiff.SIGNATURES:
         return _tiff(data)
@@ -68,7 +63,7 @@ def decode(data: bytes) -> tuple[StoredImage, list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and limit of pixels away, in one thread at a time."""
+    """Silence Pillow and lift its limit of pixels, in one thread at a time."""
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, limit = Image.MAX_IMAGE_PIXELS, pixel_limit()
@@ -81,11 +76,7 @@ def quiet() -> Iterator[None]:
 
 
 def parse_pixels(text: str, name: str) -> int:
-    """Return a number of pixels: `250000000`, `250M` or `1.5G`; messages call it `name`.
-
-    Raises:
-        ConfigError: it is none.
-    """
+    """Read a number like `250M` or `1.5G`, or raise a ConfigError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text.strip())
     count = float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]] if found else 0
     if not 1 <= count < 1e15:
@@ -94,22 +85,14 @@ def parse_pixels(text: str, name: str) -> int:
 
 
 def pixel_limit() -> int:
-    """Return how many pixels a file may have: `HARMONIZE_MAX_PIXELS`, or 178,956,970.
-
-    Raises:
-        ConfigError: the variable is no number.
-    """
+    """Return the limit of pixels, which HARMONIZE_MAX_PIXELS sets."""
     told = os.environ.get(LIMIT, "")
     return parse_pixels(told, LIMIT) if told.strip() else MOST_PIXELS
 
 
 @contextmanager
 def limited_to(text: str) -> Iterator[None]:
-    """Within, have `text` be the limit, here and in processes started from here.
-
-    Raises:
-        ConfigError: it is no number of pixels.
-    """
+    """Set the limit here and in child processes, or raise a ConfigError."""
     parse_pixels(text, "`max_pixels`")
     before = os.environ.get(LIMIT)
     os.environ[LIMIT] = text
@@ -122,11 +105,7 @@ def limited_to(text: str) -> Iterator[None]:
 
 
 def check_pixel_limit(size: tuple[int, int]) -> None:
-    """Refuse a picture of more pixels than the limit.
-
-    Raises:
-        Unreadable: it has more.
-    """
+    """Raise `Unreadable` above the limit."""
     limit = pixel_limit()
     if size[0] * size[1] > limit:
         raise Unreadable(
@@ -183,7 +162,6 @@ def _pictures_in(image: Any) -> int:
 
 
 def _loaded(image: Any, data: bytes) -> tuple[Any, list[str]]:
-    """The image with its pixels; a JPEG's end marker may be missing."""
     try:
         image.load()
         return image, []

@@ -1,6 +1,6 @@
-"""Tell what a file says besides its pixels: colors, resolution, how it lies.
+"""Find a file's color space, resolution and orientation.
 
-A profile comes first, then (in PNG before it) numbers, then EXIF's Adobe RGB; else it is sRGB.
+A profile wins over numbers, these over EXIF; in PNG, cICP over all.
 """
 
 import math
@@ -27,19 +27,12 @@ Resolution = tuple[float, float]
 
 @dataclass(frozen=True)
 class Labels:
-    """What a file says of its picture.
+    """What a file says of its picture."""
 
-    Attributes:
-        icc: color profile, or None for sRGB.
-        dpi: horizontal and vertical, of the upright picture, or None.
-        turn: EXIF's orientation, 1 to 8; 1 is upright.
-        notes: what could not be heeded, a sentence each.
-    """
-
-    icc: bytes | None = None
-    dpi: Resolution | None = None
-    turn: int = 1
-    notes: tuple[str, ...] = ()
+    icc: bytes | None = None  # None: sRGB
+    dpi: Resolution | None = None  # x and y of the upright picture
+    turn: int = 1  # EXIF's orientation, 1 (upright) to 8
+    notes: tuple[str, ...] = ()  # what could not be heeded, a sentence each
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class _Space:
 
 
 def labels_of(image: Image.Image, data: bytes = b"") -> Labels:
-    """Return what an image that is not loaded yet says; `data`: its file."""
+    """Return an unloaded image's labels."""
     exif = exif_of(image)
     turn = exif.get(ORIENTATION, 1)
     turn = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
@@ -69,7 +62,7 @@ def labels_of(image: Image.Image, data: bytes = b"") -> Labels:
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
-    """Return a picture's EXIF data; none where they are damaged."""
+    """Return a picture's EXIF data, empty if damaged."""
     try:
         return image.getexif()
     except Exception:  # damaged EXIF data are no damage to the picture
@@ -88,7 +81,7 @@ def _resolution(image: Image.Image, exif: Image.Exif) -> Resolution | None:
 
 
 def resolution(tags: Any) -> Resolution | None:
-    """Return dots an inch by EXIF's and TIFF's tags, or None."""
+    """Return dots an inch from EXIF or TIFF tags."""
     unit = {2: 1.0, 3: 2.54}.get(tags.get(UNIT, 2))
     found = _two((tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)))
     return (found[0] * unit, found[1] * unit) if found and unit else None
@@ -120,7 +113,6 @@ def _space(image: Image.Image, data: bytes, gray: bool) -> _Space | None:
 
 
 def _by_chunks(chunks: dict[bytes, bytes], image: Image.Image, gray: bool) -> _Space | None:
-    """Return the color space of a PNG, in the order of the third edition of its specification."""
     if len(numbers := chunks.get(b"cICP", b"")) >= 2:
         return by_numbers(numbers[0], numbers[1], gray)
     if b"iCCP" in chunks:
@@ -142,7 +134,6 @@ def _by_chunks(chunks: dict[bytes, bytes], image: Image.Image, gray: bool) -> _S
 
 
 def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
-    """Return the space of primaries and a gamma; 2.2 beside sRGB's primaries stands for sRGB."""
     off = max(math.dist(a, b) for a, b in zip(primaries, profiles.BT709, strict=True))
     curve = profiles.SRGB_CURVE if abs(gamma - 2.2) < 0.03 else (gamma,)
     if not 0.2 < gamma < 6:
@@ -162,7 +153,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
 
 
 def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
-    """Return the space of two numbers of ITU-T H.273."""
+    """Return the color space of two ITU-T H.273 numbers."""
     if curve in HDR:
         return _Space(
             note=f"its HDR colors ({HDR[curve]}) are taken as sRGB and come out flat; "

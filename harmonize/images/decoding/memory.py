@@ -1,4 +1,4 @@
-"""PIL images and arrays → `StoredImage`, a strip at a time."""
+"""Turn PIL images and arrays into `StoredImage`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from harmonize.images.pixels import Pixels, strips
 
 
 def from_image(image: Image.Image, labels: Labels) -> StoredImage:
-    """Take over a loaded PIL image, and what `labels_of` said before it was loaded."""
+    """Convert a loaded image; labels are read before it is."""
     mode, transparent, read = _reader(image)
     turn = 1 if hasattr(image, "tag_v2") else labels.turn  # Pillow has turned a TIFF by now
     size = image.size if turn < 5 else image.size[::-1]
@@ -32,7 +32,7 @@ def from_image(image: Image.Image, labels: Labels) -> StoredImage:
 
 
 def upright(pixels: Pixels, turn: int) -> Pixels:
-    """Return pixels upright that lie as EXIF's orientation `turn` says."""
+    """Turn pixels by EXIF's orientation."""
     if turn == 1:
         return pixels
     height, width = pixels.shape[:2]
@@ -43,7 +43,6 @@ def upright(pixels: Pixels, turn: int) -> Pixels:
 
 
 def _reader(image: Image.Image) -> tuple[str, bool, Callable[[Image.Image], NDArray[Any]]]:
-    """The mode that an image is stored in, whether with alpha, and how: a strip → [H, W, C]."""
     if image.mode[0] in "IF":
         return "L", False, _deep_gray(image)
     if image.mode == "LAB":
@@ -61,7 +60,6 @@ def _reader(image: Image.Image) -> tuple[str, bool, Callable[[Image.Image], NDAr
 
 
 def _deep_gray(image: Image.Image) -> Callable[[Image.Image], NDArray[Any]]:
-    """How to read 16-bit, 32-bit and floating grays; the range of the latter is said nowhere."""
     largest: Any = image.getextrema()[1] if image.mode in ("I", "F") else 65535
     factor = 1.0
     if image.mode == "F":
@@ -83,7 +81,6 @@ def _from_lab(strip: Image.Image) -> NDArray[Any]:
 
 
 def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The same pixels in the order in which a file of that orientation has them."""
     down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     turned = upright[:: -1 if down else 1, :: -1 if across else 1]
     return turned if orientation < 5 else turned.swapaxes(0, 1)
@@ -93,11 +90,7 @@ def _lying(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def from_array(where: str, array: NDArray[Any]) -> StoredImage:
-    """Take over an array, of any byte order.
-
-    Raises:
-        InputError: no picture has its shape, type or range.
-    """
+    """Convert an array, or raise an InputError."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
         raise InputError(
             f"{where}: array of shape {array.shape}, expected [H, W] or [H, W, 1 to 4]"

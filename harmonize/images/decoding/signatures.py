@@ -1,4 +1,4 @@
-"""Name files that are no pictures read here, and say what to do."""
+"""Name files that are not read here."""
 
 FORMATS = (
     "PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA",
@@ -49,7 +49,7 @@ STARTS = (
 
 
 def what_is(data: bytes) -> str | None:
-    """Return what a file is that is not read here, and what to do; None if unknown."""
+    """Return what a file is and what to do, if known."""
     if data[4:8] == b"ftyp":
         brands = [data[8:12], *(data[place : place + 4] for place in range(16, 40, 4))]
         known = [BRANDS[brand] for brand in brands if brand in BRANDS]

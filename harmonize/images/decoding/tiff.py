@@ -1,4 +1,4 @@
-"""What the tags of a TIFF say: which decoder reads it, what its extra channels are."""
+"""Read a TIFF's tags."""
 
 import io
 import math
@@ -37,27 +37,19 @@ OTHERS = {32809: "ThunderScan", 34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI 
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of a TIFF's first picture: numbers as stored, `bits` of a channel.
-
-    Attributes:
-        extra: kinds of the extra channels.
-        labels: profile, resolution and orientation.
-        raw: whether it is a camera's raw data, or a thumbnail of them.
-        odd: whether its orientation is none that there is.
-    """
+    """What the tags of the first picture say."""
 
     size: tuple[int, int]
     compression: int
     photometric: int
-    bits: int
-    extra: tuple[int, ...]
+    bits: int  # of a channel
+    extra: tuple[int, ...]  # kinds of the extra channels
     labels: Labels
-    raw: bool
-    odd: bool
+    raw: bool  # a camera's raw data, or a thumbnail of them
+    odd: bool  # an orientation that does not exist
 
     @property
     def alpha(self) -> int | None:
-        """Which of the extra channels tells transparency, or None."""
         for place, kind in enumerate(self.extra):
             if kind in (PREMULTIPLIED, STRAIGHT):
                 return place
@@ -65,24 +57,19 @@ class Tags:
 
     @property
     def is_for_pillow(self) -> bool:
-        """Whether libvips has not its compression, or mistakes its colors."""
+        """Whether libvips cannot unpack it or mistakes its colors."""
         uncooked = self.photometric == YCBCR and self.compression not in (6, 7)
         return self.compression in FOR_PILLOW or uncooked
 
     @property
     def unknown_compression(self) -> str | None:
-        """The name of a compression that nothing here reads, or None."""
         if self.compression in FOR_VIPS or self.compression in FOR_PILLOW:
             return None
         return OTHERS.get(self.compression, f"number {self.compression}")
 
 
 def read_tags(data: bytes) -> Tags:
-    """Read the tags of the first picture.
-
-    Raises:
-        ValueError, SyntaxError, KeyError, TypeError: they are damaged.
-    """
+    """Read tags; damage raises a Value-, Syntax-, Key- or TypeError."""
     header = data[: 16 if data[2:3] == b"+" or data[3:4] == b"+" else 8]
     tags = TiffImagePlugin.ImageFileDirectory_v2(header)
     file = io.BytesIO(data)
@@ -123,7 +110,6 @@ def _tag_notes(tags: Any) -> tuple[str, ...]:
 
 
 def _extra(tags: Any, photometric: int) -> tuple[int, ...]:
-    """The kinds of the extra channels; one that is not told is transparency, as others take it."""
     count = max(int(tags.get(277, 1)) - COLOR_CHANNELS.get(photometric, 1), 0)
     told = _tag_numbers(tags.get(338, (STRAIGHT,)))[:count]
     return told + (UNSPECIFIED,) * (count - len(told))
