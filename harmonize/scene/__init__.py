@@ -1,1 +1,1 @@
-"""What is pasted where: element, mask, placement, scene."""
+"""What is pasted where."""

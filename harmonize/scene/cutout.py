@@ -1,4 +1,4 @@
-"""A photograph and a hint or two → the cut-out."""
+"""Cut an element out of a photograph."""
 
 from __future__ import annotations
 
@@ -42,11 +42,7 @@ PIECES = 6  # more than these are told
 
 @dataclass(frozen=True)
 class Hints:
-    """What tells an element from the rest of its photograph.
-
-    Box and points are those of `cut_out`; `mask` is used as it is, `mask_value` being the element's
-    of several labels in it.
-    """
+    """What tells an element from the rest: see `cut_out`; `mask` is used as it is."""
 
     box: HintBox | None = None
     foreground: Sequence[Point] = ()
@@ -59,11 +55,7 @@ class Hints:
 
 
 def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]]:
-    """Cut an element out of a photograph; return RGBA of its size, and warnings.
-
-    Raises:
-        InputError: hints that cannot be used, or are at odds with one another.
-    """
+    """Return RGBA of the photo's size and warnings; bad hints raise an InputError."""
     photo = np.ascontiguousarray(eight_bits(source.stored.srgb()))
     notes = list(source.warnings)
     if hints.mask is None and (hints.mask_value is not None or hints.invert_mask):
@@ -86,13 +78,13 @@ def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]
 
 
 def as_picture(rgba: NDArray[np.uint8]) -> StoredImage:
-    """Return a cut-out as a picture to be written."""
+    """Return RGBA as a picture."""
     colors, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
     return StoredImage(colors, alpha=alpha)
 
 
 def cut_source(photo: Source, hints: Hints) -> Source:
-    """Return the cut-out as if read from the PNG that it will be written to."""
+    """Return the cut-out as if read from its PNG."""
     found, notes = cut_from(photo, hints)
     stored = as_picture(found)
     digest = hashlib.sha256(encode_as("PNG", stored)).hexdigest()
@@ -128,22 +120,15 @@ def cut_out(
     background: Iterable[Point] = (),
     rough: Mask | None = None,
 ) -> NDArray[np.uint8]:
-    """Cut out what is in the box, around the points, or under a rough mask.
+    """Cut out what is in the box, around the points, or under a rough mask: RGBA, straight.
 
-    GrabCut (Rother, Kolmogorov and Blake 2004) on a copy of 0.3 megapixels, then a soft edge.
+    GrabCut (Rother, Kolmogorov and Blake 2004) on a small copy, then a soft edge.
 
     Args:
-        photo: RGB [H, W, 3].
-        box: left, top, width and height, each in pixels or as "30%".
-        foreground: points x, y on the element.
-        background: points beside it.
-        rough: [H, W], white about where the element is.
-
-    Returns:
-        RGBA of the photo's size, straight.
-
-    Raises:
-        InputError: a hint that does not fit the photo, a photo under 8 pixels a side.
+        photo: RGB [H, W, 3], 8 pixels a side or more.
+        box: left, top, width and height, in pixels or as "30%".
+        foreground, background: points x, y on the element and beside it.
+        rough: [H, W], white roughly where the element is.
     """
     hints: dict[str, Any] = {"foreground": foreground, "background": background, "rough": rough}
     return with_alpha(photo, cutout_alpha(photo, box=box, **hints))
@@ -169,17 +154,13 @@ def quick_mask(
     background: Iterable[Point] = (),
     rough: Mask | None = None,
 ) -> Mask:
-    """Return a first mask [H, W] within a second, from a small copy; see `cut_out`."""
+    """Return a hard mask within a second; see `cut_out`."""
     inside, _ = _outline(photo, box, foreground, background, rough, quick=True)
     return inside
 
 
 def with_rembg(photo: Photo) -> NDArray[np.uint8]:
-    """Cut out what rembg takes for the subject; return RGBA.
-
-    Raises:
-        InputError: rembg is not installed, or fails.
-    """
+    """Cut out RGBA by rembg, or raise an InputError."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             rembg: Any = importlib.import_module("rembg")
@@ -196,7 +177,7 @@ def with_rembg(photo: Photo) -> NDArray[np.uint8]:
 
 
 def doubts(alpha: Mask) -> list[str]:
-    """Say what looks wrong with a cut-out, a sentence each."""
+    """Return a sentence if a cut-out looks wrong."""
     shown = (alpha > 127).astype(np.uint8)
     if not shown.any():
         return ["the cut-out is empty; give a box around the element, or points on it"]
@@ -221,7 +202,7 @@ def _outline(
     rough: Mask | None,
     quick: bool = False,
 ) -> tuple[Mask, float]:
-    """The hard mask at the photo's size, and the scale of the copy it was found on."""
+    """Return the hard mask, and the scale of the copy it was found on."""
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise InputError(f"photo: {photo.dtype} {photo.shape}, expected uint8 [H, W, 3]")
     height, width = photo.shape[:2]
@@ -281,7 +262,6 @@ def _grab_cut(small: Photo, labels: Mask, rounds: int) -> Mask:
 
 
 def _cleaned(mask: Mask, labels: Mask) -> Mask:
-    """Without specks and pinholes, but for pieces that a point or rough mask is sure of."""
     for value, least in ((255, SPECK), (0, PINHOLE)):
         count, pieces, stats, _ = cv2.connectedComponentsWithStats(
             (mask == value).astype(np.uint8), connectivity=8

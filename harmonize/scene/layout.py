@@ -1,4 +1,4 @@
-"""A placement on a painting of some size → which pixels it covers."""
+"""Turn a placement into the pixels that it covers."""
 
 from __future__ import annotations
 
@@ -24,46 +24,31 @@ BLUR_REACH = 2  # pixels that turning may blur a contour by
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an element lies: mirrored, turned by quarters, resized, turned by `angle`, moved.
+    """Where an element lies: mirrored, turned by quarters, resized, turned by `angle`, moved."""
 
-    Attributes:
-        rows: of the painting that it may cover, as `columns`.
-        quarters: turns by 90 degrees, counter-clockwise, 0 to 3.
-        size: width and height after these, with the transparent margin.
-        angle: degrees still to turn around the top left corner, -45 to 45.
-        corner: that corner on the painting; whole at angle 0.
-        stretch: x and y factor from the element's pixels to the painting's.
-        visible: share of the visible box on the painting, 0 to 1.
-    """
-
-    rows: slice
+    rows: slice  # of the painting, that it may cover, as columns
     columns: slice
     flip: str | None
-    quarters: int
-    size: Size
-    angle: float
-    corner: tuple[float, float]
-    stretch: tuple[float, float]
-    visible: float
+    quarters: int  # turns by 90 degrees, counter-clockwise, 0 to 3
+    size: Size  # after these, with the transparent margin
+    angle: float  # degrees left to turn around the top left corner, -45 to 45
+    corner: tuple[float, float]  # that corner on the painting; whole at angle 0
+    stretch: tuple[float, float]  # x and y factor from the element's pixels to the painting's
+    visible: float  # share of the visible box on the painting
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns that may be covered."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def oriented(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of pixels [h, w, ...], mirrored and turned by quarters."""
+        """Return a view of pixels [h, w, ...]."""
         if self.flip:
             pixels = np.flip(pixels, 1 if self.flip == "horizontal" else 0)
         return np.rot90(pixels, self.quarters)
 
 
 def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
-    """Find where an element with this alpha [h, w] lies on a canvas.
-
-    Raises:
-        InputError: nothing of it would lie there, or it would be absurdly large.
-    """
+    """Place an element with this alpha [h, w]; outside or huge, it raises an InputError."""
     element = size_of(alpha)
     if element == canvas and placement.is_default:
         size = (canvas[0], canvas[1])
@@ -93,7 +78,7 @@ def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
 
 
 def outline(alpha: Mask) -> Points:
-    """Return corners of the pixels at the ends of an element's rows."""
+    """Return the outermost shown corners of each row."""
     shown = alpha > FAINT
     rows = np.flatnonzero(shown.any(1))
     left = shown[rows].argmax(1)
@@ -111,13 +96,13 @@ def turned(points: Points, degrees: float) -> Points:
 
 
 def size_of(mask: Mask) -> Size:
-    """Return the width and height of a mask."""
+    """Return a mask's width and height."""
     height, width = mask.shape
     return width, height
 
 
 def show_size(size: Size) -> str:
-    """Return a size as messages have it."""
+    """Return a size for messages."""
     return f"{size[0]} x {size[1]}"
 
 
@@ -125,7 +110,6 @@ def show_size(size: Size) -> str:
 
 
 def _turns(degrees: float) -> tuple[int, float]:
-    """Quarters, 0 to 3, and what is left: a turn by quarters alone is exact."""
     quarters = round(degrees / 90)
     return quarters % 4, degrees - 90 * quarters
 

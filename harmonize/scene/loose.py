@@ -1,4 +1,4 @@
-"""The loose mask, where the result may differ from the painting."""
+"""Where the result may differ from the painting."""
 
 import math
 
@@ -18,10 +18,10 @@ BLOCK = 16  # pixels: the part that is blurred begins and ends at a multiple
 
 
 def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
-    """Return the loose mask of a `tight` one [H, W]: 255 where its Gaussian blur is above 0.1.
+    """Return 255 where the Gaussian blur of a tight mask [H, W] is above 0.1, else 0.
 
-    `sigma` is for a long side of 700 pixels and less around short elements; the kernel reaches 1.5
-    sigma, as the authors'. Thin lines that the blur would wipe out stay, unlike the paper's.
+    `sigma` is in pixels of a painting of 700, less for short elements; the kernel reaches 1.5
+    sigma, as the authors'.
     """
     longest = max(part.stop - part.start for part in _part_around(tight, 0))
     sigma *= min(max(tight.shape), longest / SHORT_ELEMENT) / NOMINAL

@@ -1,4 +1,4 @@
-"""A picture of a mask, as people have them → uint8 [H, W], white where it holds."""
+"""Read masks: uint8 [H, W], 255 inside; unclear ones raise an InputError."""
 
 from __future__ import annotations
 
@@ -33,11 +33,7 @@ ORIENTATION = 0x0112  # tag of EXIF
 
 
 def mask_of(source: Source) -> tuple[Mask, list[str]]:
-    """Read a mask: white, or any one color, on black or another color; or labels 0 and 1.
-
-    Raises:
-        InputError: several labels or colors, so that nobody knows which is meant.
-    """
+    """Read a mask: one color on black or another color, or labels 0 and 1."""
     stored = source.stored
     notes: list[str] = []
     mask: Mask = np.empty(stored.pixels.shape[:2], np.uint8)
@@ -64,11 +60,7 @@ def mask_of(source: Source) -> tuple[Mask, list[str]]:
 
 
 def labelled(role: str, picture: Picture, value: int) -> Mask:
-    """Return where a mask of labels has `value`: indices of a palette, or gray values.
-
-    Raises:
-        InputError: it has colors and no palette, or not this value.
-    """
+    """Return 255 where palette indices or grays are `value`."""
     image: Image.Image
     if isinstance(picture, Image.Image):
         image = picture
@@ -97,11 +89,7 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
 
 
 def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[str]]:
-    """Return a mask at the element's size, and what was done to it.
-
-    Raises:
-        InputError: its shape is another.
-    """
+    """Return a mask at the element's size, and what was done."""
     own, wanted = (mask.shape[1], mask.shape[0]), element.stored.size
     if own == wanted:
         return mask, []
@@ -120,7 +108,7 @@ def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[s
 
 
 def times(a: Mask, b: Mask) -> Mask:
-    """Return the product of two masks of one size, 255 standing for 1."""
+    """Multiply two masks; 255 stands for 1."""
     product = np.empty(a.shape, np.uint8)
     for rows in strips(*a.shape):
         product[rows] = (a[rows].astype(np.uint16) * b[rows] + 127) // 255
@@ -128,7 +116,7 @@ def times(a: Mask, b: Mask) -> Mask:
 
 
 def inverted(mask: Mask) -> list[str]:
-    """Say so if a mask is white along its border and has black in its middle."""
+    """Return a warning if only the middle of a mask is black."""
     white = mask > 127
     height, width = mask.shape
     border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
@@ -152,7 +140,6 @@ def _gray(stored: StoredImage, rows: slice) -> Mask:
 
 
 def _labels(source: Source) -> Mask | None:
-    """The mask of labels 0 and 1 (or 0 and one small number); None where values are grays."""
     pixels = source.stored.pixels
     if pixels.max() > LABELS:
         return None
@@ -175,7 +162,7 @@ def _listed(values: NDArray[np.integer]) -> str:
 
 
 def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """The rest's and the element's color in a colored mask; None for grays."""
+    """Return the background's and the element's color; None for grays."""
     stored = source.stored
     if stored.mode != "RGB":
         return None
@@ -199,7 +186,7 @@ def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32
 
 
 def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The two commonest colors: black, or what lies along the border, is the rest."""
+    """Return the two commonest colors; black, or the border's, first."""
     coarse = (seen >> 4).astype(np.int64)
     keys = coarse[..., 0] * 256 + coarse[..., 1] * 16 + coarse[..., 2]
     found, counts = np.unique(keys, return_counts=True)

@@ -1,4 +1,4 @@
-"""The soft edge of a cut-out: alpha in a narrow band, and its own colors."""
+"""A cut-out's soft edge, and its own colors there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONE = np.float32(255)
 
 
 def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
-    """Return RGBA with the element's own colors under `alpha`, and none where it is 0."""
+    """Return RGBA with the element's own colors; 0 where `alpha` is 0."""
     found = np.zeros((*alpha.shape, 4), np.uint8)
     shown = bounds(alpha, 4)
     if shown is not None:
@@ -35,7 +35,7 @@ def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
 
 
 def bounds(alpha: Mask, margin: int = 0) -> tuple[slice, slice] | None:
-    """Return the rows and columns of all that shows, and `margin` more; None if nothing does."""
+    """Return rows and columns of what is not 0, and `margin` more, if any."""
     rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -48,8 +48,8 @@ def bounds(alpha: Mask, margin: int = 0) -> tuple[slice, slice] | None:
 def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
     """Return alpha [H, W] of a hard mask, soft within `radius` pixels of its contour.
 
-    The guided filter of He, Sun and Tang (2010) with color as the guide: in every window alpha is
-    a · I + b; a and b are averaged over the windows.
+    Guided filter (He, Sun and Tang 2010): alpha is a · color + b, with a and b averaged over
+    windows.
     """
     height, width = inside.shape
     hard = np.where(inside > 127, np.uint8(255), np.uint8(0))
@@ -89,8 +89,6 @@ def _resized_rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
 
 
 def _linear(image: Planes, target: Planes, radius: int) -> list[Planes]:
-    """The slopes by red, green and blue and the offset, averaged over the windows."""
-
     def mean(plane: Planes) -> Planes:
         side = (2 * radius + 1, 2 * radius + 1)
         return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, side), np.float32)
@@ -116,11 +114,10 @@ def _linear(image: Planes, target: Planes, radius: int) -> list[Planes]:
 
 
 def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
-    """Return the element's own colors [H, W, 3], without what shines through at its contour.
+    """Return the element's colors F [H, W, 3] without the background that shines through.
 
-    Below alpha 255 they and background colors B minimize the sum of (alpha F + (1 - alpha) B - I)²
-    and of squared differences between neighbors, weighed by 1e-5 + that of their alphas; level by
-    level (Germer, Uelwer, Conrad and Harmeling 2020).
+    F and background B minimize (alpha F + (1 - alpha) B - I)² and the squared differences of
+    neighbors, weighed by 1e-5 + that of their alphas, from coarse to fine (Germer and others 2020).
     """
     height, width = alpha.shape
     size = _within(width, height)
@@ -173,7 +170,6 @@ def _neighbor(plane: Planes, axis: int, step: int) -> Planes:
 def _round(
     image: Planes, alpha: Planes, front: Planes, back: Planes, weights: list[Planes]
 ) -> tuple[Planes, Planes]:
-    """Solve every pixel's two equations, with its neighbors as they are."""
     total = np.sum(weights, 0)
     rest = 1 - alpha
     ahead = alpha * image

@@ -1,4 +1,4 @@
-"""Where an element goes on a painting, as a person says it."""
+"""Where an element goes; what is wrong raises an InputError."""
 
 from __future__ import annotations
 
@@ -25,22 +25,18 @@ PERCENT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*%")
 class Placement:
     """Where an element lies: mirrored, then scaled, then turned, then put there.
 
-    Lengths are pixels of the painting, or shares of it such as `"30%"`. The visible box is the
-    smallest upright one around what shows.
+    Lengths are pixels, or shares of the painting such as `"30%"`; the visible box is the smallest
+    upright one around what shows.
 
     Attributes:
-        at: top left corner x, y of the visible box after all else, or `"center"`. None: centered,
-            but aligned if it has the painting's size and nothing else is said.
-        width: of the visible box, before turning.
-        height: likewise; a side left out follows.
-        scale: instead: 1 keeps the element's pixels, as a corner without a size does. Else it is as
-            wide as a third of the painting, and fits into it.
-        rotate: degrees, counter-clockwise.
-        flip: `"horizontal"` (left and right change places), `"vertical"`, or None.
-        box: `"visible"`; `"whole"` counts the transparent margin, as old records do.
-
-    Raises:
-        InputError: a value is wrong, or at odds with another.
+        at: top left corner x, y of the final visible box, or `"center"`. None: centered, but
+            aligned if it has the painting's size and nothing else is said.
+        width, height: of the visible box before turning; a side left out follows.
+        scale: instead: 1 keeps the element's pixels, as `at` alone does. Else it fits in a third
+            of the painting's width and two thirds of its height.
+        rotate: degrees counter-clockwise.
+        flip: `"horizontal"` or `"vertical"`.
+        box: `"whole"` counts the transparent margin.
     """
 
     at: Corner | str | None = None
@@ -69,11 +65,7 @@ class Placement:
 
     @classmethod
     def parse(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read a placement from the keys of a list.
-
-        Raises:
-            InputError: an unknown key, or a wrong value.
-        """
+        """Read a placement from a list's keys."""
         known = [item.name for item in fields(cls)]
         for key in mapping:
             if key not in known:
@@ -82,21 +74,16 @@ class Placement:
 
     @classmethod
     def of_record(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read the placement of a run record.
-
-        Raises:
-            InputError: it is no placement.
-        """
+        """Read a run record's placement."""
         return cls.parse({"box": "whole", **mapping})
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `of_record` reads back, for JSON."""
+        """Return what `of_record` reads."""
         tree = asdict(self)
         return {**tree, "at": list(self.at) if isinstance(self.at, tuple) else self.at}
 
     @property
     def is_default(self) -> bool:
-        """Whether nothing is said of place, size, turn and flip."""
         return Placement(box=self.box) == self
 
     def __str__(self) -> str:
@@ -109,18 +96,14 @@ class Placement:
 
 
 def in_pixels(length: Length, whole: int) -> float:
-    """Return a length in pixels; a share is one of `whole` pixels."""
+    """Return a length in pixels; shares are of `whole`."""
     if isinstance(length, str):
         return float(length.removesuffix("%")) / 100 * whole
     return float(length)
 
 
 def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom in a photo, of left, top, width and height.
-
-    Raises:
-        InputError: it lies outside.
-    """
+    """Return a box's left, top, right and bottom in a photo."""
     lengths = [length_of(value) for value in (box.split(",") if isinstance(box, str) else box)]
     if len(lengths) != 4 or None in lengths:
         raise InputError(
@@ -138,11 +121,7 @@ def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float
 
 
 def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, float]:
-    """Return x and y in a photo.
-
-    Raises:
-        InputError: they lie outside.
-    """
+    """Return a point's x and y in a photo."""
     lengths = [
         length_of(value) for value in (point.split(",") if isinstance(point, str) else point)
     ]
@@ -219,7 +198,7 @@ def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def length_of(value: Any) -> Length | None:
-    """Return pixels as a number, a share as text such as `30%`; None for neither."""
+    """Read pixels or a share like `30%`; None for neither."""
     if isinstance(value, str) and (share := PERCENT.fullmatch(value.strip())):
         number = _number(share[1])
         return None if number is None else f"{number}%"

@@ -1,4 +1,4 @@
-"""An element's pixels where they lie; only the part that shows is resampled."""
+"""Resample the part of an element that shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUPPORT = 3  # pixels around what is turned that take part
 
 
 def fitted(mask: Mask, layout: Layout) -> Mask:
-    """Return the part of a mask [h, w] in the layout's rows and columns, resized."""
+    """Return a mask [h, w] in the layout's rows and columns."""
     mask = layout.oriented(mask)
     if layout.angle:
         return _turned_mask(mask, layout)
@@ -34,7 +34,7 @@ def fitted(mask: Mask, layout: Layout) -> Mask:
 
 
 def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels, Mask]:
-    """Return an element's colors [h, w, 3] and alpha [h, w] in the layout's rows and columns."""
+    """Return colors [h, w, 3] and alpha [h, w] likewise."""
     colors, alpha = layout.oriented(colors), layout.oriented(alpha)
     if layout.angle:
         return _turned_element(colors, alpha, layout)
@@ -52,7 +52,7 @@ def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels,
 
 
 def on_canvas(mask: Mask, layout: Layout, canvas: Size) -> Mask:
-    """Return a mask of the canvas's size that is black outside the layout."""
+    """Put a mask into a black canvas."""
     whole = np.zeros(canvas[::-1], np.uint8)
     whole[layout.rows, layout.columns] = mask
     return whole
@@ -93,15 +93,12 @@ def _rounded(plane: Plane) -> Mask:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Rows and columns of the layout, and what they show: `source`, a box of the resized element.
-
-    It may reach beyond the element, where all is 0: so a contour on its border is smooth.
-    """
+    """A part of the layout and what it shows."""
 
     layout: Layout
     rows: slice
     columns: slice
-    source: tuple[int, int, int, int]
+    source: tuple[int, int, int, int]  # box of the resized element; beyond it all is 0
 
     def part(self, element: Size) -> tuple[slice, slice, Bounds]:
         ratio = [own / size for own, size in zip(element, self.layout.size, strict=True)]

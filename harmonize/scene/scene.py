@@ -1,4 +1,4 @@
-"""Painting, element and mask → a checked `Scene` at the painting's own size, in sRGB."""
+"""Paste an element, all inputs checked."""
 
 from dataclasses import dataclass, field, replace
 
@@ -24,24 +24,15 @@ ENLARGED = 1.05  # times the element's own pixels: from there on it is told
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A painting with an element pasted on it.
+    """A painting with an element pasted on it."""
 
-    Attributes:
-        painting: uint8 or uint16 [H, W, 3] in sRGB, as `composite`, with the element on it.
-        tight: uint8 [H, W], 255 inside the element.
-        loose: uint8 [H, W], 255 where the result may differ from the painting, else 0.
-        original: the painting as stored, its alpha with the element added.
-        hashes: role (`painting`, `element`, `mask`, `loose_mask`) → SHA-256 of its file or pixels.
-        paths: role → absolute path, or None.
-        warnings: on the inputs, a sentence each.
-    """
-
-    painting: Pixels
-    composite: Pixels
-    tight: Mask
-    loose: Mask
-    original: StoredImage
+    painting: Pixels  # uint8 or uint16 [H, W, 3] in sRGB
+    composite: Pixels  # the same with the element
+    tight: Mask  # uint8 [H, W], 255 inside the element
+    loose: Mask  # 255 where the result may differ from the painting, else 0
+    original: StoredImage  # the painting as stored, its alpha with the element added
     layout: Layout
+    # Of each role (painting, element, mask, loose_mask): SHA-256 of its file or pixels; its path.
     hashes: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str | None] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -56,14 +47,11 @@ def load_scene(
     placement: Placement | None = None,
     loose_sigma: float = LOOSE_SIGMA,
 ) -> Scene:
-    """Read and check everything that a run needs, and paste the element.
+    """Read and check all inputs, and paste the element; what is wrong raises an InputError.
 
-    Arrays are uint8, uint16, bool, or float in [0, 1], [H, W] or [H, W, 1 to 4]; of 2 or 4 channels
-    the last is alpha. `mask` wins over the element's own; without `loose_mask`, of the element's or
-    the painting's size, it is derived.
-
-    Raises:
-        InputError: a picture, mask or placement that cannot be used.
+    Arrays are uint8, uint16, bool, or float from 0 to 1, [H, W] or [H, W, 1 to 4]; of 2 or 4
+    channels the last is alpha. `mask` replaces the element's alpha. `loose_mask` has the element's
+    or painting's size.
     """
     sources = _open_all(painting=painting, element=element, mask=mask, loose_mask=loose_mask)
     original = sources["painting"].stored
@@ -110,7 +98,6 @@ def _opened_source(role: str, item: Picture | Source) -> Source:
 
 
 def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
-    """The element's colors in sRGB [h, w, 3], where they show [h, w], and what to know."""
     source, mask = sources["element"], sources.get("mask")
     stored = source.stored
     notes: list[str] = []
@@ -179,7 +166,6 @@ def _composite(
 
 
 def _blend(canvas: Pixels, colors: Pixels, alpha: Mask, below: Mask | None) -> None:
-    """Paste colors on a canvas of the same size and of the opacity `below`, in place."""
     factor = np.float32(largest_value(canvas) / largest_value(colors))
     for rows in strips(*alpha.shape):
         if not alpha[rows].any():

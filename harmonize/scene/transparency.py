@@ -1,7 +1,7 @@
-"""Transparent paintings: colors under what is transparent never show.
+"""Paste on transparent paintings (Porter and Duff 1984).
 
-An element of opacity a over a painting of opacity p has the opacity a + p (1 - a), and its share
-of the straight color there is a / (a + p (1 - a)) (Porter and Duff 1984).
+An element of opacity a over a painting of opacity p gives opacity a + p (1 - a), and its share of
+the color is a / (a + p (1 - a)).
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from harmonize.scene.mask import Mask
 
 
 def fill_transparent(colors: Pixels, opacity: Mask | None) -> Pixels:
-    """Return colors [H, W, 3], wholly transparent ones replaced by the nearest visible color."""
+    """Replace wholly transparent colors by the nearest visible one."""
     if opacity is None or opacity.min() > 0:
         return colors
     hidden = opacity == 0
@@ -31,7 +31,7 @@ def fill_transparent(colors: Pixels, opacity: Mask | None) -> Pixels:
 
 
 def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
-    """Return the element's share of the color, float32 [h, w] from 0 to 1."""
+    """Return the element's share of the color, float32 0 to 1."""
     above = element.astype(np.float32) / np.float32(255)
     if painting is None:
         return above
@@ -44,10 +44,7 @@ def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
 def with_element(
     original: StoredImage, colors: Pixels, element: Mask, area: tuple[slice, slice]
 ) -> StoredImage:
-    """Return a painting in which the element shows where the painting is transparent.
-
-    `colors` are sRGB [h, w, 3] and `element` opacity [h, w], at `area`'s rows and columns.
-    """
+    """Return a transparent painting with sRGB `colors` [h, w, 3] added."""
     if original.alpha is None:
         return original
     height, width = element.shape
