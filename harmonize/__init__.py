@@ -1,11 +1,4 @@
-"""Paste an element into a painting so that it looks painted there.
-
-from harmonize import Placement, harmonize
-result = harmonize("painting.jpg", "cutout.png", placement=Placement(at=(690, 480), width=330))
-result.save("result.png")
-
-Names are imported when first used, so that `import harmonize` costs nothing.
-"""
+"""Paste an element into a painting so that it looks painted there."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

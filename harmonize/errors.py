@@ -1,4 +1,4 @@
-"""Everything that can go wrong and is the user's to mend.
+"""Errors that the user can mend.
 
     HarmonizeError        exit code 2
     ├── ConfigError       a setting
@@ -6,13 +6,13 @@
     ├── InputError        a picture, mask or placement
     ├── OutputError       a place that cannot be written
     ├── WeightsError      network weights
-    ├── DeviceError       a device that is not there
+    ├── DeviceError       a missing device
     ├── MemoryLimitError  too little memory
     ├── NumbersError      values that are no numbers
     └── ClusterError      a Ray cluster
 
-A message is one line: what, where, what to do; settings and lists have one for each problem.
-Names of parameters stand in backquotes (`max_memory=2GB`); the command turns them into flags.
+A message says what, where, what to do, a line a problem. The command turns names in backquotes
+(`max_memory=2GB`) into flags.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,17 @@ MOST_LINES = 100  # of one error: in a file, every other character can be a prob
 
 
 class HarmonizeError(Exception):
-    """An error that the user can mend; `exit_code` is what the command exits with."""
+    """Any of these; `exit_code` is the command's."""
 
     exit_code = 2
 
     @property
     def lines(self) -> list[str]:
-        """The message, a line for each problem."""
         return [" ".join(str(self).split())]
 
 
 class ConfigError(HarmonizeError):
-    """Settings are unknown, of the wrong type or out of range; a line for each."""
+    """Settings are unknown or out of range."""
 
     @property
     def lines(self) -> list[str]:
@@ -40,7 +39,7 @@ class ConfigError(HarmonizeError):
 
 
 class JobsError(HarmonizeError):
-    """A list of jobs cannot be run; takes a message for each thing that is wrong."""
+    """A list of jobs cannot be run; takes all messages."""
 
     @property
     def lines(self) -> list[str]:
@@ -52,27 +51,27 @@ class InputError(HarmonizeError):
 
 
 class OutputError(HarmonizeError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written there."""
 
 
 class WeightsError(HarmonizeError):
-    """Network weights are missing, damaged or of the wrong shape."""
+    """Weights are missing, damaged or of the wrong shape."""
 
 
 class DeviceError(HarmonizeError):
-    """The device asked for is not on this machine."""
+    """This machine lacks the device."""
 
 
 class MemoryLimitError(HarmonizeError):
-    """A run does not fit into the memory there is, or that it may take."""
+    """A run needs more memory than it may take."""
 
 
 class NumbersError(HarmonizeError):
-    """A result holds values that are not finite."""
+    """A result is not finite."""
 
 
 class ClusterError(HarmonizeError):
-    """Ray is missing, or its cluster cannot be reached or has no room."""
+    """Ray is missing, its cluster unreachable or full."""
 
 
 def _first(lines: Sequence[str]) -> list[str]:
@@ -81,7 +80,4 @@ def _first(lines: Sequence[str]) -> list[str]:
 
 
 class StopRun(Exception):  # noqa: N818 - a request, not an error
-    """Raised by an `on_progress` callback to end a run early and keep the picture so far.
-
-    The record then says `"interrupted": true`.
-    """
+    """Raise this in `on_progress` to end a run early and keep the picture so far."""

@@ -1,1 +1,1 @@
-"""Settings read, checked, merged and written."""
+"""Settings, and how they are read."""

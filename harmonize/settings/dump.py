@@ -12,13 +12,13 @@ from harmonize.settings.yaml_reader import FLOAT, Keys, Layer, Tree, read_layer
 
 
 def dump(config: Settings) -> str:
-    """Return YAML such that `loads(dump(config)) == config`, a value a line."""
+    """Return YAML that `loads` reads back."""
     tree = {"extends": None, **config.model_dump()}
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
 def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
-    """Return `load`'s settings as YAML; a comment on each value says where it came from."""
+    """Return settings as YAML, each with where it comes from."""
     layers = layers_of(name_or_path, overrides)
     text = dump(build(layers))
     written = read_layer(text, "dump")
@@ -30,8 +30,6 @@ def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes strings that YAML 1.1 or 1.2 would read as something else."""
-
     def represent_list(self, data: Any) -> yaml.SequenceNode:
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 

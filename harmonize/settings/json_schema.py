@@ -1,4 +1,4 @@
-"""The JSON Schema of a settings file: for editors."""
+"""The JSON Schema of settings files, for editors."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from harmonize.settings.load import Settings, presets
 
 
 def file_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a settings file; no key is required."""
+    """Return the schema; no key is required."""
     schema = _of_files(Settings.model_json_schema())
     passes = schema["properties"]["passes"]
     named = {

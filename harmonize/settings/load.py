@@ -1,8 +1,7 @@
-"""Read settings from presets, files and options, and merge them.
+"""Read and merge settings; what is wrong raises a ConfigError.
 
-Values live in presets (`configs/*.yaml`). A file says `extends: NAME` (left out: `default`; null:
-nothing) and what differs. Mappings merge key by key, tables by style level are replaced whole;
-null removes a pass or a term.
+A file says `extends: NAME` (left out: `default`; null: nothing). Mappings merge key by key, tables
+by style level are replaced whole; null removes a pass or a term.
 """
 
 import io
@@ -94,7 +93,6 @@ class Settings(Section):
 
     @classmethod
     def preset(cls, name: str = "default") -> "Settings":
-        """Return the preset `name`, or raise a ConfigError."""
         if name not in presets():
             raise ConfigError(f"there is no preset {name!r}{nearest_word(name, presets())}")
         return load(name)
@@ -104,13 +102,13 @@ class Settings(Section):
 
 
 def presets() -> list[str]:
-    """Return the names of the presets, `default` first."""
+    """Return the presets' names, `default` first."""
     names = {path.stem for path in _preset_folder().glob("*.yaml")}
     return sorted(names, key=lambda name: (name != "default", name))
 
 
 def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Yield the files that settings are read from, or name: what each is, and its path."""
+    """Yield the files that settings come from or point to."""
     yield from (("a preset", path) for path in _preset_folder().glob("*.yaml"))
     if name_or_path is not None and str(name_or_path) not in presets():
         yield "the settings", Path(name_or_path)
@@ -119,7 +117,7 @@ def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[
 
 
 def about(preset: str) -> str:
-    """Return what a preset is for: its file's first comment."""
+    """Return what a preset is for."""
     lines = _read_text(_preset_folder() / f"{preset}.yaml").splitlines()
     return next(
         (line[2:] for line in lines if line.startswith("# ") and "$schema=" not in line), ""
@@ -131,22 +129,17 @@ def load(
     overrides: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Return the settings of a preset or a YAML file, with single settings on top.
+    """Return the settings of a preset or a YAML file.
 
-    `overrides` are like `passes.refine.steps=9`; `options`, name → value, win over them; None says
-    nothing.
-
-    Raises:
-        ConfigError: a line for each setting that is unknown or out of range, or for a missing file.
+    `overrides` are like `passes.refine.steps=9`; `options` win over them, None says nothing.
     """
     return build(layers_of(name_or_path, overrides, options))
 
 
 def settle(given: object = None, options: Mapping[str, object] | None = None) -> Settings:
-    """Return the settings that a Python caller means, with `options` on top; errors as for `load`.
+    """Return the settings that a Python caller means.
 
-    `given` is a preset's name, a path, a mapping, Settings, or None for `default`. A complete
-    mapping, such as a record's `config`, means itself: no preset lies below it.
+    `given` is a preset's name, a path, a mapping or Settings; a complete mapping changes no preset.
     """
     if isinstance(given, Settings):
         layers = [Layer("settings", given.model_dump(mode="json"))]
@@ -186,7 +179,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_yaml(path: Path) -> Tree:
-    """Return the mapping in a YAML file, such as a list of jobs; errors as for `load`."""
+    """Return a YAML file's mapping."""
     layer = read_layer(_read_text(path, LONGEST_LIST), printable(path), LONGEST_LIST)
     if layer.problems:
         raise ConfigError("\n".join(describe([layer])))
@@ -194,7 +187,7 @@ def read_yaml(path: Path) -> Tree:
 
 
 def loads(text: str, source: str = "settings") -> Settings:
-    """Return the settings in YAML text from `source`; errors as for `load`."""
+    """Return settings from YAML text."""
     return build(_with_presets(read_layer(text, source)))
 
 
@@ -204,10 +197,7 @@ def restore_settings(
     source: str = "record",
     options: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Return complete settings from a tree such as `config.model_dump(mode="json")`.
-
-    Settings in `FORMER`, of earlier versions, are passed over. Errors as for `load`.
-    """
+    """Return a record's settings, old keys left out."""
     return build([Layer(printable(source), _without_former(tree)), *_single(overrides, options)])
 
 
@@ -303,7 +293,7 @@ def _flag(key: str) -> str:
 
 
 def build(layers: Sequence[Layer]) -> Settings:
-    """Return the settings that layers come to; errors as for `load`."""
+    """Merge layers."""
     tree: Tree = {}
     checked = []
     for layer in layers:
@@ -342,7 +332,7 @@ def _merge(base: Tree, over: Tree) -> Tree:
 
 
 def by_name(value: object) -> bool:
-    """Return whether a value is a mapping by name, not a table by style level."""
+    """Return whether this is a mapping other than a table by style level."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and not value_types.is_number(key) for key in value
     )

@@ -1,4 +1,4 @@
-"""Problems with settings in words, a line each."""
+"""Problems with settings in words."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ MOST_NAMES = 100  # that a word is compared with; a file may invent any number o
 
 
 def describe(layers: Sequence[Layer]) -> list[str]:
-    """Return the problems in order of lines: `mine.yaml: line 3: size: expected …`."""
+    """Return the problems like `mine.yaml: line 3: size: expected …`."""
     return [
         _said(layer.source, *problem)
         for layer in layers
@@ -24,7 +24,7 @@ def describe(layers: Sequence[Layer]) -> list[str]:
 def blamed(
     layers: Sequence[Layer], tree: Tree, error: ValidationError, model: type[Section]
 ) -> list[Layer]:
-    """Return the layers, which add up to `tree`, with each error in the one it came from."""
+    """Return the layers, each with its own errors of `tree`."""
     found = list(layers)
     for path, problem in _explained(error, tree, model):
         index = last_word(layers, path)
@@ -33,7 +33,7 @@ def blamed(
 
 
 def last_word(layers: Sequence[Layer], path: Keys) -> int:
-    """Return the index of the last layer that sets `path`, or the nearest key above."""
+    """Return the last layer that sets `path`, or a key above."""
     for depth in range(len(path), 0, -1):
         for index in reversed(range(len(layers))):
             if layers[index].says(path[:depth]):
@@ -42,7 +42,7 @@ def last_word(layers: Sequence[Layer], path: Keys) -> int:
 
 
 def nearest_word(word: object, valid: Iterable[object]) -> str:
-    """Return a hint: the nearest valid word, or all of them."""
+    """Return the nearest valid word as a hint, or all."""
     names = list(map(str, valid))
     return _close(word, names) or f"; valid: {', '.join(names)}"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Matching:
-    """How positions are matched; `luma` and `chroma` weigh the guides."""
+    """How positions are matched, and what guides weigh."""
 
     kind: str
     taps: tuple[str, ...]
@@ -23,7 +23,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Overlay:
-    """The share of the strokes' detail over the start; sigma in pixels."""
+    """Share of the strokes' detail; sigma in pixels."""
 
     amount: float
     sigma: float
@@ -48,7 +48,7 @@ class StyleGoal:
 
 @dataclass(frozen=True)
 class HistogramGoal:
-    """The histogram term; `fixed`, its weight before `keep`, is None for the authors'."""
+    """The histogram term; `fixed` None: the authors' weight."""
 
     fixed: float | None
     taps: tuple[str, ...]
@@ -57,14 +57,14 @@ class HistogramGoal:
     keep: float
 
     def weight(self, smoothness: float) -> float:
-        """Return the weight at a w_tv of `smoothness`, 0 (grainy) to 10."""
+        """Return the weight at a w_tv from 0 (grainy) to 10."""
         weight = self.level * (10 - smoothness) if self.fixed is None else self.fixed
         return weight / self.keep
 
 
 @dataclass(frozen=True)
 class VariationGoal:
-    """The term of total variation; `fixed`, its weight, is None for the authors'."""
+    """The total variation term; `fixed` None: the authors' weight."""
 
     fixed: float | None
     level: float
@@ -75,7 +75,7 @@ class VariationGoal:
 
 @dataclass(frozen=True)
 class Goals:
-    """The terms of a pass; None: off."""
+    """A pass's terms; None: off."""
 
     content: ContentGoal | None = None
     style: StyleGoal | None = None
@@ -85,7 +85,7 @@ class Goals:
 
 @dataclass(frozen=True)
 class Method:
-    """How a pass minimizes: `frozen` finest chroma levels stay, `rates` are shares of `rate`."""
+    """How a pass minimizes; `rates` are shares of `rate`."""
 
     steps: int
     variables: str = "pyramid"
@@ -124,7 +124,7 @@ class ResolvedPass:
 
 @dataclass(frozen=True)
 class PaletteGoal:
-    """Numbers of the settings' section `palette`, and `keep_color`."""
+    """The numbers of section `palette`."""
 
     matching: Matching
     luma: float
@@ -143,7 +143,7 @@ class PaletteGoal:
 
 @dataclass(frozen=True)
 class SynthesisGoal:
-    """Numbers of the settings' section `underpainting`; `lead` is its share, 0 to 1."""
+    """The numbers of section `underpainting`."""
 
     luma: float
     chroma: float
@@ -163,7 +163,7 @@ class SynthesisGoal:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings at the style `level`, 1 to 10; `margin` is None for the whole canvas."""
+    """Settings at a style level, 1 to 10; `margin` None: the whole canvas."""
 
     level: float
     keep: float
@@ -183,9 +183,9 @@ class Resolved:
 
 
 def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
-    """Return the numbers at a style level from 1 to 10, without passes that have no steps.
+    """Return the numbers at a style level, 1 to 10, and the passes with steps.
 
-    `fine` is the share of the painting's variance of luma that is fine, 0 to 1.
+    `fine` is the fine share of the painting's variance of luma.
     """
     underpainting = _underpainting(settings, level, fine)
     lead = underpainting.lead if underpainting else 0.0
@@ -202,10 +202,10 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
 
 
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
-    """Return the passes where the underpainting counts by `lead`.
+    """Weaken passes as the underpainting counts by `lead`, 0 to 1.
 
-    At 1 those before the one that begins with it go; below, their strokes fade, and so do its steps
-    and strokes and those of later ones.
+    Strokes before the pass that begins with it shrink as `lead` grows, and these passes go at 1;
+    later strokes and steps shrink with it.
     """
     starts = [item.start for item in passes]
     if "underpainting" not in starts:
@@ -271,7 +271,7 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
 
 
 def at_level(value: float | Mapping[float, float], level: float) -> float:
-    """Return a number at a style level: tables are interpolated, constant beyond their ends."""
+    """Return a number at a style level; tables are interpolated, constant beyond their ends."""
     if not isinstance(value, Mapping):
         return float(value)
     below = max((key for key in value if key <= level), default=min(value))

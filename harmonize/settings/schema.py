@@ -1,7 +1,4 @@
-"""The sections of settings: each field's type, range, unit and meaning.
-
-The JSON Schema shows the docstrings here.
-"""
+"""The sections of settings, as the JSON Schema shows them."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +29,7 @@ from harmonize.settings.value_types import (
 
 
 class Section(BaseModel):
-    """What all settings share: frozen, no unknown keys, no silent conversions."""
+    """Frozen, without unknown keys or silent conversions."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -179,7 +176,7 @@ class Pass(Section):
 
 
 def block(tap: str) -> int:
-    """Return the block of a tap: 4 for `relu4_1`."""
+    """Return a tap's block: 4 for `relu4_1`."""
     return int(tap[4])
 
 

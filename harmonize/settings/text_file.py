@@ -1,4 +1,4 @@
-"""Files of settings, lists and records, opened without waiting for ever."""
+"""Files of settings, lists and records."""
 
 import errno
 import io
@@ -13,12 +13,7 @@ MOST_PIPED = 100_000_001  # bytes that are taken from a pipe: more than any such
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file to be read; of a pipe, what comes through it.
-
-    Raises:
-        OSError: it cannot be opened, or the pipe is silent for half a minute.
-        ValueError: no file can have that name.
-    """
+    """Open a file or pipe; an OSError after half a minute of silence."""
     if not stat.S_ISFIFO(os.stat(path).st_mode):
         return path.open("rb")
     return io.BytesIO(_piped(path))

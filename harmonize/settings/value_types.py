@@ -1,4 +1,4 @@
-"""Types of values, with their ranges, also in words."""
+"""Types of values with their ranges."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 @dataclass(frozen=True)
 class Expects:
-    """Replaces pydantic's messages by what is expected; the JSON Schema has it too."""
+    """Says what is expected."""
 
     words: str
 
@@ -40,14 +40,14 @@ class Expects:
 
 
 def number_keys(value: Any) -> Any:
-    """Turn a table's keys into numbers: JSON has strings."""
+    """Turn JSON's keys of a table into numbers."""
     if not isinstance(value, dict):
         return value
     return {float(key) if is_number(key) else key: item for key, item in value.items()}
 
 
 def is_number(key: object) -> bool:
-    """Return whether a key is a string like `5` or `7.5`."""
+    """Return whether a key is a string like `7.5`."""
     return isinstance(key, str) and re.fullmatch(r"\d+(\.\d+)?", key) is not None
 
 

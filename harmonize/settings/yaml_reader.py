@@ -1,7 +1,7 @@
-"""YAML text, read with the line of every key and problem.
+"""Read YAML with the line of every key and problem.
 
-As in YAML 1.2, `1e-3` is a number, `no` a string, `010` ten; a repeated key is a problem. Merge
-keys (`<<: *base`) work, objects do not; size, depth and aliases are limited.
+As in YAML 1.2, `1e-3` is a number, `no` a string, `010` ten. Merge keys work, objects and repeated
+keys do not.
 """
 
 import re
@@ -23,7 +23,7 @@ Problem = tuple[Keys, int, str]  # where, on which line (0: of no text), what is
 
 @dataclass(frozen=True)
 class Layer:
-    """What one `source` (`mine.yaml`, `preset default`, `--size`) says; `lines` count from 1."""
+    """What one `source` (`mine.yaml`, `--size`) says."""
 
     source: str
     tree: Tree
@@ -39,7 +39,7 @@ class Layer:
         return True
 
     def line(self, path: Keys) -> int:
-        """Return the line of `path`, or of the nearest key above; 0: none."""
+        """Return the line of `path` or the nearest key above, or 0."""
         above = (self.lines.get(path[:depth]) for depth in range(len(path), 0, -1))
         return next(filter(None, above), 0)
 
@@ -48,7 +48,7 @@ class Layer:
 
 
 def read_layer(text: str, source: str, longest: int = LONGEST_TEXT) -> Layer:
-    """Read YAML text; problems go into the layer."""
+    """Read YAML text, problems included."""
     reader = _Reader(longest)
     tree = reader.read(text)
     if tree is None or tree is _UNREAD:
@@ -61,7 +61,7 @@ def read_layer(text: str, source: str, longest: int = LONGEST_TEXT) -> Layer:
 
 
 def read_value(text: str, longest: int = LONGEST_TEXT) -> tuple[Any, tuple[Problem, ...]]:
-    """Read YAML text of any kind; return the value and its problems."""
+    """Read any YAML; return value and problems."""
     reader = _Reader(longest)
     value = reader.read(text)
     return (None if value is _UNREAD else value), tuple(reader.problems)
@@ -80,7 +80,7 @@ def read_setting(key: str, text: str, source: str) -> Layer:
 
 
 def dotted(path: Keys) -> str:
-    """Return a path as `--set` has it."""
+    """Join keys as `--set` has them."""
     return ".".join(_brief(printable(part)) for part in path)
 
 
@@ -90,7 +90,7 @@ def printable(name: object) -> str:
 
 
 def check_depth(tree: object, left: int = DEEPEST) -> None:
-    """Raise a ValueError for mappings and lists in more than `left` levels."""
+    """Raise a ValueError for more than `left` levels."""
     if not left:
         raise ValueError("too deep")
     if isinstance(tree, (dict, list)):
@@ -173,7 +173,6 @@ class _Reader:
     def _pairs(
         self, node: yaml.MappingNode, path: Keys, depth: int = 0
     ) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
-        """Yield a mapping's own keys and values, then merged ones."""
         merges: list[yaml.Node] = []
         for key_node, value_node in node.value:
             self._count(key_node, depth)
@@ -215,8 +214,6 @@ def _line_of(node: yaml.Node) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain values as YAML 1.2 does; limits depth, lets anchors be named again."""
-
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
 
