@@ -52,8 +52,8 @@ class PassLog:
 class SavePoint:
     """How far a run is: the passes that are over, and where the next one is.
 
-    `picture` [3, h, w] is the last pass's window, None before one is over; `descent` is None before
-    the next one's first step, `seconds` are its own so far.
+    `picture` is the last pass's window; `descent` is None before the next one's first step,
+    `seconds` are its own.
     """
 
     picture: Tensor | None = None
@@ -66,9 +66,9 @@ class SavePoint:
 class Painter:
     """What the passes of a run have in common.
 
-    `level` is the style level, `fine` the painting's fine share (`fine_share`). `memory` keeps
-    under `key` what depends on painting and network alone. A `StopRun` raised by `on_step` ends the
-    run with the picture so far; `on_safe` receives a function that returns how far the run is.
+    `level` is the style level, `fine` the painting's `fine_share`. `memory` keeps under `key` what
+    depends on painting and network alone. A `StopRun` raised by `on_step` ends the run with the
+    picture so far; `on_safe` receives a function that returns how far it is.
     """
 
     config: Settings
@@ -87,10 +87,8 @@ class Painter:
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
-        """Run all passes from `progress` on; return the picture, logs, and whether it was stopped.
-
-        `view` is the canvas at the working size. Outside the loose mask the picture is the
-        painting.
+        """Run all passes from `progress` on; return the picture, logs, and whether they were
+        stopped.
         """
         noise = float(losses.noise(view.painting.bands(GRAIN_PIXELS)))
         smoothness = losses.total_variation_weight(noise)
@@ -135,7 +133,6 @@ class Painter:
         return start, False
 
     def _end(self, here: View, view: View, image: Tensor | None, start: Start | None) -> Painted:
-        """Return the picture after the last pass, broad light and hue brought back."""
         palette = self.resolved.palette
         if start is None or palette is None:
             return Painted(here, view.composite if image is None else image)
@@ -155,7 +152,7 @@ class Painter:
         return tuple(tap for tap in STRIDE if tap in used)
 
     def _pass(self, work: _Work, progress: SavePoint) -> tuple[SavePoint, bool]:
-        """Run one pass from where it is; return where it is then, and whether it was stopped."""
+        """Run one pass; return how far the run is, and whether it was stopped."""
         settings, view = work.settings, work.view
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
@@ -242,7 +239,7 @@ class Painter:
 
 @dataclass(frozen=True)
 class _Work:
-    """What one pass works on; `whole` is the view at the working size, which `start` is of."""
+    """What one pass works on; `whole` is the view at the working size."""
 
     settings: ResolvedPass
     view: View
@@ -253,7 +250,7 @@ class _Work:
     smoothness: float
 
     def begin(self, previous: Tensor, lead: float) -> Tensor:
-        """Return where the pass begins [3, h, w]; `lead` is the underpainting's share."""
+        """Return where the pass begins; `lead` is the underpainting's share."""
         if self.settings.start == "composite":
             return self.view.composite
         if self.settings.start == "underpainting" and self.start is not None:
@@ -265,13 +262,13 @@ class _Work:
         return previous
 
     def _finer_than(self, other: View) -> Tensor:
-        """The detail of the underpainting that a smaller view does not show."""
+        """Return the underpainting's detail that a smaller view does not show."""
         assert self.start is not None
         whole = Painted(self.whole, self.start.image)
         return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
 
     def target(self, lead: float) -> Tensor:
-        """Return what the content term keeps [3, h, w]."""
+        """Return what the content term keeps."""
         goal = self.settings.goals.content
         if goal and goal.target == "palette" and self.start is not None:
             return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)

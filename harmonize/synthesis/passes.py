@@ -1,7 +1,7 @@
 """What one pass minimizes, from features and matches.
 
-Luan et al. (2018): the coarse pass (section 4.1) matches every tap on its own; the refine pass
-(section 4.2) matches one, makes the field coherent and carries it to finer taps.
+The coarse pass (paper, 4.1) matches every tap on its own; the refine pass (4.2) matches one, makes
+the field coherent and carries it to finer taps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def match_pass(
     painting: PaintingFeatures,
     mask: Tensor,
 ) -> Match:
-    """Match `image` [3, H, W] of the window to the painting, under `mask` [H, W]."""
+    """Match `image` to the painting under `mask`."""
     taps = taps_of(settings)
     wanted = [tap for tap in taps if tap in settings.styled]
     with torch.no_grad():
@@ -60,8 +60,8 @@ def build_objective(
 ) -> PassObjective:
     """Return the objective of one pass.
 
-    `kept` is what the content term keeps, `frame` the painting: [3, H, W] of the window. `mask`
-    [H, W] is where the picture may change; `smoothness` is w_tv, 0 to 10.
+    `kept` is what the content term keeps, `frame` the painting in the window; `smoothness` is w_tv,
+    0 to 10.
     """
     goals, where = settings.goals, matched.where
     found: list[Term] = []

@@ -1,7 +1,4 @@
-"""After the last pass: cleaner chroma, the painting's palette and detail.
-
-Luan et al. (2018), section 5 and the authors' released post-processing.
-"""
+"""After the last pass: cleaner chroma, the painting's palette and detail (paper, 5)."""
 
 from __future__ import annotations
 
@@ -26,10 +23,7 @@ CANDIDATES = 1 << 14
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
-    """Smooth the Lab chroma of `image` [3, H, W] along the edges of `guide`, the composite.
-
-    It removes color speckle of backpropagated convolutions.
-    """
+    """Smooth the Lab chroma of `image` along the edges of `guide`: no color speckle."""
     lab = filters.to_lab(image)
     chroma = filters.guided(lab[1:] / 100, guide, radius, eps) * 100
     return filters.from_lab(torch.cat((lab[:1], chroma)))
@@ -38,10 +32,10 @@ def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Te
 def patch_field(
     image: Tensor, painting: Raster, mask: Tensor, *, size: int, stride: int
 ) -> tuple[Tensor, Tensor]:
-    """Return positions of `image` [3, h, w] and the nearest patches of `painting`, flat indices.
+    """Return positions of `image` and their nearest patches in `painting`, by color.
 
-    Positions are every `stride`-th row and column where a pixel up to the next is under `mask`.
-    By color: first about `CANDIDATES` places, spread evenly, then around the best.
+    Positions are every `stride`-th row and column under `mask`. About `CANDIDATES` places are
+    tried, then those around the best.
     """
     w = mask.shape[1]
     cells = F.max_pool2d(mask[None], stride, ceil_mode=True)[0]
@@ -67,7 +61,7 @@ def patch_vote(
     stride: int = 2,
     detail_sigma: float = 1.0,
 ) -> Tensor:
-    """Rebuild `image` [3, h, w] under `mask` from patches of `painting`, and add its fine luma."""
+    """Rebuild `image` under `mask` from patches of `painting`, and add its fine luma."""
     positions, field = patch_field(image, painting, mask, size=size, stride=stride)
     base, mass = vote(
         painting,
@@ -95,10 +89,10 @@ def enlarge(
     stride: int = 2,
     strokes: StrokePlaces | None = None,
 ) -> Tensor:
-    """Return `window` of a picture at the size of `original`, from `image` [3, h, w] in the view.
+    """Return `window` of a picture at the size of `original`, from `image` in the view.
 
-    Under the mask, `amount` times the detail that shrinking took from the painting is added, from
-    the places in `strokes`, or else of the nearest `size` × `size` patches.
+    Under the mask, `amount` times the detail that shrinking took from the painting is added, at the
+    places in `strokes`, or else of the nearest patches.
     """
     details: Details | None = None
     if amount > 0 and bool((view.loose > 0).any()):
@@ -132,9 +126,9 @@ def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, 
 
 @dataclass(frozen=True)
 class Details:
-    """The detail that shrinking took from the painting, at the places that match positions.
+    """The detail that shrinking took from the painting, at matched places.
 
-    `positions` [n] are on every `stride`-th row and column of the window, `field` [n] in the view's
+    `positions` are on every `stride`-th row and column of the window, `field` in the view's
     painting.
     """
 
@@ -145,7 +139,7 @@ class Details:
     stride: int
 
     def at(self, y: Tensor, x: Tensor) -> Tensor:
-        """Return the detail [3, H, W] for pixels at the view's coordinates `y` and `x` [H, W]."""
+        """Return the detail at the view's coordinates."""
         (h, w), (big_h, big_w) = self.view.shape, self.original.shape
         total = torch.zeros(3, *y.shape, device=y.device)
         corners: list[tuple[Tensor, Tensor]] = []

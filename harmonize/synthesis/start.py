@@ -31,11 +31,10 @@ STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as
 
 @dataclass(frozen=True)
 class Start:
-    """What is known before the first pass; pictures are sRGB [3, h, w] of the view's window.
+    """What is known before the first pass, in the view's window.
 
-    `mapped` is the palette map, `drawn` that without detail weaker than the painting's brushwork;
-    passes begin from `image`. `mask` [1, h, w] is the element, `own` [1, h, w] where it keeps its
-    hue, both soft; `strokes` says where in the painting pixels come from.
+    `mapped` is the palette map, `drawn` that without detail weaker than brushwork; passes begin
+    from `image`. `mask` [1, h, w] is the element, `own` [1, h, w] where it keeps its hue.
     """
 
     mapped: Tensor
@@ -60,10 +59,7 @@ def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tu
 
 
 def soft_mask(tight: Tensor, sigma: float) -> Tensor:
-    """Return the element [1, h, w] with its edge blurred by `sigma` pixels.
-
-    Parts thinner than the blur stay: they would become transparent.
-    """
+    """Return the element [1, h, w], its edge blurred but where that would make it transparent."""
     if not sigma:
         return tight[None]
     width = 2 * ceil(2 * sigma) + 1
@@ -82,7 +78,7 @@ def underpaint(
 ) -> Start:
     """Rebuild the palette-mapped element from the painting's patches.
 
-    `on_scale` receives the picture at the window's size after each scale.
+    `on_scale` receives the window's picture after each scale.
     """
     window, size = view.window, start.mapped.shape[1:]
     painting = filters.to_lab(view.painting.crop(Window(0, 0, *view.shape)))
@@ -107,18 +103,14 @@ def underpaint(
 
 
 def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
-    """`image` with the outlines of `mapped` in place of its own lights and darks.
-
-    Both [3, h, w] and `painting` [3, H, W] are Lab, `amount` [1, h, w] is from 0 to 1. What stands
-    out from the brushwork less than `STRONG` says gives way to it.
-    """
+    """Give `image` the outlines of `mapped` that stand out from the brushwork; all in Lab."""
     share = _standing_out(mapped, painting, OUTLINE) * amount
     lost = _finer(mapped[:1], OUTLINE) - _finer(image[:1], OUTLINE)
     return torch.cat((image[:1] + share * lost, image[1:]))
 
 
 def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
-    """Return `mapped` [3, h, w], under `mask` with only detail stronger than brushwork."""
+    """Return `mapped`, under `mask` without detail weaker than brushwork."""
     weak = (
         (1 - _standing_out(mapped, painting, DRAWING_SIGMA))
         * mask
@@ -128,10 +120,7 @@ def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
 
 
 def _standing_out(mapped: Tensor, painting: Tensor, sigma: float) -> Tensor:
-    """How much the detail of `mapped` stands out from the brushwork of `painting`, [1, h, w] to 1.
-
-    Half where its contrast is `STRONG` times that of the brushwork, by the median.
-    """
+    """Return how much detail stands out from brushwork: half at `STRONG` times its contrast."""
     brushwork = filters.gaussian(_finer(painting[:1], sigma).square(), 3.0).sqrt().median()
     strength = filters.gaussian(_finer(mapped[:1], sigma).square(), 1.5)
     return strength / (strength + (STRONG * brushwork).square() + 1e-6)
@@ -142,10 +131,9 @@ def _finer(luma: Tensor, sigma: float) -> Tensor:
 
 
 def fine_share(painting: Tensor) -> float:
-    """Return the share of a painting's variance of luma that is finer than 2 pixels, 0 to 1.
+    """Return the share of a painting's variance of luma that is finer than 2 pixels.
 
-    `painting` [3, H, W] is sRGB, about 700 pixels long. High for hatching, engraving and thick
-    impasto.
+    It should be about 700 pixels long. High for hatching, engraving and thick impasto.
     """
     luma = filters.to_lab(painting)[:1]
     soft = filters.gaussian(luma, DRAWING_SIGMA)
@@ -153,11 +141,10 @@ def fine_share(painting: Tensor) -> float:
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """Return `image` [3, h, w] with a share of the broad light and hue from before the passes.
+    """Return `image` with a share of the broad light and hue from before the passes.
 
-    Light comes back from the palette map, hue from it or the underpainting, by `own`, but where
-    patches strayed from the map over more than a few strokes; then the underpainting's finer lights
-    and darks.
+    Light is the palette map's, hue its or the underpainting's, by `own`, but the map's where
+    patches strayed broadly; then the underpainting's finer lights and darks.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)

@@ -1,4 +1,4 @@
-"""The painting's strokes, from the matched places, over a pass's start.
+"""Lay the painting's strokes, from the matched places, over a pass's start.
 
 Not in the paper: a few dozen steps sharpen long strokes, but do not make them.
 """
@@ -16,10 +16,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE
 
 
 def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
-    """Return the painting's patches [3, H, W] at the places that an image is matched to, averaged.
-
-    By the field of `tap`; where nothing is matched the image stays.
-    """
+    """Return the mean of the painting's patches at the matched places of `tap`, else the image."""
     site = matched.where[tap]
     picture, mass = vote(
         painting,
@@ -35,9 +32,6 @@ def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
 
 
 def overlay(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:
-    """Lay the detail of `strokes` [3, H, W] over `image` [3, H, W], under `mask` [H, W].
-
-    That is `amount` times what a Gaussian of `sigma` pixels takes off.
-    """
+    """Add `amount` times the detail of `strokes` finer than `sigma` pixels, under `mask`."""
     detail = strokes - filters.gaussian(strokes, sigma)
     return (image + amount * mask * detail).clamp(0, 1)

@@ -1,14 +1,9 @@
 """Estimate a painting's style level, 1 to 10, from its pixels: `--strength auto`.
 
-The scale of Luan et al. (2018): 1 for smooth old masters, 5 for divided brushwork, 10 for Cubism
-and Expressionism. Three statistics, at one fixed size and after a small blur:
-
-- brushwork: is most of the surface broken up, next to the painting's own range of lights?
-- contours: do long straight or sweeping contours stand out from that surface?
-- vividness: are the colors far apart? Only for flat planes, which have no brushwork.
-
-A rough estimate: thresholds were set by hand. Sketchy old masters and hatched engravings read as 5,
-flat gray planes as 1.
+The paper's scale: 1 for smooth old masters, 5 for divided brushwork, 10 for Cubism and
+Expressionism. Three statistics tell it: how broken up the surface is, how far long contours stand
+out from it, and, for flat planes, how vivid colors are. Thresholds were set by hand: sketchy old
+masters and hatched engravings read as 5, flat gray planes as 1.
 """
 
 from __future__ import annotations
@@ -44,7 +39,7 @@ class Estimate:
 
 
 def estimate_level(painting: Tensor) -> Estimate:
-    """Return the style level of `painting` [3, H, W], sRGB 0 to 1, best 300 to 700 pixels long.
+    """Return the style level of `painting`, best 300 to 700 pixels long.
 
     Raises:
         ValueError: `painting` is not [3, H, W] or holds no pixels.
@@ -60,12 +55,11 @@ def estimate_level(painting: Tensor) -> Estimate:
 
 
 def measure(painting: Tensor) -> dict[str, float]:
-    """Return the three statistics of `painting` [3, H, W], none negative.
+    """Return the three statistics, none negative.
 
     brushwork: median gradient of lightness, in % a pixel of the range from its 5th to its 95th
     percentile. contours: the gradient's 95th percentile over its median, times the median coherence
-    (0 to 1) of its direction over `CONTOUR_SIGMA`. vividness: standard deviation
-    of Lab a and b, over 100.
+    (0 to 1) of its direction. vividness: standard deviation of Lab a and b, over 100.
     """
     lab = filters.to_lab(_fixed_size(painting)) / 100
     lightness = lab[:1]
@@ -116,5 +110,5 @@ def _level(statistics: dict[str, float], factor: float) -> float:
 
 
 def _squashed(value: float, half: float, steepness: float) -> float:
-    """Squash `value` ≥ 0 to 0 … 1, rising: ½ at `half`, logistic in the logarithm."""
+    """Squash to 0 … 1: ½ at `half`, logistic in the logarithm."""
     return 1 / (1 + (half / value) ** steepness) if value > 1e-6 else 0.0

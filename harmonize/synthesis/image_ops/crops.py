@@ -1,4 +1,4 @@
-"""A painting with an element on it, and the part at work at any scale."""
+"""The painting with the element on it, and windows of it at any scale."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 
 @dataclass(frozen=True)
 class View:
-    """A canvas at one scale: the whole painting, and a window of all else.
+    """A canvas at one scale: the whole painting, and a window of the rest.
 
-    `frame` [3, h, w] is the painting, `composite` [3, h, w] the pasted picture; `loose` [h, w] is 1
-    where the picture may change, else 0; `tight` [h, w] is the element, 0 to 1.
+    `frame` is the painting there, `composite` the pasted picture; `loose` is 1 where the picture
+    may change, else 0; `tight` is the element.
     """
 
     painting: Raster
@@ -35,16 +35,16 @@ class View:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return the whole's height and width."""
+        """Return the whole painting's."""
         return self.painting.shape
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A painting and what is pasted on it, in sRGB, at the painting's own size.
+    """A painting and what is pasted on it, at the painting's own size.
 
-    The picture may change where `loose` [H, W] is above 0; `tight` [H, W, 1] is the element. A part
-    of a larger canvas begins at row and column `corner`.
+    The picture may change where `loose` is above 0; `tight` is the element. A part begins at row
+    and column `corner` of the whole.
     """
 
     painting: Raster
@@ -71,7 +71,7 @@ class Canvas:
         )
 
     def view(self, shape: Sequence[int], margin: int | None) -> View:
-        """Return the view at `shape` (h, w), `margin` pixels around the loose mask; None: all."""
+        """Return the view at `shape`, `margin` pixels around the loose mask; None: all."""
         near = self._near(shape)
         loose = self._loose(shape, near)
         if margin is None:
@@ -101,7 +101,6 @@ class Canvas:
         )
 
     def _loose(self, shape: Sequence[int], window: Window) -> NDArray[np.bool_]:
-        """Return the mask at `shape`, in `window`: wherever any pixel may change."""
         h, w = self.shape
         rows = [
             self.loose[y * h // shape[0] : -(-(y + 1) * h // shape[0])].any(0)
@@ -116,7 +115,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class StrokePlaces:
-    """Where pixels come from: flat `positions` [n] in the window, `places` [n] in the painting."""
+    """Where pixels come from: `positions` in the window, `places` in the painting."""
 
     positions: Tensor
     places: Tensor
@@ -124,7 +123,7 @@ class StrokePlaces:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture: `image` [3, h, w] in the view's window, the painting outside it."""
+    """A picture: `image` in the view's window, the painting outside it."""
 
     view: View
     image: Tensor
@@ -132,11 +131,11 @@ class Painted:
 
     @classmethod
     def on(cls, view: View, image: Tensor) -> Painted:
-        """Return `image` [3, h, w] under the view's loose mask, the painting elsewhere."""
+        """Return `image` under the view's loose mask, the painting elsewhere."""
         return cls(view, torch.lerp(view.frame, image.detach().clamp(0, 1), view.loose))
 
     def seen(self, view: View) -> Tensor:
-        """Return what another view's window shows of the picture: [3, h', w']."""
+        """Return the picture in another view's window."""
         mine = self.view
         if (mine.shape, mine.window) == (view.shape, view.window):
             return self.image
@@ -150,6 +149,6 @@ class Painted:
 
 
 def scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
-    """Return `shape` (h, w) times `scale` in whole pixels, at least `SHORTEST_SIDE`."""
+    """Return `shape` times `scale` in whole pixels, at least `SHORTEST_SIDE`."""
     h, w = (max(SHORTEST_SIDE, round(side * scale)) for side in shape)
     return h, w

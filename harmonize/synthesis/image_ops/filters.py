@@ -1,4 +1,4 @@
-"""Filters and color spaces, on images [C, H, W] from 0 to 1."""
+"""Filters and color spaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPPONENT = (
 
 
 def to_opponent(image: Tensor) -> Tensor:
-    """Return luma (0 to √3) and two chroma channels (about ±0.8) of sRGB [3, H, W]."""
+    """Return luma (0 to √3) and two chroma channels (about ±0.8)."""
     return torch.einsum("ij,jhw->ihw", image.new_tensor(OPPONENT), image)
 
 
@@ -30,23 +30,20 @@ def from_opponent(image: Tensor) -> Tensor:
 
 
 def opponent_span(colors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the lowest and highest opponent chroma [2, 1, 1] of `colors` [3, n].
-
-    The outermost thousandth at either end is left out.
-    """
+    """Return the limits of the opponent chroma of `colors` [3, n], but for 0.1 % at either end."""
     chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
     edge = chroma.shape[1] // 1000
     return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
 
 
 def limit_chroma(image: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-    """Keep the opponent chroma of `image` [3, H, W] within `span`."""
+    """Keep the opponent chroma of `image` within `span`."""
     luma, chroma = to_opponent(image).split((1, 2))
     return from_opponent(torch.cat((luma, chroma.clamp(*span)))).clamp(0, 1)
 
 
 def to_lab(image: Tensor) -> Tensor:
-    """Return CIE Lab (D65; L 0 to 100, a and b about ±100) of sRGB [3, H, W]."""
+    """Return CIE Lab (D65; L 0 to 100, a and b about ±100)."""
     return rgb_to_lab(image[None])[0]
 
 
@@ -56,10 +53,7 @@ def from_lab(image: Tensor) -> Tensor:
 
 
 def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
-    """Blur `image` [C, H, W] by `sigma` pixels, borders repeated.
-
-    `size` is the kernel's odd side; left out: 3 σ to each side.
-    """
+    """Blur by `sigma` pixels, borders repeated; the kernel's `size` is odd, or else 6 σ + 1."""
     side = size or 2 * ceil(3 * sigma) + 1
     half = side // 2
     padded = F.pad(image[None], (half,) * 4, mode="replicate")
@@ -68,16 +62,14 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
 
 
 def gaussian_inside(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Blur `image` [C, H, W] as if nothing were there outside `mask` [1, H, W], 0 to 1."""
+    """Blur as if nothing were there outside `mask` [1, H, W]."""
     return gaussian(image * mask, sigma) / gaussian(mask, sigma).clamp_min(1e-3)
 
 
 def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
-    """Smooth `image` [C, H, W] along the edges of `guide` [G, H, W] (He, Sun and Tang 2010).
+    """Smooth `image` along the edges of `guide` (He, Sun and Tang, 2010).
 
-    The window reaches `radius` pixels; a guide with a variance below `eps` counts as flat. What a
-    wide window holds is found from every few rows and columns (He and Sun, "Fast guided filter",
-    2015).
+    A guide with a variance below `eps` counts as flat. Wide windows are sampled (He and Sun, 2015).
     """
     short = min(image.shape[1:])
     radius = min(radius, short - 1)
@@ -86,7 +78,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
 
 
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """Resize `image` [C, H, W] to `shape` (h, w): bicubic, with antialiasing where it shrinks."""
+    """Resize to `shape`: bicubic, with antialiasing where it shrinks."""
     if tuple(image.shape[1:]) == tuple(shape):
         return image
     return F.interpolate(

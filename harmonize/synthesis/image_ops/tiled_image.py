@@ -1,4 +1,4 @@
-"""A picture of any size as it was stored; parts of it as tensors at any scale."""
+"""A stored picture of any size, as tensors at any scale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOP = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32)
 class Raster:
     """A picture [H, W, C]: uint8, uint16, or float32 from 0 to 1; never written to.
 
-    Parts of it go to `device` as float32 tensors, 0 to 1.
+    Parts of it become float32 tensors, 0 to 1, on `device`.
     """
 
     pixels: NDArray[Any]
@@ -39,23 +39,18 @@ class Raster:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def part(self, window: Window) -> Raster:
-        """Return `window` of it, a view."""
         return Raster(window.crop_pixels(self.pixels), self.device)
 
     def crop(self, window: Window) -> Tensor:
-        """Return `window` of it: [C, h, w]."""
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         return self._tensor(self.pixels[rows, columns]).permute(2, 0, 1).contiguous()
 
     def pick(self, places: Tensor) -> Tensor:
-        """Return the pixels [C, n] at `places` [n], flat indices."""
+        """Return the pixels [C, n] at `places`."""
         return self._tensor(self._flat.take(places.cpu().numpy(), axis=0)).T
 
     def patches(self, places: Tensor, size: int) -> Tensor:
-        """Return the `size` × `size` patches [n, C · size²] around `places` [n], flat indices.
-
-        Beyond the border the nearest pixel is repeated.
-        """
+        """Return the patches [n, C · size²] around `places`, borders repeated."""
         h, w = self.shape
         steps = torch.arange(size, device=places.device) - size // 2
         y = (places[:, None] // w + steps).clamp(0, h - 1)
@@ -64,9 +59,8 @@ class Raster:
         return found.view(len(found), len(places), size**2).transpose(0, 1).flatten(1)
 
     def bands(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield bands of rows [C, h, W], top to bottom, each with the first row of the next.
-
-        With `most`, only some, evenly spread, that have about so many pixels.
+        """Yield bands of rows, each with the next one's first row; with `most`, about so many
+        pixels.
         """
         h, w = self.shape
         rows = max(1, AREA // w)
@@ -76,13 +70,13 @@ class Raster:
             yield self.crop(Window(top, 0, min(top + rows + 1, h), w))
 
     def sample(self, most: int = AREA) -> Tensor:
-        """Return about `most` pixels [C, n]: those of every n-th row and column."""
+        """Return about `most` pixels [C, n], evenly spread."""
         h, w = self.shape
         step = max(1, round((h * w / most) ** 0.5))
         return self._tensor(self.pixels[::step, ::step]).flatten(0, 1).T
 
     def resized(self, shape: Sequence[int], window: Window | None = None) -> Tensor:
-        """Return the picture at `shape` (h, w), or `window` of that, as `filters.resize` would."""
+        """Return the picture at `shape`, or `window` of that, as `filters.resize` would."""
         window = window or Window(0, 0, *shape)
         if tuple(shape) == self.shape:
             return self.crop(window)
@@ -92,7 +86,7 @@ class Raster:
         return found
 
     def at(self, shape: Sequence[int]) -> Raster:
-        """Return the picture at `shape` (h, w) as a raster, clipped to 0 … 1."""
+        """Return the picture at `shape` as a raster, clipped to 0 … 1."""
         if tuple(shape) == self.shape:
             return self
         pixels = np.empty((*shape, self.pixels.shape[2]), np.float32)
@@ -101,7 +95,6 @@ class Raster:
         return Raster(pixels, self.device)
 
     def _resized(self, shape: Sequence[int], window: Window) -> Iterator[tuple[Window, Tensor]]:
-        """Yield `window` of the picture at `shape` in pieces, from about 2 · `AREA` pixels each."""
         scale = max(old / new for old, new in zip(self.shape, shape, strict=True))
         side = max(8, min(256, round(AREA**0.5 / scale)))
         for tile in tiles(window.shape, side, align=1):
@@ -119,10 +112,7 @@ class Raster:
 
 
 def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
-    """Return windows, about `side` pixels wide and high, that cover `shape` (h, w) once.
-
-    They begin on multiples of `align`.
-    """
+    """Return windows of about `side` pixels that cover `shape` once, on multiples of `align`."""
 
     def cuts(length: int) -> list[tuple[int, int]]:
         count = -(-length // side)
@@ -137,7 +127,7 @@ def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
 
 
 def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Window:
-    """Return the window of a picture of `shape` that `window` of it at `target` depends on."""
+    """Return what `window` at `target` needs of a picture of `shape`."""
     top, bottom = _reach(shape[0], target[0], window.top, window.bottom)
     left, right = _reach(shape[1], target[1], window.left, window.right)
     return Window(top, left, bottom, right)
@@ -146,9 +136,9 @@ def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Wind
 def resample(
     part: Tensor, there: Window, shape: Sequence[int], window: Window, target: Sequence[int]
 ) -> Tensor:
-    """Return `window` of a picture at the size `target` from `part` [C, h, w] of it at `shape`.
+    """Return `window` of a picture at `target` from its part `there`, at least the `support`.
 
-    Bicubic (a = −½), stretched where it shrinks. `part` is `there`, at least the `support`.
+    Bicubic (a = −½), stretched where it shrinks.
     """
     down = _cubic_weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
     across = _cubic_weights(shape[1], target[1], window.left, window.right, there.left, there.right)

@@ -1,4 +1,4 @@
-"""Windows: rectangles of pixels; and the mask of the paste."""
+"""Rectangles of pixels, and the mask of the paste."""
 
 from __future__ import annotations
 
@@ -35,18 +35,16 @@ class Window:
         return self.shape[0] * self.shape[1]
 
     def crop(self, image: Tensor) -> Tensor:
-        """Return the part of `image` [..., H, W] inside (a view)."""
         return image[..., self.top : self.bottom, self.left : self.right]
 
     def crop_pixels(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return the part of `pixels` [H, W, ...] inside (a view)."""
         return pixels[self.top : self.bottom, self.left : self.right]
 
     def moved(self, down: int, right: int) -> Window:
         return Window(self.top + down, self.left + right, self.bottom + down, self.right + right)
 
     def scaled(self, factor: int) -> Window:
-        """Return a window of cells in pixels."""
+        """Turn cells of `factor` pixels into pixels."""
         return Window(*(factor * edge for edge in (self.top, self.left, self.bottom, self.right)))
 
     def grown(self, margin: int) -> Window:
@@ -55,13 +53,13 @@ class Window:
         )
 
     def aligned(self, step: int, shape: Sequence[int]) -> Window:
-        """Return the smallest window around this one, on multiples of `step` or cut to `shape`."""
+        """Return the least window around this one, on multiples of `step` or cut to `shape`."""
         top, bottom = _span(self.top, self.bottom, step, shape[0])
         left, right = _span(self.left, self.right, step, shape[1])
         return Window(top, left, bottom, right)
 
     def within(self, other: Window) -> Window:
-        """Return the part that lies in `other`, in its pixels."""
+        """Return the part inside `other`, in its pixels."""
         return Window(
             max(self.top - other.top, 0),
             max(self.left - other.left, 0),
@@ -71,7 +69,7 @@ class Window:
 
 
 def box(mask: NDArray[Any]) -> Window:
-    """Return the box of what is above 0 in `mask` [H, W]; nothing is a ValueError."""
+    """Return the box of what is above 0 in `mask`; nothing is a ValueError."""
     rows, columns = (np.flatnonzero(np.any(mask, axis)) for axis in (1, 0))
     if len(rows) == 0:
         raise ValueError("the mask is empty")
@@ -79,7 +77,7 @@ def box(mask: NDArray[Any]) -> Window:
 
 
 def centered(inner: Window, side: int, shape: Sequence[int]) -> Window:
-    """Return a window of `side` pixels or more around `inner`, moved and cut to fit `shape`."""
+    """Return `side` pixels or more around `inner`, moved and cut to fit `shape`."""
     edges = []
     for first, last, limit in (
         (inner.top, inner.bottom, shape[0]),
@@ -98,10 +96,10 @@ def _span(first: int, last: int, step: int, limit: int) -> tuple[int, int]:
 
 
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
-    """Return how much of the result shows, [H, W], 0 to 1: all inside `tight`, fading outside.
+    """Return how much of the result shows: all inside `tight`, fading outside.
 
-    Twice the Gaussian blur of `tight` (`sigma` pixels; 0: none), at most 1, and 0 outside
-    `loose_mask`. Not the authors', the blur itself, which makes thin parts transparent.
+    Twice the Gaussian blur of `tight`, at most 1, 0 outside `loose_mask`. The authors' single blur
+    makes thin parts transparent.
     """
     if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask

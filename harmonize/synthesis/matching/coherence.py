@@ -1,7 +1,4 @@
-"""Fields whose neighbors agree, also on finer grids.
-
-Luan et al., "Deep Painterly Harmonization" (2018), section 4.2.
-"""
+"""Make neighbors' matches agree, and carry them to finer grids (paper, 4.2)."""
 
 from __future__ import annotations
 
@@ -22,11 +19,10 @@ def coherent(
     *,
     window: int = 5,
 ) -> Tensor:
-    """Return `field` [n] with the match that each position's neighbors agree on.
+    """Return the field with each match replaced by the one that its neighbors agree on.
 
-    Position q may take field(q + δ) − δ of a neighbor in the `window` × `window` around it; it
-    takes the one with the least summed squared distance to all of these in `reference` [C, H, W].
-    `positions` [n] lie in a grid of `shape` (h, w).
+    Of all field(q + δ) − δ in the window around q, the one with the least summed squared distance
+    to the others in `reference`.
     """
     candidates, valid = _candidates(field, positions, shape, reference.shape[1:], window)
     flat = reference.flatten(1).T
@@ -46,7 +42,7 @@ def coherent(
 def _candidates(
     field: Tensor, positions: Tensor, shape: Sequence[int], big: Sequence[int], window: int
 ) -> tuple[Tensor, Tensor]:
-    """Return each position's candidates [n, window²], its own first, and which of them are real."""
+    """Return candidates [n, window²], a position's own first, and which are real."""
     (h, w), (big_h, big_w) = shape, big
     grid = torch.full((h * w,), -1, dtype=torch.long, device=field.device)
     grid[positions] = field
@@ -77,10 +73,9 @@ def carry(
     fine_reference_shape: Sequence[int],
     ratio: int,
 ) -> Tensor:
-    """Return the field for `fine_positions`, on grids `ratio` times finer; shapes are (h, w).
+    """Return the field on grids `ratio` times finer.
 
-    Position q in the coarse cell p takes q + ratio · (field(p) − p), kept inside; without a match
-    at p, the nearest one's.
+    Position q in coarse cell p takes q + ratio · (field(p) − p).
     """
     w = shape[1]
     fy, fx = fine_positions // fine_shape[1], fine_positions % fine_shape[1]
@@ -96,10 +91,7 @@ def carry(
 
 
 def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return, for each cell of a grid (h, w), the index of a nearest one in `positions`.
-
-    The distance is max(|dy|, |dx|).
-    """
+    """Return for each cell the index of a nearest position, by max(|dy|, |dx|)."""
     h, w = shape
     known = torch.full((1, 1, h, w), -1.0, device=positions.device)
     # float32 holds whole numbers to 2²⁴ exactly: more cells than any grid has.

@@ -18,7 +18,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
 @dataclass(frozen=True)
 class Site:
-    """Where a tap's terms count: flat positions [n], the mask there [n], the grid's (h, w)."""
+    """Where a tap's terms count: positions [n], their mask [n], the grid's shape."""
 
     positions: Tensor
     mask: Tensor
@@ -27,11 +27,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Match:
-    """An image [3, H, W] matched to the painting; all else is by tap.
+    """An image matched to the painting, by tap.
 
-    `features` [C, h, w] are the image's; `fields` [n] are the places that the positions of `where`
-    take. `references` [C, m] are the painting's activations there, each place once (a patch of sky
-    must not rule the statistics: paper, 4.2); `uses` [n] index them.
+    `fields` [n] hold the places of the positions in `where`, `references` [C, m] the painting's
+    activations there, each place once (paper, 4.2); `uses` [n] index these.
     """
 
     image: Tensor
@@ -43,7 +42,7 @@ class Match:
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
-    """Return the masked positions of each tap's grid, for a mask [H, W] on pixels."""
+    """Return each tap's positions under a mask of pixels."""
     found = {}
     for tap, carried in carry_mask(mask, taps).items():
         positions = torch.nonzero(carried.flatten() > 0)[:, 0]
@@ -52,7 +51,7 @@ def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
 
 
 def gather(features: Tensor, site: Site) -> Tensor:
-    """Return the activations [C, n] of `features` [C, h, w] at the site's positions."""
+    """Return the activations [C, n] at the site."""
     # Rows of channels, as the network lays them out, are cheaper to pick than columns.
     rows = features.permute(1, 2, 0).reshape(-1, len(features))
     return rows.index_select(0, site.positions).T
@@ -66,10 +65,10 @@ def match_layers(
     where: Mapping[str, Site],
     taps: Sequence[str],
 ) -> Match:
-    """Match `image` [3, H, W] and its `features` to the painting, at `where`, for each of `taps`.
+    """Match `image` and its `features` to the painting.
 
-    All of the settings' taps are matched, or for `coherent` the first, made coherent by colors.
-    Other taps take the next coarser one's field.
+    `nearest` matches all of the settings' taps, `coherent` the first; others take a coarser tap's
+    field.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
     fields = {tap: _matched(settings, tap, image, features[tap], painting, where) for tap in roots}
@@ -103,7 +102,6 @@ def _matched(
 
 
 def _guide(image: Tensor, settings: Matching) -> Tensor:
-    """Return luma and chroma of [3, h, w], scaled by the guides' weights."""
     opponent = to_opponent(image)
     scale = [settings.luma / 3] + [settings.chroma / 2] * 2
     return opponent * opponent.new_tensor(scale).sqrt().view(3, 1, 1)

@@ -1,7 +1,4 @@
-"""Find the painting's most similar patches: exactly by features, quickly by colors.
-
-Luan et al., "Deep Painterly Harmonization" (2018), section 4.1.
-"""
+"""Find the painting's most similar patches: exactly by features (paper, 4.1), quickly by colors."""
 
 from __future__ import annotations
 
@@ -18,10 +15,7 @@ AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
-    """Return the `size` × `size` patches [n, C · size²] around `positions` [n] of [C, h, w].
-
-    Beyond the border the nearest activation is repeated.
-    """
+    """Return the patches [n, C · size²] around positions, borders repeated."""
     c, h, w = features.shape
     half = size // 2
     padded = F.pad(features[None], (half,) * 4, mode="replicate")[0].flatten(1)
@@ -33,10 +27,9 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle [h, w] of a grid of activations, with a ring of `size` // 2 cells around it.
+    """A rectangle of a grid, with a ring of `size` // 2 cells around `cells`.
 
-    `cells` is [C, h + size − 1, w + size − 1], `guide` [G, h, w]. The first cell inside the ring is
-    (`top`, `left`) in a grid `width` wide.
+    The first cell inside the ring is (`top`, `left`) of a grid `width` wide; `guide` has no ring.
     """
 
     cells: Tensor
@@ -47,7 +40,7 @@ class Part:
 
 
 def whole_part(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
-    """Return all of `reference` [C, H, W] as one part, its border repeated."""
+    """Return all of `reference` as one part, its border repeated."""
     cells = F.pad(reference[None], (size // 2,) * 4, mode="replicate")[0]
     return Part(cells, guide, 0, 0, reference.shape[2])
 
@@ -61,10 +54,10 @@ def nearest_places(
     guide: Tensor | None = None,
     block: int = AT_ONCE,
 ) -> Tensor:
-    """Return the field [n] from `positions` [n] of `query` [C, h, w] to the most similar places.
+    """Return the most similar place for each position of `query`.
 
-    Similarity is the cosine of `size` × `size` × C patches, less the squared distance of guides
-    [G, h, w], if any (not in the paper). About `block` products are in memory.
+    By the cosine of `size` × `size` × C patches, less the squared distance of guides, if any (not
+    in the paper).
     """
     asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
     y, x = positions // query.shape[2], positions % query.shape[2]
@@ -83,10 +76,6 @@ def nearest_places(
 def _nearest_in(
     part: Part, asked: Tensor, y: Tensor, x: Tensor, size: int, here: Tensor | None, block: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the best similarities [n] in one part, and their places among its inner cells.
-
-    `asked` is the padded query, `here` [G, n] its guide at (`y`, `x`).
-    """
     span, known = size - 1, part.cells
     high, wide = known.shape[1] - span, known.shape[2] - span
     lengths = _patch_lengths(known, size)
@@ -115,10 +104,7 @@ def _nearest_in(
 
 
 def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, size: int) -> Tensor:
-    """Return the products [n, h, w] of patches of `cells` [C, a, b] with all of `known`.
-
-    Those patches begin at (`row`, `column`) [n]; `known` is [C, h + size − 1, w + size − 1].
-    """
+    """Return products [n, h, w] of patches of `cells` with all of `known`."""
     products = cells.flatten(1).T @ known.flatten(1)
     products = products.view(*cells.shape[1:], *known.shape[1:])
     high, wide = (side - size + 1 for side in known.shape[1:])
@@ -131,7 +117,7 @@ def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, siz
 
 
 def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes (top, bottom, left, right) of `cells` cells at most, around places."""
+    """Yield boxes (top, bottom, left, right) of at most `cells` cells around places."""
     if len(y) == 0:
         return
     left, right = int(x.min()), int(x.max()) + 1
@@ -158,11 +144,9 @@ def nearest_patches(
     reach: Sequence[int] = (2, 1),
     block: int = AT_ONCE,
 ) -> Tensor:
-    """Return the field [n] from `positions` [n] of `query` [C, h, w] to near patches.
+    """Return a place with a near patch, by squared distance, for each position of `query`.
 
-    By squared distance of `size` × `size` × C patches: first to places `candidates` [m] of
-    `reference`, then to the eight around the best, at each distance in `reach`. Memory holds
-    `block` comparisons.
+    Tried are `candidates`, then the eight places around the best, at each distance in `reach`.
     """
     keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
@@ -181,7 +165,6 @@ def nearest_patches(
 
 
 def _with_neighbors(places: Tensor, shape: Sequence[int], step: int) -> Tensor:
-    """Return `places` [n] and the eight `step` cells away, in a grid (h, w): [n, 9]."""
     h, w = shape
     shift = torch.tensor([0, -step, step], device=places.device)
     y = (places[:, None] // w + shift).clamp(0, h - 1)

@@ -1,4 +1,4 @@
-"""A painting's activations, of which memory holds one tile's at a time."""
+"""The painting's activations, one tile in memory at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 class PaintingFeatures:
     """A painting at one scale, seen by the network in tiles of `side` pixels.
 
-    `seen` may hold the activations of a painting of one tile. Larger ones are looked at for every
-    question, each tile with all around it that its activations depend on.
+    `seen` may hold the activations of a painting of one tile.
     """
 
     painting: Raster
@@ -40,7 +39,7 @@ class PaintingFeatures:
         return h // STRIDE[tap], w // STRIDE[tap]
 
     def parts(self, tap: str, size: int = 3, guide: Tensor | None = None) -> Iterator[Part]:
-        """Yield a part of the tap's grid for each tile; `guide` [G, h, w] covers the whole grid."""
+        """Yield a part for each tile; `guide` covers the whole grid."""
         stride, half, (high, wide) = STRIDE[tap], size // 2, self.grid(tap)
         for tile in self._tiles():
             cells = _cells(tile, stride, (high, wide))
@@ -61,7 +60,7 @@ class PaintingFeatures:
             yield Part(padded, beside, cells.top, cells.left, wide)
 
     def gather(self, places: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return activations [C, n] by tap, at `places` [n]: flat indices into the tap's grid."""
+        """Return activations [C, n] by tap, at places of the tap's grid."""
         found: dict[str, Tensor] = {}
         for tile in self._tiles():
             inside = {tap: self._inside(tile, tap, asked) for tap, asked in places.items()}
@@ -107,7 +106,6 @@ class PaintingFeatures:
         return around.aligned(ALIGN, self.painting.shape)
 
     def _activations(self, window: Window, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return the activations [C, h, w] in `window`, in pixels, by tap."""
         origin = Window(0, 0, 0, 0)
         if all(tap in self.seen for tap in taps):
             found = {tap: self.seen[tap] for tap in taps}

@@ -1,4 +1,4 @@
-"""Add up the painting's patches at a field's places to a picture."""
+"""Build a picture from the painting's patches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ def vote(
     stride: int,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the mean [C, h, w] of overlapping patches of `reference`, and each pixel's weight.
+    """Return the weighted mean of overlapping patches, and each pixel's weight, 0 where none is.
 
-    Cell `positions` [n] of a grid `width` wide takes the `size` × `size` pixels around cell `field`
-    [n] of a grid `reference_width` wide; cells have `stride` pixels. A tent weights patches; pixels
-    that none reaches are 0.
+    Cells of `stride` pixels take the `size` × `size` pixels around their match; a patch's weights
+    fall from its middle as a tent.
     """
     big_h, big_w = reference.shape
     h, w = shape

@@ -1,4 +1,4 @@
-"""What is kept between runs: the network, and studies of paintings."""
+"""Values that are kept between runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by key; the least recently used go when tensors exceed `limit` bytes.
-
-    Threads may share it; two that miss the same value both make it.
-    """
+    """Values by key, shared by threads; tensors beyond `limit` bytes go, the oldest used first."""
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
@@ -29,7 +26,7 @@ class Cache:
             return sum(size for _, size in self._kept.values())
 
     def recall(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of `key`, made and kept if missing."""
+        """Return the value of `key`, made if missing."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

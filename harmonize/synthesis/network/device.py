@@ -1,4 +1,4 @@
-"""Devices by name, number types, and PyTorch's state during a run."""
+"""Devices, number types, and PyTorch's state during a run."""
 
 import threading
 from collections.abc import Iterator
@@ -11,8 +11,6 @@ from harmonize.errors import DeviceError
 
 def resolve_device(name: str) -> torch.device:
     """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-
-    `auto` is CUDA where it is found, else the CPU; a device asked for by name is never replaced.
 
     Raises:
         DeviceError: there is no such name, or no such device here.
@@ -33,17 +31,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of the network's convolutions: `float32`, `bfloat16` or `auto`.
-
-    `auto` is bfloat16 where hardware multiplies it faster: CPUs with AMX, CUDA GPUs with support.
-    """
+    """Return the number type of convolutions; `auto` is bfloat16 where that is faster."""
     if name == "auto":
         name = "bfloat16" if _fast_bfloat16(device) else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
 def use_threads(count: int) -> None:
-    """Let this process compute with `count` threads."""
+    """Compute with `count` threads."""
     torch.set_num_threads(count)
 
 
@@ -76,7 +71,7 @@ def _require_cuda(name: str, index: int) -> None:
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Compute with gradients, float32 and the CPU as defaults, then as the caller has set."""
+    """Compute with gradients, float32 and the CPU as defaults; restore the caller's."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -1,8 +1,4 @@
-"""VGG19 up to `relu5_1`; its ReLUs are called taps.
-
-Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(2014), configuration E.
-"""
+"""VGG19 up to `relu5_1` (Simonyan and Zisserman, 2014); its ReLUs are called taps."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Convolution:
-    """One 3×3 convolution: torchvision's name, channels, the ReLU behind it, its grid's stride."""
+    """One 3×3 convolution; `stride` is its grid's, in pixels."""
 
     name: str
     channels_in: int
@@ -63,15 +59,14 @@ def depth(tap: str) -> int:
 
 
 def reach(tap: str) -> int:
-    """Return how many pixels beyond its own cell an activation at `tap` sees."""
+    """Return how many pixels beyond its own cell an activation sees."""
     return sum(layer.stride for layer in LAYOUT[: depth(tap)])
 
 
 class VGG19:
-    """The network, frozen.
+    """The frozen network; `state` has torchvision's names.
 
-    `state` holds tensors under torchvision's names (`features.0.weight` …). `padding` is
-    `replicate`, or `zeros` as in the paper; `precision` is the convolutions' type.
+    `padding` is `replicate`, or `zeros` as in the paper.
     """
 
     def __init__(
@@ -99,9 +94,9 @@ class VGG19:
         self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
     def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return activations of `image` [1, 3, H, W] (sRGB, 0 to 1) by tap: [C, h, w], float32.
+        """Return activations by tap, in float32, of `image` [1, 3, H, W].
 
-        h and w are H and W divided by the tap's stride, rounded down.
+        Their h and w are H and W over the tap's stride, rounded down.
         """
         wanted = set(taps)
         deepest = max(depth(tap) for tap in wanted)
@@ -123,7 +118,7 @@ class VGG19:
         return {tap: found[tap] for tap in taps}
 
     def _fast(self, layer: Convolution) -> bool:
-        """Whether fewer products are worth carrying activations over, and the kernels' memory."""
+        """Whether Winograd's way is faster, and worth its memory."""
         usual = self.device.type == "cpu" and self.precision == torch.float32
         return usual and 128 <= layer.channels_in <= 256 <= layer.channels_out
 
@@ -134,10 +129,7 @@ class VGG19:
 
 
 def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """Return `mask` [H, W] (0 to 1) on each tap's grid [h, w].
-
-    A 3×3 mean at every convolution, halved at every pooling (paper, 4.1).
-    """
+    """Return the mask on each tap's grid, as activations are averaged and pooled (paper, 4.1)."""
     wanted = set(taps)
     m = mask[None, None]
     found: dict[str, Tensor] = {}

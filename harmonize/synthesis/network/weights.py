@@ -1,8 +1,6 @@
 """VGG19 weights: bundled, from torchvision's cache, or from a file.
 
-Float32 tensors under torchvision's names, `features.0.weight` to `features.28.bias`, for RGB in
-[0, 1] normalized with ImageNet's mean and standard deviation. No file is trusted: nothing in it is
-run, and its size is limited before it is read.
+No file is trusted: nothing in it is run, and its size is limited before it is read.
 """
 
 import hashlib
@@ -46,7 +44,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class WeightSet:
-    """One set of weights; `name` may be a path, `sha256` is the file's, `state` is on the CPU."""
+    """Weights on the CPU; `name` may be a path, `sha256` is the file's."""
 
     name: str
     sha256: str
@@ -54,14 +52,10 @@ class WeightSet:
 
 
 def load_weights(name_or_path: str) -> WeightSet:
-    """Return the set called `oxford` or `torchvision`, or the one in a file.
-
-    A file is a `.safetensors` (plain, or with the bundled file's index and codebook) or a `.pth`
-    in torchvision's layout; tensors beyond conv5_1 are ignored.
+    """Return the set called `oxford` or `torchvision`, or one in a file in torchvision's layout.
 
     Raises:
-        WeightsError: no such set, a damaged or too large file, a missing or misshapen tensor, or
-            torchvision's weights neither cached nor to be downloaded.
+        WeightsError: the set is unknown, damaged, incomplete, too large or cannot be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()
@@ -74,7 +68,7 @@ def download(progress: bool = False) -> Path:
     """Fetch torchvision's weights into its cache unless they are there; return the file.
 
     Raises:
-        WeightsError: they cannot be fetched, or are not what their name's hash says.
+        WeightsError: they cannot be fetched, or are damaged.
     """
     path = cached_torchvision()
     if path.exists():
@@ -91,7 +85,7 @@ def download(progress: bool = False) -> Path:
 
 
 def cached_torchvision() -> Path:
-    """Return the path of torchvision's weights in its cache; it need not exist."""
+    """Return where torchvision caches its weights."""
     return Path(torch.hub.get_dir()) / "checkpoints" / _url().rsplit("/", 1)[-1]
 
 

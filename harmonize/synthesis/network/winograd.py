@@ -1,9 +1,8 @@
-"""3 × 3 convolutions and their ReLU by a quarter of the products.
+"""Compute 3 × 3 convolutions and their ReLU with a quarter of the products.
 
-Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, "Fast Algorithms for
-Convolutional Neural Networks" (2016): F(4 × 4, 3 × 3). Every tile of 6 × 6 activations is carried
-to 36 numbers a channel, which are multiplied by as many numbers of the kernels, and carried back to
-4 × 4 sums. In float32 results differ from plain sums by about a millionth of the largest.
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), F(4 × 4, 3 × 3): tiles
+are transformed, multiplied by transformed kernels, and transformed back. In float32 results differ
+by about a millionth of the largest.
 """
 
 from __future__ import annotations
@@ -45,23 +44,19 @@ OF_SUMS = (
 
 @dataclass(frozen=True)
 class Kernels:
-    """3 × 3 kernels, carried over: [36, C, O] for sums, [36, O, C] for their gradients."""
+    """Transformed kernels: [36, C, O] for sums, [36, O, C] for gradients."""
 
     ahead: Tensor
     back: Tensor
 
     @classmethod
     def of(cls, weight: Tensor) -> Kernels:
-        """Carry over `weight` [O, C, 3, 3]."""
         turned = weight.flip(2, 3).transpose(0, 1)
         return cls(_carried_kernels(weight), _carried_kernels(turned))
 
 
 def activations(x: Tensor, kernels: Kernels, bias: Tensor) -> Tensor:
-    """Return relu(`x` * `kernels` + `bias`), [1, O, h, w], of `x` [1, C, h + 2, w + 2] in float32.
-
-    Nothing is added around `x`.
-    """
+    """Return relu(`x` * `kernels` + `bias`), [1, O, h, w], of `x` [1, C, h + 2, w + 2]."""
     return cast(Tensor, _Activations.apply(x, kernels, bias))
 
 
@@ -81,10 +76,7 @@ class _Activations(torch.autograd.Function):
 
 
 def _convolved(x: Tensor, kernels: Tensor, bias: Tensor | None = None, border: int = 0) -> Tensor:
-    """Return the convolution of `x` [1, C, H, W] with `border` zeros around it.
-
-    With a `bias` [O] it is added, and what is below 0 becomes 0.
-    """
+    """Convolve `x` with `border` zeros around it; a `bias` brings the ReLU along."""
     high, wide = (length + 2 * border - 2 for length in x.shape[2:])
     down, across = -(-high // ACROSS), -(-wide // ACROSS)
     below, right = border + down * ACROSS - high, border + across * ACROSS - wide
@@ -106,7 +98,7 @@ def _convolved(x: Tensor, kernels: Tensor, bias: Tensor | None = None, border: i
 
 
 def _tile_sums(cells: Tensor, kernels: Tensor, down: int, across: int) -> Tensor:
-    """Return the sums [4, 4, down, across, O] of tiles of `cells` [4 · down + 2, …, C]."""
+    """Return the sums of tiles, [4, 4, down, across, O]."""
     row, column, channel = cells.stride()
     shape = (6, 6, down, across, cells.shape[2])
     tiles = cells.as_strided(
@@ -125,6 +117,5 @@ def _carried_kernels(weight: Tensor) -> Tensor:
 
 
 def _both_ways(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
-    """Return what carries over rows and columns at once."""
     one = like.new_tensor(matrix)
     return torch.kron(one, one)

@@ -14,27 +14,24 @@ def masked_mse(x: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def gram(x: Tensor, mask: Tensor) -> Tensor:
-    """Return the masked Gram matrix Σ_q mask(q) x(q) x(q)ᵀ / Σ mask, [C, C] (paper, equation 3)."""
+    """Return the Gram matrix Σ_q mask(q) x(q) x(q)ᵀ / Σ mask, [C, C] (paper, equation 3)."""
     return (x * mask) @ x.T / mask.sum()
 
 
 def gram_distance(x: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared difference of x's masked Gram matrix and `target` [C, C]."""
+    """Return the mean squared difference of x's Gram matrix and `target`."""
     return (gram(x, mask) - target).square().mean()
 
 
 def total_variation(image: Tensor, mask: Tensor) -> Tensor:
-    """Return Σ mask · (dx² + dy²) / Σ mask of `image` [3, H, W], by forward differences."""
+    """Return Σ mask · (dx² + dy²) / Σ mask, by forward differences."""
     dy = (image[:, 1:, :-1] - image[:, :-1, :-1]).square().sum(0)
     dx = (image[:, :-1, 1:] - image[:, :-1, :-1]).square().sum(0)
     return ((dy + dx) * mask[:-1, :-1]).sum() / mask.sum()
 
 
 def noise(bands: Iterable[Tensor]) -> Tensor:
-    """Return the median of (dx² + dy²)/2 of a painting's colors, 0 to 1: how grainy it is.
-
-    The painting comes in `bands` [3, h, W].
-    """
+    """Return the median of (dx² + dy²) / 2: how grainy a painting, given in bands, is."""
 
     def steps(band: Tensor) -> Tensor:
         dy = band[:, 1:, :-1] - band[:, :-1, :-1]
@@ -46,10 +43,7 @@ def noise(bands: Iterable[Tensor]) -> Tensor:
 
 
 def total_variation_weight(eta: float) -> float:
-    """Return 10 / (1 + exp(10⁴ η − 25)): 10 for smooth paintings, 0 for grainy ones.
-
-    `eta` is the painting's `noise` (paper, section 4.3).
-    """
+    """Return 10 / (1 + exp(10⁴ η − 25)) of a `noise` η: 10 smooth, 0 grainy (paper, 4.3)."""
     from math import exp
 
     return 10 / (1 + exp(min(1e4 * eta - 25, 700.0)))

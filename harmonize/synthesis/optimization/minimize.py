@@ -31,7 +31,7 @@ class Step:
 
 
 class Objective(Protocol):
-    """Named, weighted terms of an image [3, H, W]; `restart` forgets what is held between calls."""
+    """Named, weighted terms of an image; `restart` forgets what is held between calls."""
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]: ...
 
@@ -44,7 +44,7 @@ OnStep = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 
 @dataclass(frozen=True)
 class Descent:
-    """The image [3, H, W]; steps and reported terms of the last attempt; what went wrong."""
+    """The image; steps and reported terms of the last attempt; what went wrong."""
 
     image: Tensor
     steps: int
@@ -54,10 +54,10 @@ class Descent:
 
 @dataclass
 class State:
-    """What a descent needs to go on after a step to the same bytes.
+    """What a descent needs to go on to the same bytes.
 
-    `best` are the variables with the `lowest` sum of terms; `first` is the sum when the `attempt`,
-    0 or 1, began.
+    `best` are the variables of the `lowest` sum of terms, `first` the sum when the `attempt`, 0 or
+    1, began.
     """
 
     best: list[Tensor]
@@ -73,10 +73,7 @@ class State:
 
 @dataclass(frozen=True)
 class Shelter:
-    """Every `every` steps, `keep` receives a function that returns the state.
-
-    The state's tensors change with the next step.
-    """
+    """Every `every` steps `keep` receives a function that returns the state until the next step."""
 
     every: int
     keep: Callable[[Callable[[], State]], None]
@@ -84,12 +81,10 @@ class Shelter:
 
 @dataclass
 class Minimizer:
-    """A descent from `image` [3, H, W] by `method`.
+    """A descent by `method`; Adam's rate falls to a tenth along a cosine.
 
-    Adam's rate falls to a tenth along a cosine; L-BFGS has no line search. When a term is not
-    finite, the sum explodes, or it ends above `worse` times the first, Adam goes on from the best
-    image at a tenth of the rate or less; then the best image is taken. `resume` is a state from
-    `shelter`.
+    When a term is not finite, or the sum explodes or ends above `worse` times the first, Adam tries
+    again from the best image at a tenth of the rate or less; then the best image is taken.
     """
 
     image: Tensor
@@ -113,7 +108,6 @@ class Minimizer:
             _put(self._variables.parameters, self.resume.parameters)
 
     def run(self) -> Descent:
-        """Take all steps that are left; where that goes wrong, try once more."""
         while (wrong := self._attempt()) is not None:
             _put(self._variables.parameters, self._state.best)
             last = self._state.attempt + 1 == len(self._attempts)
@@ -210,7 +204,6 @@ def _variables(image: Tensor, method: Method) -> Variables:
 
 
 def _fallen(done: int, steps: int) -> float:
-    """Return the share of the rate left after `done` of `steps`: 1 to 0.1."""
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done / steps)) / 2
 
 

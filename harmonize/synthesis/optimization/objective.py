@@ -1,7 +1,7 @@
 """The terms of a pass: targets are made once, losses at every step.
 
-A loss of activations is divided by its target's mean square: weights mean the same for any network
-and painting.
+Losses of activations are divided by their target's mean square: weights mean the same for any
+painting.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Term:
     weight: float
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the loss, a scalar, before its weight."""
+        """Return the loss before its weight."""
         raise NotImplementedError
 
     def restart(self) -> None:
@@ -39,7 +39,7 @@ class Term:
 
 @dataclass
 class ContentTerm(Term):
-    """Distance to `target` [C, n] under `mask` [n] (paper, equation 2)."""
+    """Distance to `target` under `mask` (paper, equation 2)."""
 
     name = "content"
     target: Tensor
@@ -54,7 +54,7 @@ class ContentTerm(Term):
 
 @dataclass
 class StyleTerm(Term):
-    """Distance of the Gram matrix under `mask` [n] to `target` [C, C] (equations 3 and 4)."""
+    """Distance of the Gram matrix to `target` (paper, equations 3 and 4)."""
 
     name = "style"
     target: Tensor
@@ -69,7 +69,7 @@ class StyleTerm(Term):
 
 @dataclass
 class HistogramTerm(Term):
-    """Distance to x remapped by `table` (article), made anew every `refresh` calls."""
+    """Distance to the activations remapped by `table`, anew every `refresh` calls."""
 
     name = "histogram"
     table: Tensor
@@ -91,7 +91,7 @@ class HistogramTerm(Term):
 
 @dataclass
 class VariationTerm(Term):
-    """Total variation of the image under `mask` [H, W], divided by `power`, the painting's."""
+    """Total variation, divided by the painting's, `power`."""
 
     name = "tv"
     mask: Tensor
@@ -104,7 +104,7 @@ class VariationTerm(Term):
 def content_terms(
     taps: Sequence[str], weight: float, target: Mapping[str, Tensor], where: Mapping[str, Site]
 ) -> list[Term]:
-    """Return terms that keep the activations of `target`, tap → [C, h, w]."""
+    """Return terms that keep the activations of `target`."""
     share = weight / len(taps)
     return [
         ContentTerm(tap, share, gather(target[tap], where[tap]), where[tap].mask) for tap in taps
@@ -112,10 +112,7 @@ def content_terms(
 
 
 def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
-    """Return terms of the matched places' Gram matrices.
-
-    With `dedupe` each place of the painting counts once, else as often as it was matched.
-    """
+    """Return terms of the matched places' Gram matrices; with `dedupe` each place counts once."""
     found: list[Term] = []
     for tap in taps:
         mask, reference = matched.where[tap].mask, matched.references[tap]
@@ -141,7 +138,7 @@ def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh:
 
 
 def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
-    """Return the term of total variation under `mask` [H, W], relative to all of `painting`."""
+    """Return the term of total variation, relative to all of `painting`."""
     h, w = painting.shape
     # The mean of a band is that of all its rows; what counts is the sum.
     sums = [
@@ -154,7 +151,7 @@ def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
 
 @dataclass(frozen=True)
 class PassObjective:
-    """The weighted terms of an image; where `mask` [H, W] is 0 it shows `frame` [3, H, W].
+    """The weighted terms of an image; where `mask` is 0 it shows `frame`.
 
     With `unit_gradients` (the authors' balance) weights are ratios of gradient norms.
     """
@@ -167,9 +164,9 @@ class PassObjective:
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the terms of `image` [3, H, W] by name, summed over taps.
+        """Return the terms by name, summed over taps.
 
-        With `unit_gradients` the weights are in the gradients, not in the values.
+        With `unit_gradients` the weights are in the gradients alone.
         """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
@@ -211,5 +208,4 @@ def unit_gradient(x: Tensor, weight: float) -> Tensor:
 
 
 def _mean_square(target: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean square of `target` [C, n] under `mask` [n]."""
     return losses.masked_mse(target, torch.zeros_like(target), mask).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""How variables move by their gradients: Adam, or L-BFGS."""
+"""Move variables by their gradients: Adam, or L-BFGS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAIRS = 10  # that L-BFGS remembers
 
 
 class Optimizer(Protocol):
-    """Moves its variables by one step; `state` is all that it remembers."""
+    """Moves its variables; `state` is all that it remembers, until the next step."""
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None: ...
 
@@ -33,7 +33,6 @@ class Adam:
         self._squares = [torch.zeros_like(each) for each in parameters]
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        """Move every coefficient by about `rate` against its mean gradient."""
         self._steps += 1
         early, late = (1 - beta**self._steps for beta in BETAS)
         moving = zip(
@@ -47,11 +46,9 @@ class Adam:
                 parameter.addcdiv_(mean, size, value=-rate * share / early)
 
     def state(self) -> dict[str, Any]:
-        """Return what is remembered; its tensors change with the next step."""
         return {"steps": self._steps, "means": self._means, "squares": self._squares}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Remember what `state` said."""
         self._steps = state["steps"]
         for mine, its in ((self._means, state["means"]), (self._squares, state["squares"])):
             for one, other in zip(mine, its, strict=True):
@@ -59,7 +56,7 @@ class Adam:
 
 
 class Lbfgs:
-    """L-BFGS of PyTorch, with steps of length `rate` and no line search (paper)."""
+    """PyTorch's L-BFGS, with steps of length `rate` and no line search (paper)."""
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters = parameters
@@ -68,16 +65,13 @@ class Lbfgs:
         )
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        """Move by `rate` along the direction that the last gradients suggest."""
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._inner.param_groups[0]["lr"] = rate
         self._inner.step(lambda: 0.0)  # without a line search the value is not looked at
 
     def state(self) -> dict[str, Any]:
-        """Return what is remembered; its tensors change with the next step."""
         return self._inner.state_dict()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Remember what `state` said."""
         self._inner.load_state_dict(state)

@@ -33,10 +33,10 @@ class PixelVariables:
 
 
 class Pyramid:
-    """Laplacian pyramids of luma and chroma: a step moves coarse and fine structure alike.
+    """Laplacian pyramids of luma and chroma (not in the paper).
 
     The `frozen` finest chroma levels stay. Luma levels move by the shares `rates`, finest first,
-    the last for all coarser. Not in the paper.
+    the last for all coarser.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Pyramid:
 
 
 def _analyze(image: Tensor, levels: int) -> list[Tensor]:
-    """Return the bands of `image` [C, H, W], finest first."""
+    """Return the bands, finest first."""
     bands = []
     for _ in range(levels - 1):
         if min(image.shape[1:]) < 4:

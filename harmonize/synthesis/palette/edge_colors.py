@@ -1,8 +1,4 @@
-"""The element's own colors, carried to its contour.
-
-Pixels at a cut-out's edge hold the photograph's background: a dashed fringe that no later stage
-removes.
-"""
+"""Carry the element's own colors to its contour, over the photograph's background."""
 
 from __future__ import annotations
 
@@ -16,8 +12,7 @@ THIN = 4  # widths: a part with no inside this near is thin, and keeps its own c
 def extend_colors(image: Tensor, mask: Tensor, width: int) -> Tensor:
     """Replace the colors within `width` pixels of a mask's edge by those further inside.
 
-    `image` [3, H, W] is the pasted picture, `mask` [H, W] the element, 0 to 1. Pixels outside, and
-    parts too thin to have an inside, stay.
+    Pixels outside, and parts too thin to have an inside, stay.
     """
     inside = (mask > 0.5).float()[None, None]
     if width < 1 or not inside.any():

@@ -1,10 +1,9 @@
-"""The palette map: the element's colors moved into the painting's.
+"""The palette map: move the element's colors into the painting's.
 
-Lights and darks go part of the way along the quantile map to the matched places. A gray thing takes
-mostly the *places'* own hue, a colored one the *projection* of its own (the painting's nearest
-colors), unless the network is sure of the places; between them lies the *linear map* of the two
-distributions (Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-
-based colour transfer", 2007). Colors are CIE Lab: L 0 to 100, a and b about ±100.
+Luma goes part of the way along the quantile map to the matched places. Gray things take mostly the
+places' own hue, colored things the projection of their own to the painting's nearest colors, the
+less the surer the match. Between lies the linear map (Pitié and Kokaram, "The linear
+Monge-Kantorovitch linear colour mapping", 2007). Colors are Lab: L 0 to 100, a and b about ±100.
 """
 
 from __future__ import annotations
@@ -43,8 +42,7 @@ def palette_map(
 ) -> tuple[Tensor, Tensor]:
     """Return the pasted picture in the painting's palette, and its share of own hue [1, H, W].
 
-    `composite` and `frame`, the painting there, are [3, H, W] in Lab; `mask` [1, H, W] is the
-    element, 0 to 1.
+    `composite` and `frame`, the painting there, are Lab; `mask` [1, H, W] is the element.
     """
     element = mask[0] > 0.5
     if not bool(element.any()):
@@ -103,7 +101,7 @@ def _chroma(
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
     """Return how much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
 
-    Most where the element is colored (Lab chroma above about 18) and the match is not sure.
+    Most where the element is colored (chroma above about 18) and the match not sure.
     """
     chroma = filters.gaussian(composite[1:], 2).norm(dim=0, keepdim=True)
     colored = torch.sigmoid((chroma - 18) / 4)
@@ -114,7 +112,7 @@ def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
 
 
 def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the lowest and highest a and b [2, 1, 1] of `sample` [3, m], but for a thousandth."""
+    """Return the limits of a and b of `sample` [3, m], but for 0.1 % at either end."""
     ordered = sample[1:].sort(1).values
     edge = ordered.shape[1] // 1000
     return ordered[:, edge, None, None], ordered[:, -1 - edge, None, None]
@@ -123,8 +121,8 @@ def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
 def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Move the hues of `image` [2, H, W] from those of `source` [2, n] to those of `target` [2, m].
 
-    Of all linear maps between two normal distributions, the one that moves colors least:
-    A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, `RIDGE` on both covariances.
+    Of the linear maps between two normal distributions the one that moves colors least: A = Σx^-½
+    (Σx^½ Σy Σx^½)^½ Σx^-½, with `RIDGE` on both covariances.
     """
     before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
     root = _matrix_power(_covariance(source - before), 0.5)
@@ -145,7 +143,7 @@ def _matrix_power(matrix: Tensor, exponent: float) -> Tensor:
 
 
 def quantile_map(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Carry `values` from the quantiles of `source` [n] to those of `target` [m].
+    """Carry values from the quantiles of `source` to those of `target`.
 
     Linear between `KNOTS` quantiles, averaged over `SMOOTH` neighbors.
     """
@@ -168,9 +166,9 @@ def _smooth(knots: Tensor) -> Tensor:
 
 
 def rarity_of(sample: Tensor) -> Tensor:
-    """Return the logarithm of how much each color of `sample` [3, m] counts: [m].
+    """Return the log of each sample color's weight, density^-(1 − `COMMON`).
 
-    density^-(1 - `COMMON`), where a color's density is how much the others draw to it.
+    Density is the sum of exp(−d² / 2 `SPREAD`²) over the sample.
     """
     known = _as_rows(sample)
     density = torch.cat(
@@ -183,9 +181,9 @@ def rarity_of(sample: Tensor) -> Tensor:
 
 
 def project(image: Tensor, sample: Tensor, rarity: Tensor) -> Tensor:
-    """Draw the colors of `image` [3, H, W] to the nearest of `sample` [3, m].
+    """Draw the colors of `image` to the nearest of `sample` [3, m].
 
-    The mean of the sample weighted exp(`rarity` - d² / 2 `SPREAD`²), on a grid of `CELL` Lab units.
+    That is the sample's mean, weighted exp(`rarity` − d² / 2 `SPREAD`²).
     """
     known, colors = _as_rows(sample), sample.T.contiguous()
     # -d² / 2 but for what is the same for the whole sample.
@@ -200,12 +198,12 @@ def project(image: Tensor, sample: Tensor, rarity: Tensor) -> Tensor:
 
 
 def _as_rows(colors: Tensor) -> Tensor:
-    """Return `colors` [3, n] as rows [n, 3] whose distances are the projection's."""
+    """Return rows [n, 3] whose distances are the projection's."""
     return colors.T * colors.new_tensor([LUMA_SHARE, 1.0, 1.0])
 
 
 def _color_cells(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the colors [n, 3] of `image` [3, H, W] on the grid, and each pixel's [H · W]."""
+    """Return the colors [n, 3] on the grid, and each pixel's index."""
     luma, a, b = (image.flatten(1) / CELL).round().long() + GRID // 2
     # One number a color: sorted sooner than three.
     found, where = torch.unique((luma * GRID + a) * GRID + b, return_inverse=True)
@@ -214,10 +212,9 @@ def _color_cells(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Spread `luma` [1, H, W] so that the element keeps its contrast wherever it lies.
+    """Spread `luma` until the element has `CONTRAST` of the standard deviation of `source`.
 
-    Its standard deviation under `element` [H, W] stays `CONTRAST` of that of `source` [n] or more,
-    within the lights and darks of the `painting` [m].
+    By `MOST_GAIN` at most, within the lights and darks of the `painting`.
     """
     inside = luma[0, element]
     middle, spread = inside.mean(), inside.std(correction=0).clamp_min(1e-3)
@@ -231,11 +228,10 @@ def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tenso
 
 
 def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Draw in the lights and darks of `luma` [1, H, W] that the `painting` [m] does not reach.
+    """Draw in the element's lights and darks that the `painting` does not reach.
 
-    The ranges of what is under `element` [H, W] and of the painting go from all but `TAIL` to all
-    but `TAIL`. At either end the last `KNEE` of the painting's range makes room for the rest of the
-    element's; between the knees nothing moves.
+    At either end they share the last `KNEE` of the painting's range, which is from all but `TAIL`
+    to all but `TAIL`; between the knees nothing moves.
     """
     dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
     darkest, lightest = _ends(painting, TAIL)
@@ -250,7 +246,6 @@ def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
 
 
 def _ends(values: Tensor, tail: float) -> tuple[Tensor, Tensor]:
-    """The darkest and lightest of `values` [n], but for a share `tail` at either end."""
     dark, light = torch.quantile(values, values.new_tensor([tail, 1 - tail]))
     return dark, light
 
@@ -264,8 +259,8 @@ def keep_silhouette(
 ) -> Tensor:
     """Move the luma of `mapped` so that the element stands out from what is around it.
 
-    The mean Lab difference between a `RIM` inside the contour and the painting just outside stays
-    `share` of the composite's or more. Images are [3, H, W], `element` [H, W] bool.
+    The mean Lab difference between a `RIM` inside the contour and one outside stays at least
+    `share` of the composite's, if a lift of `MOST_LIFT` will do.
     """
     rim, ring = element & _near(~element), ~element & _near(element)
     if not (rim.any() and ring.any()):

@@ -1,4 +1,4 @@
-"""The colors that an element's are moved to: the painting's, and those of its matched places."""
+"""The colors that the element's are moved to."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class PaletteReference:
     """The painting's colors, in Lab.
 
     `sample` [3, m] is of all of it, `planes` [m] its luma without what is finer than `BROAD`;
-    `matched` [3, k] is of the matched places, `near` [3, H, W] those laid where they are matched;
-    `sure` [1, H, W], 0 to 1, how sure the match is.
+    `matched` [3, k] is of the matched places, `near` has those where they are matched; `sure` [1,
+    H, W] is how sure that is, 0 to 1.
     """
 
     sample: Tensor
@@ -43,7 +43,7 @@ class PaletteReference:
 def match_element(
     image: Tensor, mask: Tensor, painting: PaintingFeatures, goal: PaletteGoal
 ) -> Match:
-    """Match the pasted picture [3, H, W] under `mask` [H, W] to the painting."""
+    """Match the pasted picture under the mask to the painting."""
     taps = goal.matching.taps[:1]
     with torch.no_grad():
         features = painting.network(image[None], taps)
@@ -69,7 +69,7 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
 
 
 def _planes(raster: Raster) -> Tensor:
-    """Return the mean luma [m] of squares all over a painting."""
+    """Return the mean luma of squares all over the painting."""
     h, w = raster.shape
     places = torch.arange(0, h * w, max(1, h * w // SAMPLED_PIXELS), device=raster.device)
     pixels = raster.patches(places, BOX).view(len(places), 3, -1).transpose(0, 1)

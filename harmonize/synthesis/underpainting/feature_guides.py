@@ -1,4 +1,4 @@
-"""The network's features as guides: the few directions in which the painting's places differ."""
+"""The network's features as guides."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ COUNT = 6  # directions
 def feature_guides(
     matched: Match, mapped: Tensor, painting: PaintingFeatures, tap: str
 ) -> tuple[Tensor, Tensor]:
-    """Return the guides of the painting [6, H, W] and of the `mapped` element's window [6, h, w].
+    """Return the guides of the painting and of the `mapped` element: features' main directions.
 
-    Features of length 1, along the main directions of the matched places'; the largest has a
-    standard deviation of 1.
+    Features have length 1; the main direction has a standard deviation of 1.
     """
     known = F.normalize(matched.references[tap], dim=0)
     mean = known.mean(1, keepdim=True)

@@ -1,8 +1,7 @@
-"""Which patch of the painting is nearest, by colors and guides.
+"""Find the painting's nearest patches, by colors and guides.
 
-A *field* holds, for each wanted position, the flat index of a place in the painting. Where an exact
-search is too large, candidates come from the coarser field, from neighbors' matches moved along
-(Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
+Where an exact search is too large, candidates come from the coarser field, from neighbors' matches
+moved along (Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def main_directions(rows: Tensor, count: int) -> Tensor:
 
 
 def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
-    """Return the `count` main directions [count, C, size, size] of an image's patches."""
+    """Return the main directions [count, C, size, size] of an image's patches."""
     channels, h, w = image.shape
     step = max(1, round((h * w / SAMPLED_PATCHES) ** 0.5))
     padded = F.pad(image[None], (size // 2,) * 4, mode="replicate")
@@ -41,8 +40,7 @@ def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
 class Describer:
     """Turns the patch around every pixel into a short row of numbers.
 
-    Squared distances of rows are about those of patches of colors and tones, plus those of features
-    at the center.
+    Rows are about as far apart as patches of colors and tones, and features at their center.
     """
 
     colors: Tensor
@@ -51,7 +49,6 @@ class Describer:
 
     @classmethod
     def of(cls, colors: Tensor, tones: Tensor, size: int, parts: tuple[int, int]) -> Describer:
-        """Return one that uses `parts` numbers for colors and for tones."""
         return cls(
             principal_patches(colors, size, parts[0]),
             principal_patches(tones, size, parts[1]),
@@ -59,7 +56,7 @@ class Describer:
         )
 
     def __call__(self, colors: Tensor, tones: Tensor, features: Tensor) -> Tensor:
-        """Return rows [H · W, D] for `colors` and `tones` [3, H, W] and `features` [F, H, W]."""
+        """Return rows [H · W, D]."""
         half = self.size // 2
         parts = [
             F.conv2d(F.pad(image[None], (half,) * 4, mode="replicate"), basis)[0]
@@ -70,7 +67,7 @@ class Describer:
 
 @dataclass(frozen=True)
 class Places:
-    """The painting's patches at one scale: rows [N, D] for a grid of `shape` (h, w)."""
+    """The painting's patches at one scale: rows [N, D]; `half` their squared lengths."""
 
     rows: Tensor
     half: Tensor
@@ -81,14 +78,11 @@ class Places:
         return cls(rows, rows.square().sum(1) / 2, (shape[0], shape[1]))
 
     def cost(self, wanted: Tensor, field: Tensor, bias: Tensor) -> Tensor:
-        """Return half the squared distance of `wanted` [n, D] to matches, less |wanted|² / 2."""
+        """Return half the squared distance to matches, less |wanted|² / 2, plus `bias`."""
         return self.half[field] - (wanted * self.rows[field]).sum(1) + bias[field]
 
     def exact(self, wanted: Tensor, bias: Tensor, step: int = 1) -> Tensor:
-        """Return the place of least cost for every row of `wanted` [n, D].
-
-        `bias` [N] is added to costs; `step` looks at every step-th row and column of places only.
-        """
+        """Return the place of least cost for every row, of every `step`-th row and column."""
         h, w = self.shape
         index = torch.arange(h * w, device=wanted.device)
         if step > 1:
@@ -102,7 +96,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Positions:
-    """The pixels that are painted: flat indices `at` [n] into a grid, and back."""
+    """The pixels that are painted: flat indices `at` [n], and `index` back, −1 for none."""
 
     at: Tensor
     index: Tensor
@@ -125,13 +119,13 @@ class Positions:
 
 
 def moved_field(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
-    """Return the places (dy, dx) from those of `field`, kept inside `shape` (h, w)."""
+    """Return the places (dy, dx) from those of `field`, kept inside `shape`."""
     h, w = shape
     return (field // w + dy).clamp(0, h - 1) * w + (field % w + dx).clamp(0, w - 1)
 
 
 def continued(positions: Positions, field: Tensor, shape: Sequence[int]) -> Tensor:
-    """The share [n] of the eight around each position whose matches lie as they do themselves."""
+    """Return the share of each position's eight neighbors whose places lie beside its own alike."""
     count = torch.zeros(len(field), device=field.device)
     for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy, dx)
@@ -149,7 +143,7 @@ def improve(
     reach: int,
     coherence: float,
 ) -> Tensor:
-    """Replace matches by better ones: those of neighbors `reach` away, and places around.
+    """Replace matches by better ones: of neighbors `reach` away, or places around.
 
     A match costs its distance, and `coherence` times the share of neighbors that it does not
     continue: pieces of the painting are copied whole, with their strokes.
@@ -177,10 +171,7 @@ def doubled(
     fine: Positions,
     target: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Carry a field to the grid of twice the size; also return where it had a match.
-
-    `shape` and `target` (h, w) are the painting's at the two scales.
-    """
+    """Carry a field to the grid of twice the size; also return where it had a match."""
     h, w = positions.shape
     y, x = fine.at // fine.shape[1], fine.at % fine.shape[1]
     number = positions.index[(y // 2).clamp(max=h - 1) * w + (x // 2).clamp(max=w - 1)]

@@ -1,11 +1,9 @@
-"""The underpainting: the palette-mapped element rebuilt from the painting's own patches.
+"""The underpainting: rebuild the palette-mapped element from the painting's own patches.
 
 Coarse to fine, every patch of the picture so far is looked for in the painting, and those found are
-averaged to the next picture. Guides keep the drawing: the palette map's lights and hues beside the
-painting's, and the network's features. Hertzmann et al., "Image analogies" (2001); Kwatra et al.,
-"Texture optimization" (2005); Fišer et al., "StyLit" (2016); Jamriška et al., "Stylizing video by
-example" (2019); Texler et al., "Arbitrary style transfer using neurally-guided patch-based
-synthesis" (2020). Colors are Lab / 100.
+averaged to the next picture. Guides keep the drawing. Hertzmann et al., "Image analogies" (2001);
+Kwatra et al., "Texture optimization" (2005); Fišer et al., "StyLit" (2016); Jamriška et al.,
+"Stylizing video by example" (2019); Texler et al. (2020). Colors are Lab / 100.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ SHARE = 0.02  # of a pixel that must be in the mask at a coarser scale
 
 @dataclass(frozen=True)
 class Layers:
-    """What is compared: `colors` [3, H, W], the guide `tones` [3, H, W], `features` [F, H, W]."""
+    """What is compared: colors, guide tones [3, H, W] and features [F, H, W]."""
 
     colors: Tensor
     tones: Tensor
@@ -53,7 +51,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The rebuilt picture [3, H, W], and where each pixel came from."""
+    """The rebuilt picture, and where its pixels came from."""
 
     image: Tensor
     field: Tensor
@@ -73,11 +71,10 @@ def guide_layers(
     mask: Tensor,
     goal: SynthesisGoal,
 ) -> tuple[Layers, Layers]:
-    """Return as layers what is known of the painting, and what is wanted of the element.
+    """Return what is known of the painting, and what is wanted of the element.
 
-    `painting` [3, H, W] and `mapped` [3, h, w], its window at `corner` with the mapped element, are
-    Lab / 100; `features` are theirs; `mask` [1, h, w] is the element. Outside it both guides are
-    the painting's, blurred alike: no halo.
+    `mapped` is the window at `corner`. Outside the mask both guides are the painting's, blurred
+    alike: no halo.
     """
     weights = mapped.new_tensor([goal.luma, goal.chroma, goal.chroma]).sqrt()
     weights = weights.view(3, 1, 1)
@@ -100,9 +97,9 @@ def synthesize(
     goal: SynthesisGoal,
     on_scale: Callable[[Tensor], None] = lambda image: None,
 ) -> Rebuilt:
-    """Rebuild `wanted` from patches of `known`, where `mask` [h, w] is above 0.
+    """Rebuild `wanted` from patches of `known` where `mask` is above 0.
 
-    `frame` [3, h, w] is the painting there; `on_scale` receives each scale's picture.
+    `frame` is the painting there; `on_scale` receives each scale's picture.
     """
     found: Rebuilt | None = None
     luck = luck_of(goal.seed, shrunk(known.colors, 2 ** (len(goal.steps) - 1)))
@@ -123,9 +120,9 @@ def synthesize(
 
 
 def sharpened(found: Rebuilt, painting: Tensor, mask: Tensor) -> Rebuilt:
-    """Return the picture with the fine detail of the places its pixels come from, under `mask`.
+    """Return the picture with the fine detail of the places its pixels come from.
 
-    Only where the places of neighbors are neighbors; elsewhere a copy would be noise.
+    Only where neighbors' places are neighbors; elsewhere copies would be noise.
     """
     copied = found.image.flatten(1).clone()
     copied[:, found.positions.at] = painting.flatten(1)[:, found.field]
@@ -161,7 +158,6 @@ class _Scale:
         self.dislike = LUCK * self.size**2 * dislike
 
     def paint(self, coarser: Rebuilt | None, steps: int) -> Rebuilt:
-        """Return the picture after `steps` searches and votes."""
         image, field = self._start(coarser)
         bias = self.dislike
         for step in range(steps):
@@ -176,9 +172,8 @@ class _Scale:
         return Rebuilt(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
-        """Return the painting as blurred as an enlarged picture.
-
-        Sharp patches would be matched to the painting's flattest ones.
+        """Return the painting, blurred like an enlarged picture: sharp, only flat patches would
+        match.
         """
         colors = shrunk(self.known.colors, 2)
         colors = F.interpolate(
@@ -222,7 +217,7 @@ class _Scale:
         return field
 
     def _crowding(self, field: Tensor) -> Tensor:
-        """Return the cost [N] of using a place once more: how far its use is beyond its share."""
+        """Return the cost [N] of using a place once more."""
         uses = torch.bincount(field, minlength=len(self.pixels)).float()
         covered = F.avg_pool2d(
             uses.view(1, 1, *self.places.shape),
@@ -261,9 +256,9 @@ class _Scale:
 
 
 def luck_of(seed: int, painting: Tensor) -> Tensor:
-    """Return how little each place of a `painting` [C, h, w] is liked, [1, h, w] from 0 to 1.
+    """Return a random cost for each place, [1, h, w] from 0 to 1; seed 0 has none.
 
-    At the coarsest scale: whole strokes differ between seeds. Seed 0 likes all alike.
+    At the coarsest scale: whole strokes differ between seeds.
     """
     shape = (1, *painting.shape[1:])
     if seed == 0:
@@ -272,7 +267,7 @@ def luck_of(seed: int, painting: Tensor) -> Tensor:
 
 
 def covered(mask: Tensor, factor: int) -> Tensor:
-    """Return where a `mask` [h, w] counts at 1/`factor` of its size: wherever any pixel does."""
+    """Return where the mask counts at 1/`factor` of its size: more than `SHARE` of a pixel."""
     small = shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0)
     if bool(small.any()):
         return small
@@ -280,11 +275,11 @@ def covered(mask: Tensor, factor: int) -> Tensor:
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
-    """Blur `image` by `sigma` pixels; 0 leaves it."""
+    """Blur by `sigma` pixels; 0 leaves it."""
     return filters.gaussian(image, sigma) if sigma > 0 else image
 
 
 def shrunk(image: Tensor, factor: int) -> Tensor:
-    """Return `image` [C, H, W] at 1/`factor` of its size."""
+    """Return `image` at 1/`factor` of its size."""
     h, w = image.shape[1:]
     return filters.resize(image, (max(1, round(h / factor)), max(1, round(w / factor))))
