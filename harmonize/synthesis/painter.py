@@ -39,7 +39,7 @@ Watcher = Callable[[Step, Callable[[], Painted]], None]
 
 @dataclass(frozen=True)
 class PassLog:
-    """What happened in one pass: steps, terms at each, seconds, what went wrong."""
+    """What happened in one pass."""
 
     name: str
     steps: int
@@ -50,11 +50,7 @@ class PassLog:
 
 @dataclass(frozen=True)
 class SavePoint:
-    """How far a run is: the passes that are over, and where the next one is.
-
-    `picture` is the last pass's window; `descent` is None before the next one's first step,
-    `seconds` are its own.
-    """
+    """How far a run is: the passes that are over, and where the next one is."""
 
     picture: Tensor | None = None
     logs: list[PassLog] = field(default_factory=list)
@@ -66,9 +62,8 @@ class SavePoint:
 class Painter:
     """What the passes of a run have in common.
 
-    `level` is the style level, `fine` the painting's `fine_share`. `memory` keeps under `key` what
-    depends on painting and network alone. A `StopRun` raised by `on_step` ends the run with the
-    picture so far; `on_safe` receives a function that returns how far it is.
+    `fine` is the painting's `fine_share`. `memory` keeps, under `key`, what depends on painting and
+    network alone. A `StopRun` from `on_step` ends the run with the picture so far.
     """
 
     config: Settings
@@ -87,9 +82,7 @@ class Painter:
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
-        """Run all passes from `progress` on; return the picture, logs, and whether they were
-        stopped.
-        """
+        """Run all passes from `progress` on; return the picture, logs, and whether they stopped."""
         noise = float(losses.noise(view.painting.bands(GRAIN_PIXELS)))
         smoothness = losses.total_variation_weight(noise)
         resumed, progress, stopped = progress is not None, progress or SavePoint(), False
@@ -152,7 +145,6 @@ class Painter:
         return tuple(tap for tap in STRIDE if tap in used)
 
     def _pass(self, work: _Work, progress: SavePoint) -> tuple[SavePoint, bool]:
-        """Run one pass; return how far the run is, and whether it was stopped."""
         settings, view = work.settings, work.view
         self._safe(lambda: progress)
         began = time.perf_counter() - progress.seconds
@@ -239,7 +231,7 @@ class Painter:
 
 @dataclass(frozen=True)
 class _Work:
-    """What one pass works on; `whole` is the view at the working size."""
+    """What a pass works on; `whole` has the working size."""
 
     settings: ResolvedPass
     view: View
@@ -250,7 +242,6 @@ class _Work:
     smoothness: float
 
     def begin(self, previous: Tensor, lead: float) -> Tensor:
-        """Return where the pass begins; `lead` is the underpainting's share."""
         if self.settings.start == "composite":
             return self.view.composite
         if self.settings.start == "underpainting" and self.start is not None:
@@ -268,7 +259,6 @@ class _Work:
         return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
 
     def target(self, lead: float) -> Tensor:
-        """Return what the content term keeps."""
         goal = self.settings.goals.content
         if goal and goal.target == "palette" and self.start is not None:
             return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)

@@ -1,4 +1,4 @@
-"""What one pass minimizes, from features and matches.
+"""What one pass minimizes.
 
 The coarse pass (paper, 4.1) matches every tap on its own; the refine pass (4.2) matches one, makes
 the field coherent and carries it to finer taps.
@@ -20,7 +20,7 @@ from harmonize.synthesis.optimization.objective import PassObjective, Term
 
 
 def taps_of(settings: ResolvedPass) -> tuple[str, ...]:
-    """Return every tap that the pass looks at, shallow first."""
+    """Return the taps that the pass looks at, shallow first."""
     return tuple(tap for tap in STRIDE if tap in settings.seen)
 
 
@@ -58,11 +58,7 @@ def build_objective(
     mask: Tensor,
     smoothness: float,
 ) -> PassObjective:
-    """Return the objective of one pass.
-
-    `kept` is what the content term keeps, `frame` the painting in the window; `smoothness` is w_tv,
-    0 to 10.
-    """
+    """Return the objective of a pass: the content term keeps `kept`, `smoothness` is w_tv."""
     goals, where = settings.goals, matched.where
     found: list[Term] = []
     with torch.no_grad():

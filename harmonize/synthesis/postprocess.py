@@ -1,4 +1,4 @@
-"""After the last pass: cleaner chroma, the painting's palette and detail (paper, 5)."""
+"""After the last pass: cleaner chroma, the painting's detail (paper, 5)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANDIDATES = 1 << 14
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
-    """Smooth the Lab chroma of `image` along the edges of `guide`: no color speckle."""
+    """Smooth chroma along the edges of `guide`: no color speckle."""
     lab = filters.to_lab(image)
     chroma = filters.guided(lab[1:] / 100, guide, radius, eps) * 100
     return filters.from_lab(torch.cat((lab[:1], chroma)))
@@ -32,11 +32,7 @@ def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Te
 def patch_field(
     image: Tensor, painting: Raster, mask: Tensor, *, size: int, stride: int
 ) -> tuple[Tensor, Tensor]:
-    """Return positions of `image` and their nearest patches in `painting`, by color.
-
-    Positions are every `stride`-th row and column under `mask`. About `CANDIDATES` places are
-    tried, then those around the best.
-    """
+    """Return positions of `image` and their nearest patches, by color."""
     w = mask.shape[1]
     cells = F.max_pool2d(mask[None], stride, ceil_mode=True)[0]
     y, x = torch.nonzero(cells > 0, as_tuple=True)
@@ -61,7 +57,7 @@ def patch_vote(
     stride: int = 2,
     detail_sigma: float = 1.0,
 ) -> Tensor:
-    """Rebuild `image` under `mask` from patches of `painting`, and add its fine luma."""
+    """Rebuild `image` from patches of `painting`, and add its fine luma."""
     positions, field = patch_field(image, painting, mask, size=size, stride=stride)
     base, mass = vote(
         painting,
@@ -89,10 +85,9 @@ def enlarge(
     stride: int = 2,
     strokes: StrokePlaces | None = None,
 ) -> Tensor:
-    """Return `window` of a picture at the size of `original`, from `image` in the view.
+    """Return `window` of the picture at the size of `original`.
 
-    Under the mask, `amount` times the detail that shrinking took from the painting is added, at the
-    places in `strokes`, or else of the nearest patches.
+    `amount` times the detail that shrinking took is added, from `strokes` or the nearest patches.
     """
     details: Details | None = None
     if amount > 0 and bool((view.loose > 0).any()):
@@ -126,11 +121,7 @@ def _coordinates(window: Window, view: View, original: Raster) -> tuple[Tensor, 
 
 @dataclass(frozen=True)
 class Details:
-    """The detail that shrinking took from the painting, at matched places.
-
-    `positions` are on every `stride`-th row and column of the window, `field` in the view's
-    painting.
-    """
+    """The detail that shrinking took from the painting, at matched places."""
 
     view: View
     original: Raster
@@ -139,7 +130,6 @@ class Details:
     stride: int
 
     def at(self, y: Tensor, x: Tensor) -> Tensor:
-        """Return the detail at the view's coordinates."""
         (h, w), (big_h, big_w) = self.view.shape, self.original.shape
         total = torch.zeros(3, *y.shape, device=y.device)
         corners: list[tuple[Tensor, Tensor]] = []

@@ -31,10 +31,10 @@ STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as
 
 @dataclass(frozen=True)
 class Start:
-    """What is known before the first pass, in the view's window.
+    """What is known before the first pass.
 
     `mapped` is the palette map, `drawn` that without detail weaker than brushwork; passes begin
-    from `image`. `mask` [1, h, w] is the element, `own` [1, h, w] where it keeps its hue.
+    from `image`. The element keeps its hue where `own` is 1.
     """
 
     mapped: Tensor
@@ -59,7 +59,7 @@ def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tu
 
 
 def soft_mask(tight: Tensor, sigma: float) -> Tensor:
-    """Return the element [1, h, w], its edge blurred but where that would make it transparent."""
+    """Blur the element's edge, but where that would make it transparent."""
     if not sigma:
         return tight[None]
     width = 2 * ceil(2 * sigma) + 1
@@ -76,10 +76,7 @@ def underpaint(
     goal: SynthesisGoal,
     on_scale: Callable[[Tensor], None] = lambda image: None,
 ) -> Start:
-    """Rebuild the palette-mapped element from the painting's patches.
-
-    `on_scale` receives the window's picture after each scale.
-    """
+    """Rebuild the palette-mapped element from the painting's patches."""
     window, size = view.window, start.mapped.shape[1:]
     painting = filters.to_lab(view.painting.crop(Window(0, 0, *view.shape)))
     mapped, frame = filters.to_lab(start.mapped), filters.to_lab(view.frame)
@@ -103,14 +100,14 @@ def underpaint(
 
 
 def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
-    """Give `image` the outlines of `mapped` that stand out from the brushwork; all in Lab."""
+    """Give `image` the outlines of `mapped` that stand out from the brushwork."""
     share = _standing_out(mapped, painting, OUTLINE) * amount
     lost = _finer(mapped[:1], OUTLINE) - _finer(image[:1], OUTLINE)
     return torch.cat((image[:1] + share * lost, image[1:]))
 
 
 def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
-    """Return `mapped`, under `mask` without detail weaker than brushwork."""
+    """Return `mapped` without detail weaker than brushwork."""
     weak = (
         (1 - _standing_out(mapped, painting, DRAWING_SIGMA))
         * mask
@@ -120,7 +117,6 @@ def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
 
 
 def _standing_out(mapped: Tensor, painting: Tensor, sigma: float) -> Tensor:
-    """Return how much detail stands out from brushwork: half at `STRONG` times its contrast."""
     brushwork = filters.gaussian(_finer(painting[:1], sigma).square(), 3.0).sqrt().median()
     strength = filters.gaussian(_finer(mapped[:1], sigma).square(), 1.5)
     return strength / (strength + (STRONG * brushwork).square() + 1e-6)
@@ -131,9 +127,9 @@ def _finer(luma: Tensor, sigma: float) -> Tensor:
 
 
 def fine_share(painting: Tensor) -> float:
-    """Return the share of a painting's variance of luma that is finer than 2 pixels.
+    """Return the share of luma's variance that is finer than 2 pixels.
 
-    It should be about 700 pixels long. High for hatching, engraving and thick impasto.
+    High for hatching, engraving and thick impasto. The painting should be about 700 pixels long.
     """
     luma = filters.to_lab(painting)[:1]
     soft = filters.gaussian(luma, DRAWING_SIGMA)
@@ -141,10 +137,9 @@ def fine_share(painting: Tensor) -> float:
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """Return `image` with a share of the broad light and hue from before the passes.
+    """Bring back a share of the broad light and hue from before the passes.
 
-    Light is the palette map's, hue its or the underpainting's, by `own`, but the map's where
-    patches strayed broadly; then the underpainting's finer lights and darks.
+    Light is the palette map's; hue is the map's where `own` is 1, else the underpainting's.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)

@@ -1,6 +1,6 @@
-"""Lay the painting's strokes, from the matched places, over a pass's start.
+"""Lay the painting's strokes over a pass's start.
 
-Not in the paper: a few dozen steps sharpen long strokes, but do not make them.
+Not in the paper: a few dozen steps sharpen long strokes, but make none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE
 
 
 def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
-    """Return the mean of the painting's patches at the matched places of `tap`, else the image."""
+    """Return the mean of the painting's patches at matched places, else the image."""
     site = matched.where[tap]
     picture, mass = vote(
         painting,
@@ -32,6 +32,6 @@ def rough(matched: Match, painting: Raster, tap: str) -> Tensor:
 
 
 def overlay(image: Tensor, strokes: Tensor, mask: Tensor, *, amount: float, sigma: float) -> Tensor:
-    """Add `amount` times the detail of `strokes` finer than `sigma` pixels, under `mask`."""
+    """Add `amount` times the detail of `strokes` finer than `sigma`."""
     detail = strokes - filters.gaussian(strokes, sigma)
     return (image + amount * mask * detail).clamp(0, 1)

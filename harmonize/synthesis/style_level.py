@@ -1,9 +1,6 @@
-"""Estimate a painting's style level, 1 to 10, from its pixels: `--strength auto`.
+"""Estimate a painting's style level: 1 for smooth old masters, 10 for Cubism (paper).
 
-The paper's scale: 1 for smooth old masters, 5 for divided brushwork, 10 for Cubism and
-Expressionism. Three statistics tell it: how broken up the surface is, how far long contours stand
-out from it, and, for flat planes, how vivid colors are. Thresholds were set by hand: sketchy old
-masters and hatched engravings read as 5, flat gray planes as 1.
+Thresholds were set by hand: hatched engravings read as 5, flat gray planes as 1.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ LEVEL_MARGIN = 1.0  # … and this many levels more
 
 @dataclass(frozen=True)
 class Estimate:
-    """A style level from 1 to 10, its bounds (a rule of thumb), and the statistics."""
+    """A style level, its bounds (a rule of thumb), and the statistics."""
 
     level: float
     low: float
@@ -42,7 +39,7 @@ def estimate_level(painting: Tensor) -> Estimate:
     """Return the style level of `painting`, best 300 to 700 pixels long.
 
     Raises:
-        ValueError: `painting` is not [3, H, W] or holds no pixels.
+        ValueError: `painting` is not [3, H, W] or empty.
     """
     if painting.ndim != 3 or painting.shape[0] != 3 or not painting.numel():
         raise ValueError(f"painting of shape {tuple(painting.shape)}, expected [3, H, W]")
@@ -57,9 +54,9 @@ def estimate_level(painting: Tensor) -> Estimate:
 def measure(painting: Tensor) -> dict[str, float]:
     """Return the three statistics, none negative.
 
-    brushwork: median gradient of lightness, in % a pixel of the range from its 5th to its 95th
-    percentile. contours: the gradient's 95th percentile over its median, times the median coherence
-    (0 to 1) of its direction. vividness: standard deviation of Lab a and b, over 100.
+    brushwork: median gradient of lightness, in % a pixel of its range. contours: the gradient's
+    95th percentile over its median, times the median coherence of its direction. vividness:
+    standard deviation of a and b, over 100.
     """
     lab = filters.to_lab(_fixed_size(painting)) / 100
     lightness = lab[:1]
@@ -85,7 +82,7 @@ def _fixed_size(painting: Tensor) -> Tensor:
 
 
 def _coherence(down: Tensor, across: Tensor) -> float:
-    """Return the median of (λ₁ − λ₂) / (λ₁ + λ₂), of structure tensors: 1 is parallel contours."""
+    """Return the median of (λ₁ − λ₂) / (λ₁ + λ₂), of structure tensors."""
     tensor = torch.stack((down**2, across**2, down * across))
     step = min(4, *down.shape)  # the tensor is smooth over its reach: a quarter of the size will do
     sigma = CONTOUR_SIGMA * max(down.shape) / step
@@ -101,7 +98,7 @@ def _quantiles(values: Tensor, *shares: float) -> list[float]:
 
 
 def _level(statistics: dict[str, float], factor: float) -> float:
-    """Return 1 to 5 by brushwork, and on to 10 by contours; flat planes need vivid colors."""
+    """Return 1 to 5 by brushwork, on to 10 by contours."""
     broken = _squashed(statistics["brushwork"] * factor, *BRUSHWORK)
     planes = _squashed(statistics["contours"] * factor, *CONTOURS)
     flat = _squashed(statistics["vividness"] * factor, *VIVIDNESS) * planes
@@ -110,5 +107,4 @@ def _level(statistics: dict[str, float], factor: float) -> float:
 
 
 def _squashed(value: float, half: float, steepness: float) -> float:
-    """Squash to 0 … 1: ½ at `half`, logistic in the logarithm."""
     return 1 / (1 + (half / value) ** steepness) if value > 1e-6 else 0.0

@@ -1,4 +1,4 @@
-"""The painting with the element on it, and windows of it at any scale."""
+"""The painting with the element on it, and windows of it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 class View:
     """A canvas at one scale: the whole painting, and a window of the rest.
 
-    `frame` is the painting there, `composite` the pasted picture; `loose` is 1 where the picture
-    may change, else 0; `tight` is the element.
+    `frame` is the painting there; `loose` is 1 where the picture may change; `tight` is the
+    element.
     """
 
     painting: Raster
@@ -35,16 +35,14 @@ class View:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return the whole painting's."""
         return self.painting.shape
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A painting and what is pasted on it, at the painting's own size.
+    """A painting and what is pasted on it, at its own size.
 
-    The picture may change where `loose` is above 0; `tight` is the element. A part begins at row
-    and column `corner` of the whole.
+    A part begins at row and column `corner` of the whole.
     """
 
     painting: Raster
@@ -115,7 +113,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class StrokePlaces:
-    """Where pixels come from: `positions` in the window, `places` in the painting."""
+    """Where pixels come from: positions in the window, places in the painting."""
 
     positions: Tensor
     places: Tensor
@@ -131,11 +129,9 @@ class Painted:
 
     @classmethod
     def on(cls, view: View, image: Tensor) -> Painted:
-        """Return `image` under the view's loose mask, the painting elsewhere."""
         return cls(view, torch.lerp(view.frame, image.detach().clamp(0, 1), view.loose))
 
     def seen(self, view: View) -> Tensor:
-        """Return the picture in another view's window."""
         mine = self.view
         if (mine.shape, mine.window) == (view.shape, view.window):
             return self.image

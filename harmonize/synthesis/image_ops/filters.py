@@ -30,7 +30,7 @@ def from_opponent(image: Tensor) -> Tensor:
 
 
 def opponent_span(colors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the limits of the opponent chroma of `colors` [3, n], but for 0.1 % at either end."""
+    """Return the limits of opponent chroma, but for 0.1 % at either end."""
     chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
     edge = chroma.shape[1] // 1000
     return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
@@ -53,7 +53,7 @@ def from_lab(image: Tensor) -> Tensor:
 
 
 def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
-    """Blur by `sigma` pixels, borders repeated; the kernel's `size` is odd, or else 6 σ + 1."""
+    """Blur by `sigma` pixels, borders repeated; `size` is the kernel's odd side."""
     side = size or 2 * ceil(3 * sigma) + 1
     half = side // 2
     padded = F.pad(image[None], (half,) * 4, mode="replicate")
@@ -62,14 +62,14 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
 
 
 def gaussian_inside(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Blur as if nothing were there outside `mask` [1, H, W]."""
+    """Blur as if nothing were there outside `mask`."""
     return gaussian(image * mask, sigma) / gaussian(mask, sigma).clamp_min(1e-3)
 
 
 def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
-    """Smooth `image` along the edges of `guide` (He, Sun and Tang, 2010).
+    """Smooth along the edges of `guide` (He, Sun and Tang, 2010; sampled: He and Sun, 2015).
 
-    A guide with a variance below `eps` counts as flat. Wide windows are sampled (He and Sun, 2015).
+    A variance below `eps` counts as flat.
     """
     short = min(image.shape[1:])
     radius = min(radius, short - 1)
@@ -78,7 +78,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
 
 
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """Resize to `shape`: bicubic, with antialiasing where it shrinks."""
+    """Resize bicubically, with antialiasing where it shrinks."""
     if tuple(image.shape[1:]) == tuple(shape):
         return image
     return F.interpolate(

@@ -21,7 +21,7 @@ TOP = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """A picture [H, W, C]: uint8, uint16, or float32 from 0 to 1; never written to.
+    """A picture [H, W, C]: uint8, uint16 or float32; never written to.
 
     Parts of it become float32 tensors, 0 to 1, on `device`.
     """
@@ -46,7 +46,6 @@ class Raster:
         return self._tensor(self.pixels[rows, columns]).permute(2, 0, 1).contiguous()
 
     def pick(self, places: Tensor) -> Tensor:
-        """Return the pixels [C, n] at `places`."""
         return self._tensor(self._flat.take(places.cpu().numpy(), axis=0)).T
 
     def patches(self, places: Tensor, size: int) -> Tensor:
@@ -59,9 +58,7 @@ class Raster:
         return found.view(len(found), len(places), size**2).transpose(0, 1).flatten(1)
 
     def bands(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield bands of rows, each with the next one's first row; with `most`, about so many
-        pixels.
-        """
+        """Yield bands of rows, each with the next one's first; `most`: about so many pixels."""
         h, w = self.shape
         rows = max(1, AREA // w)
         starts = list(range(0, h, rows))
@@ -70,7 +67,6 @@ class Raster:
             yield self.crop(Window(top, 0, min(top + rows + 1, h), w))
 
     def sample(self, most: int = AREA) -> Tensor:
-        """Return about `most` pixels [C, n], evenly spread."""
         h, w = self.shape
         step = max(1, round((h * w / most) ** 0.5))
         return self._tensor(self.pixels[::step, ::step]).flatten(0, 1).T
@@ -86,7 +82,6 @@ class Raster:
         return found
 
     def at(self, shape: Sequence[int]) -> Raster:
-        """Return the picture at `shape` as a raster, clipped to 0 … 1."""
         if tuple(shape) == self.shape:
             return self
         pixels = np.empty((*shape, self.pixels.shape[2]), np.float32)
@@ -112,7 +107,7 @@ class Raster:
 
 
 def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
-    """Return windows of about `side` pixels that cover `shape` once, on multiples of `align`."""
+    """Return windows of about `side` pixels that cover `shape`, on multiples of `align`."""
 
     def cuts(length: int) -> list[tuple[int, int]]:
         count = -(-length // side)
@@ -136,10 +131,7 @@ def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Wind
 def resample(
     part: Tensor, there: Window, shape: Sequence[int], window: Window, target: Sequence[int]
 ) -> Tensor:
-    """Return `window` of a picture at `target` from its part `there`, at least the `support`.
-
-    Bicubic (a = −½), stretched where it shrinks.
-    """
+    """Resize `part`, which is `there`, to `window`: bicubic (a = −½), stretched where it shrinks."""
     down = _cubic_weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
     across = _cubic_weights(shape[1], target[1], window.left, window.right, there.left, there.right)
     return down.to(part) @ part @ across.to(part).T

@@ -44,7 +44,6 @@ class Window:
         return Window(self.top + down, self.left + right, self.bottom + down, self.right + right)
 
     def scaled(self, factor: int) -> Window:
-        """Turn cells of `factor` pixels into pixels."""
         return Window(*(factor * edge for edge in (self.top, self.left, self.bottom, self.right)))
 
     def grown(self, margin: int) -> Window:
@@ -53,13 +52,13 @@ class Window:
         )
 
     def aligned(self, step: int, shape: Sequence[int]) -> Window:
-        """Return the least window around this one, on multiples of `step` or cut to `shape`."""
+        """Grow to multiples of `step`, cut to `shape`."""
         top, bottom = _span(self.top, self.bottom, step, shape[0])
         left, right = _span(self.left, self.right, step, shape[1])
         return Window(top, left, bottom, right)
 
     def within(self, other: Window) -> Window:
-        """Return the part inside `other`, in its pixels."""
+        """Return the part inside `other`, counted from its corner."""
         return Window(
             max(self.top - other.top, 0),
             max(self.left - other.left, 0),
@@ -69,7 +68,7 @@ class Window:
 
 
 def box(mask: NDArray[Any]) -> Window:
-    """Return the box of what is above 0 in `mask`; nothing is a ValueError."""
+    """Return the box of what is above 0; nothing is a ValueError."""
     rows, columns = (np.flatnonzero(np.any(mask, axis)) for axis in (1, 0))
     if len(rows) == 0:
         raise ValueError("the mask is empty")
@@ -77,7 +76,7 @@ def box(mask: NDArray[Any]) -> Window:
 
 
 def centered(inner: Window, side: int, shape: Sequence[int]) -> Window:
-    """Return `side` pixels or more around `inner`, moved and cut to fit `shape`."""
+    """Return `side` pixels or more around `inner`, moved and cut to fit."""
     edges = []
     for first, last, limit in (
         (inner.top, inner.bottom, shape[0]),

@@ -19,10 +19,10 @@ def coherent(
     *,
     window: int = 5,
 ) -> Tensor:
-    """Return the field with each match replaced by the one that its neighbors agree on.
+    """Replace each match by the one that its neighbors agree on.
 
-    Of all field(q + δ) − δ in the window around q, the one with the least summed squared distance
-    to the others in `reference`.
+    Of all field(q + δ) − δ, position q takes the one with the least summed squared distance to the
+    others in `reference`.
     """
     candidates, valid = _candidates(field, positions, shape, reference.shape[1:], window)
     flat = reference.flatten(1).T
@@ -42,7 +42,6 @@ def coherent(
 def _candidates(
     field: Tensor, positions: Tensor, shape: Sequence[int], big: Sequence[int], window: int
 ) -> tuple[Tensor, Tensor]:
-    """Return candidates [n, window²], a position's own first, and which are real."""
     (h, w), (big_h, big_w) = shape, big
     grid = torch.full((h * w,), -1, dtype=torch.long, device=field.device)
     grid[positions] = field
@@ -91,7 +90,7 @@ def carry(
 
 
 def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return for each cell the index of a nearest position, by max(|dy|, |dx|)."""
+    """Return the index of each cell's nearest position, by max(|dy|, |dx|)."""
     h, w = shape
     known = torch.full((1, 1, h, w), -1.0, device=positions.device)
     # float32 holds whole numbers to 2²⁴ exactly: more cells than any grid has.

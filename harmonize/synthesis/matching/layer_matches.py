@@ -1,4 +1,4 @@
-"""Match an image to the painting, layer by layer."""
+"""Match an image to the painting, by tap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
 @dataclass(frozen=True)
 class Site:
-    """Where a tap's terms count: positions [n], their mask [n], the grid's shape."""
+    """Where a tap's terms count: positions, their mask, the grid's shape."""
 
     positions: Tensor
     mask: Tensor
@@ -27,10 +27,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Match:
-    """An image matched to the painting, by tap.
+    """A matched image; the rest is by tap.
 
-    `fields` [n] hold the places of the positions in `where`, `references` [C, m] the painting's
-    activations there, each place once (paper, 4.2); `uses` [n] index these.
+    `fields` hold the places of the positions in `where`, `references` [C, m] the painting's
+    activations there, each place once (paper, 4.2); `uses` index these.
     """
 
     image: Tensor
@@ -42,7 +42,7 @@ class Match:
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
-    """Return each tap's positions under a mask of pixels."""
+    """Return each tap's positions under a mask."""
     found = {}
     for tap, carried in carry_mask(mask, taps).items():
         positions = torch.nonzero(carried.flatten() > 0)[:, 0]
@@ -65,10 +65,9 @@ def match_layers(
     where: Mapping[str, Site],
     taps: Sequence[str],
 ) -> Match:
-    """Match `image` and its `features` to the painting.
+    """Match the settings' taps, for `coherent` only the first.
 
-    `nearest` matches all of the settings' taps, `coherent` the first; others take a coarser tap's
-    field.
+    Other taps take a coarser one's field.
     """
     roots: Sequence[str] = settings.taps if settings.kind == "nearest" else settings.taps[:1]
     fields = {tap: _matched(settings, tap, image, features[tap], painting, where) for tap in roots}

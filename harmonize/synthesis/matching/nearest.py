@@ -1,4 +1,4 @@
-"""Find the painting's most similar patches: exactly by features (paper, 4.1), quickly by colors."""
+"""Find similar patches: the nearest by features (paper, 4.1), near ones by colors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
-    """Return the patches [n, C · size²] around positions, borders repeated."""
+    """Return patches [n, C · size²] around positions, borders repeated."""
     c, h, w = features.shape
     half = size // 2
     padded = F.pad(features[None], (half,) * 4, mode="replicate")[0].flatten(1)
@@ -27,9 +27,9 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of a grid, with a ring of `size` // 2 cells around `cells`.
+    """A rectangle of a grid; `cells` has a ring of `size` // 2 around it.
 
-    The first cell inside the ring is (`top`, `left`) of a grid `width` wide; `guide` has no ring.
+    Inside the ring it begins at (`top`, `left`) of a grid `width` wide.
     """
 
     cells: Tensor
@@ -40,7 +40,7 @@ class Part:
 
 
 def whole_part(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
-    """Return all of `reference` as one part, its border repeated."""
+    """Return all of `reference` as one part."""
     cells = F.pad(reference[None], (size // 2,) * 4, mode="replicate")[0]
     return Part(cells, guide, 0, 0, reference.shape[2])
 
@@ -54,10 +54,9 @@ def nearest_places(
     guide: Tensor | None = None,
     block: int = AT_ONCE,
 ) -> Tensor:
-    """Return the most similar place for each position of `query`.
+    """Return each position's most similar place, by the cosine of patches.
 
-    By the cosine of `size` × `size` × C patches, less the squared distance of guides, if any (not
-    in the paper).
+    The squared distance of guides, if any, is taken from that (not in the paper).
     """
     asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
     y, x = positions // query.shape[2], positions % query.shape[2]
@@ -104,7 +103,6 @@ def _nearest_in(
 
 
 def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, size: int) -> Tensor:
-    """Return products [n, h, w] of patches of `cells` with all of `known`."""
     products = cells.flatten(1).T @ known.flatten(1)
     products = products.view(*cells.shape[1:], *known.shape[1:])
     high, wide = (side - size + 1 for side in known.shape[1:])
@@ -117,7 +115,6 @@ def _dot_products(cells: Tensor, known: Tensor, row: Tensor, column: Tensor, siz
 
 
 def _boxes(y: Tensor, x: Tensor, span: int, cells: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes (top, bottom, left, right) of at most `cells` cells around places."""
     if len(y) == 0:
         return
     left, right = int(x.min()), int(x.max()) + 1
@@ -144,9 +141,9 @@ def nearest_patches(
     reach: Sequence[int] = (2, 1),
     block: int = AT_ONCE,
 ) -> Tensor:
-    """Return a place with a near patch, by squared distance, for each position of `query`.
+    """Return each position's place with a near patch, by squared distance.
 
-    Tried are `candidates`, then the eight places around the best, at each distance in `reach`.
+    Tried are `candidates`, then the eight places around the best, at each `reach`.
     """
     keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).

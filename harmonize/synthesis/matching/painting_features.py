@@ -17,9 +17,9 @@ from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 
 @dataclass(frozen=True)
 class PaintingFeatures:
-    """A painting at one scale, seen by the network in tiles of `side` pixels.
+    """A painting seen by the network in tiles of `side` pixels.
 
-    `seen` may hold the activations of a painting of one tile.
+    `seen` may hold the activations of a single tile.
     """
 
     painting: Raster
@@ -39,7 +39,7 @@ class PaintingFeatures:
         return h // STRIDE[tap], w // STRIDE[tap]
 
     def parts(self, tap: str, size: int = 3, guide: Tensor | None = None) -> Iterator[Part]:
-        """Yield a part for each tile; `guide` covers the whole grid."""
+        """Yield a part for each tile; `guide` is of the whole grid."""
         stride, half, (high, wide) = STRIDE[tap], size // 2, self.grid(tap)
         for tile in self._tiles():
             cells = _cells(tile, stride, (high, wide))
@@ -60,7 +60,6 @@ class PaintingFeatures:
             yield Part(padded, beside, cells.top, cells.left, wide)
 
     def gather(self, places: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return activations [C, n] by tap, at places of the tap's grid."""
         found: dict[str, Tensor] = {}
         for tile in self._tiles():
             inside = {tap: self._inside(tile, tap, asked) for tap, asked in places.items()}

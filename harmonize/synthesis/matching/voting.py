@@ -23,10 +23,9 @@ def vote(
     stride: int,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean of overlapping patches, and each pixel's weight, 0 where none is.
+    """Return the weighted mean of overlapping patches, and each pixel's weight.
 
-    Cells of `stride` pixels take the `size` × `size` pixels around their match; a patch's weights
-    fall from its middle as a tent.
+    Cells of `stride` pixels take the `size` × `size` pixels around their match, weighted as a tent.
     """
     big_h, big_w = reference.shape
     h, w = shape

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by key, shared by threads; tensors beyond `limit` bytes go, the oldest used first."""
+    """Values by key, for all threads; beyond `limit` bytes the least recently used go."""
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
@@ -26,7 +26,6 @@ class Cache:
             return sum(size for _, size in self._kept.values())
 
     def recall(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of `key`, made if missing."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Devices, number types, and PyTorch's state during a run."""
+"""Devices, number types, PyTorch's state."""
 
 import threading
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the number type of convolutions; `auto` is bfloat16 where that is faster."""
+    """Return the convolutions' type; `auto` is bfloat16 where that is faster."""
     if name == "auto":
         name = "bfloat16" if _fast_bfloat16(device) else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
@@ -71,7 +71,7 @@ def _require_cuda(name: str, index: int) -> None:
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Compute with gradients, float32 and the CPU as defaults; restore the caller's."""
+    """Compute with gradients, float32 and the CPU; restore the caller's state."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -85,7 +85,7 @@ def own_state() -> Iterator[None]:
 
 
 class _Float32:
-    """float32 as the default type, which all threads share, while any run computes."""
+    """float32 as the default type, which threads share, while any run computes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -17,7 +17,7 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Convolution:
-    """One 3×3 convolution; `stride` is its grid's, in pixels."""
+    """A 3×3 convolution; `stride` is its grid's, in pixels."""
 
     name: str
     channels_in: int
@@ -59,15 +59,12 @@ def depth(tap: str) -> int:
 
 
 def reach(tap: str) -> int:
-    """Return how many pixels beyond its own cell an activation sees."""
+    """Return how many pixels beyond its cell an activation sees."""
     return sum(layer.stride for layer in LAYOUT[: depth(tap)])
 
 
 class VGG19:
-    """The frozen network; `state` has torchvision's names.
-
-    `padding` is `replicate`, or `zeros` as in the paper.
-    """
+    """The frozen network; `padding` is `replicate`, or `zeros` as in the paper."""
 
     def __init__(
         self,
@@ -94,10 +91,7 @@ class VGG19:
         self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
     def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return activations by tap, in float32, of `image` [1, 3, H, W].
-
-        Their h and w are H and W over the tap's stride, rounded down.
-        """
+        """Return float32 activations by tap of `image` [1, 3, H, W]."""
         wanted = set(taps)
         deepest = max(depth(tap) for tap in wanted)
         x = (image - self._mean) / self._std
@@ -118,7 +112,6 @@ class VGG19:
         return {tap: found[tap] for tap in taps}
 
     def _fast(self, layer: Convolution) -> bool:
-        """Whether Winograd's way is faster, and worth its memory."""
         usual = self.device.type == "cpu" and self.precision == torch.float32
         return usual and 128 <= layer.channels_in <= 256 <= layer.channels_out
 
@@ -129,7 +122,7 @@ class VGG19:
 
 
 def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """Return the mask on each tap's grid, as activations are averaged and pooled (paper, 4.1)."""
+    """Return the mask on taps' grids, averaged and pooled as activations are (paper, 4.1)."""
     wanted = set(taps)
     m = mask[None, None]
     found: dict[str, Tensor] = {}

@@ -1,6 +1,6 @@
 """VGG19 weights: bundled, from torchvision's cache, or from a file.
 
-No file is trusted: nothing in it is run, and its size is limited before it is read.
+No file is trusted: nothing in it is run, and its size is limited.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class WeightSet:
-    """Weights on the CPU; `name` may be a path, `sha256` is the file's."""
+    """Weights on the CPU, and their file's hash."""
 
     name: str
     sha256: str
@@ -52,10 +52,10 @@ class WeightSet:
 
 
 def load_weights(name_or_path: str) -> WeightSet:
-    """Return the set called `oxford` or `torchvision`, or one in a file in torchvision's layout.
+    """Return the set called `oxford` or `torchvision`, or one in a file.
 
     Raises:
-        WeightsError: the set is unknown, damaged, incomplete, too large or cannot be downloaded.
+        WeightsError: it is unknown, damaged, incomplete, too large or cannot be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()
@@ -65,10 +65,10 @@ def load_weights(name_or_path: str) -> WeightSet:
 
 
 def download(progress: bool = False) -> Path:
-    """Fetch torchvision's weights into its cache unless they are there; return the file.
+    """Return torchvision's weights file, fetched unless cached.
 
     Raises:
-        WeightsError: they cannot be fetched, or are damaged.
+        WeightsError: it cannot be fetched, or is damaged.
     """
     path = cached_torchvision()
     if path.exists():

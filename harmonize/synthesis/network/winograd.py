@@ -1,8 +1,7 @@
 """Compute 3 × 3 convolutions and their ReLU with a quarter of the products.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), F(4 × 4, 3 × 3): tiles
-are transformed, multiplied by transformed kernels, and transformed back. In float32 results differ
-by about a millionth of the largest.
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), F(4 × 4, 3 × 3). In
+float32 results differ by about a millionth of the largest.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Kernels:
 
 
 def activations(x: Tensor, kernels: Kernels, bias: Tensor) -> Tensor:
-    """Return relu(`x` * `kernels` + `bias`), [1, O, h, w], of `x` [1, C, h + 2, w + 2]."""
+    """Return relu(`x` * `kernels` + `bias`); `x` is padded already."""
     return cast(Tensor, _Activations.apply(x, kernels, bias))
 
 
@@ -76,7 +75,6 @@ class _Activations(torch.autograd.Function):
 
 
 def _convolved(x: Tensor, kernels: Tensor, bias: Tensor | None = None, border: int = 0) -> Tensor:
-    """Convolve `x` with `border` zeros around it; a `bias` brings the ReLU along."""
     high, wide = (length + 2 * border - 2 for length in x.shape[2:])
     down, across = -(-high // ACROSS), -(-wide // ACROSS)
     below, right = border + down * ACROSS - high, border + across * ACROSS - wide
@@ -98,7 +96,6 @@ def _convolved(x: Tensor, kernels: Tensor, bias: Tensor | None = None, border: i
 
 
 def _tile_sums(cells: Tensor, kernels: Tensor, down: int, across: int) -> Tensor:
-    """Return the sums of tiles, [4, 4, down, across, O]."""
     row, column, channel = cells.stride()
     shape = (6, 6, down, across, cells.shape[2])
     tiles = cells.as_strided(

@@ -1,8 +1,7 @@
 """Match histograms of activations.
 
 Wilmot, Risser and Barnes, "Stable and Controllable Neural Texture Synthesis and Style Transfer
-Using Histogram Losses" (2017). Ranks' values depend on the reference alone: a table is made once, a
-step only sorts.
+Using Histogram Losses" (2017).
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ SORTED_AT_ONCE = 16
 
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
-    """Return where ranks fall on the axis of bins, [C, n] from 0 to B, for `counts` [C, B].
+    """Return where ranks fall on the axis of B bins, 0 to B.
 
-    Rank i falls in the first bin whose cumulative count · n / total reaches i, as far in as i uses
-    up its count.
+    Rank i falls in the first bin whose cumulative count · n / total reaches i.
     """
     counts = counts.long()
     cumulative = counts.cumsum(1)
@@ -34,7 +32,7 @@ def rank_positions(counts: Tensor, n: int) -> Tensor:
 
 
 def channel_histogram(reference: Tensor, bins: int) -> Tensor:
-    """Return counts [C, bins] between each channel's minimum and maximum."""
+    """Count activations between each channel's extremes."""
     low, high = reference.aminmax(dim=1, keepdim=True)
     width = (high - low).clamp_min(torch.finfo(reference.dtype).tiny)
     index = ((reference - low) / width * bins).long().clamp_(0, bins - 1)
@@ -43,7 +41,7 @@ def channel_histogram(reference: Tensor, bins: int) -> Tensor:
 
 
 def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
-    """Return each channel's values of `n` ranks, [C, n], for `reference` [C, m]."""
+    """Return the value of each of `n` ranks: [C, n]."""
     # In float64 on the CPU: once a pass, and not every device has float64.
     values = reference.detach().cpu()
     low, high = (edge.double() for edge in values.aminmax(dim=1, keepdim=True))
@@ -52,7 +50,7 @@ def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
 
 
 def ascending(x: Tensor) -> Tensor:
-    """Return the indices that sort each row of `x`; equal values keep their order."""
+    """Return the indices that sort each row, stably."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x.argsort(dim=1, stable=True)
     # Value and place in one whole number, so that a plain sort will do: NumPy's is vectorized, and
@@ -68,7 +66,7 @@ def ascending(x: Tensor) -> Tensor:
 
 
 def remap(x: Tensor, table: Tensor) -> Tensor:
-    """Replace each channel's i-th smallest activation by the table's, without gradient."""
+    """Replace each channel's i-th smallest activation by the table's; no gradient flows."""
     with torch.no_grad():
         result = torch.empty_like(table)
 

@@ -1,4 +1,4 @@
-"""Losses of activations [C, n] under masks [n], 0 to 1, divided by the mask's sum."""
+"""Losses of activations [C, n], divided by the sum of masks [n]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gram(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def gram_distance(x: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared difference of x's Gram matrix and `target`."""
+    """Return the mean squared difference of Gram matrices."""
     return (gram(x, mask) - target).square().mean()
 
 
@@ -31,7 +31,7 @@ def total_variation(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def noise(bands: Iterable[Tensor]) -> Tensor:
-    """Return the median of (dx² + dy²) / 2: how grainy a painting, given in bands, is."""
+    """Return a painting's graininess: the median of (dx² + dy²) / 2."""
 
     def steps(band: Tensor) -> Tensor:
         dy = band[:, 1:, :-1] - band[:, :-1, :-1]
@@ -43,7 +43,7 @@ def noise(bands: Iterable[Tensor]) -> Tensor:
 
 
 def total_variation_weight(eta: float) -> float:
-    """Return 10 / (1 + exp(10⁴ η − 25)) of a `noise` η: 10 smooth, 0 grainy (paper, 4.3)."""
+    """Return 10 / (1 + exp(10⁴ η − 25)) for a `noise` η (paper, 4.3)."""
     from math import exp
 
     return 10 / (1 + exp(min(1e4 * eta - 25, 700.0)))

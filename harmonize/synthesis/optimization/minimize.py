@@ -22,7 +22,7 @@ SAFE_RATE = 0.01  # at most, at the second attempt; half of the default's
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a pass, `index` from 1, with its weighted terms."""
+    """A step of a pass, `index` from 1."""
 
     pass_name: str
     index: int
@@ -31,7 +31,7 @@ class Step:
 
 
 class Objective(Protocol):
-    """Named, weighted terms of an image; `restart` forgets what is held between calls."""
+    """Named, weighted terms of an image; `restart` forgets what is held."""
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]: ...
 
@@ -44,7 +44,7 @@ OnStep = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 
 @dataclass(frozen=True)
 class Descent:
-    """The image; steps and reported terms of the last attempt; what went wrong."""
+    """The image; steps and terms of the last attempt; what went wrong."""
 
     image: Tensor
     steps: int
@@ -56,8 +56,7 @@ class Descent:
 class State:
     """What a descent needs to go on to the same bytes.
 
-    `best` are the variables of the `lowest` sum of terms, `first` the sum when the `attempt`, 0 or
-    1, began.
+    `best` has the `lowest` sum of terms; `first` is the sum when the `attempt` began.
     """
 
     best: list[Tensor]
@@ -83,8 +82,8 @@ class Shelter:
 class Minimizer:
     """A descent by `method`; Adam's rate falls to a tenth along a cosine.
 
-    When a term is not finite, or the sum explodes or ends above `worse` times the first, Adam tries
-    again from the best image at a tenth of the rate or less; then the best image is taken.
+    If a term is not finite, or the sum ends above `worse` times the first, Adam tries again from
+    the best image at a tenth of the rate or less; then the best image is taken.
     """
 
     image: Tensor

@@ -1,7 +1,6 @@
 """The terms of a pass: targets are made once, losses at every step.
 
-Losses of activations are divided by their target's mean square: weights mean the same for any
-painting.
+Losses of activations are divided by their target's mean square.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ from harmonize.synthesis.optimization.histogram import rank_table, remap
 
 @dataclass
 class Term:
-    """A weighted loss of the activations [C, n] at a tap, or of the image if `tap` is None."""
+    """A weighted loss of a tap's activations, or of the image if `tap` is None."""
 
     name: ClassVar[str]
     tap: str | None
     weight: float
 
     def loss(self, x: Tensor) -> Tensor:
-        """Return the loss before its weight."""
         raise NotImplementedError
 
     def restart(self) -> None:
@@ -69,7 +67,7 @@ class StyleTerm(Term):
 
 @dataclass
 class HistogramTerm(Term):
-    """Distance to the activations remapped by `table`, anew every `refresh` calls."""
+    """Distance to activations remapped by `table`, anew every `refresh` calls."""
 
     name = "histogram"
     table: Tensor
@@ -91,7 +89,7 @@ class HistogramTerm(Term):
 
 @dataclass
 class VariationTerm(Term):
-    """Total variation, divided by the painting's, `power`."""
+    """Total variation, divided by `power`, the painting's."""
 
     name = "tv"
     mask: Tensor
@@ -125,7 +123,7 @@ def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool
 
 
 def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh: int) -> list[Term]:
-    """Return terms of the matched places' histograms, each place counted once."""
+    """Return terms of the matched places' histograms."""
     found: list[Term] = []
     for tap in goal.taps:
         site, reference = matched.where[tap], matched.references[tap]
@@ -138,7 +136,7 @@ def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh:
 
 
 def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
-    """Return the term of total variation, relative to all of `painting`."""
+    """Return the term of total variation, relative to the painting's."""
     h, w = painting.shape
     # The mean of a band is that of all its rows; what counts is the sum.
     sums = [
@@ -164,10 +162,6 @@ class PassObjective:
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the terms by name, summed over taps.
-
-        With `unit_gradients` the weights are in the gradients alone.
-        """
         shown = self.frame + self.mask * (image - self.frame)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
         found: dict[str | None, Tensor] = {None: shown}
@@ -203,7 +197,7 @@ class _UnitGradient(torch.autograd.Function):
 
 
 def unit_gradient(x: Tensor, weight: float) -> Tensor:
-    """Return `x`, whose gradient will be scaled to the L2 norm `weight`."""
+    """Return `x`, its gradient scaled to the L2 norm `weight`."""
     return cast(Tensor, _UnitGradient.apply(x, weight))
 
 

@@ -14,7 +14,7 @@ PAIRS = 10  # that L-BFGS remembers
 
 
 class Optimizer(Protocol):
-    """Moves its variables; `state` is all that it remembers, until the next step."""
+    """Moves variables; `state` is all that it remembers, valid until the next step."""
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What an optimizer moves: an image's pixels, or its Laplacian pyramid."""
+"""What an optimizer moves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harmonize.synthesis.image_ops import filters
 
 
 class Variables(Protocol):
-    """Parameters that make up an image; each has its share of the rate."""
+    """Parameters that make up an image, with their shares of the rate."""
 
     parameters: list[Tensor]
     shares: list[float]
@@ -22,7 +22,7 @@ class Variables(Protocol):
 
 
 class PixelVariables:
-    """The pixels themselves (paper)."""
+    """The pixels (paper)."""
 
     def __init__(self, image: Tensor) -> None:
         self.parameters = [image.clone().requires_grad_()]
@@ -35,8 +35,7 @@ class PixelVariables:
 class Pyramid:
     """Laplacian pyramids of luma and chroma (not in the paper).
 
-    The `frozen` finest chroma levels stay. Luma levels move by the shares `rates`, finest first,
-    the last for all coarser.
+    The `frozen` finest chroma levels stay. Luma levels move by the shares `rates`, finest first.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class Pyramid:
 
 
 def _analyze(image: Tensor, levels: int) -> list[Tensor]:
-    """Return the bands, finest first."""
     bands = []
     for _ in range(levels - 1):
         if min(image.shape[1:]) < 4:

@@ -1,9 +1,9 @@
 """The palette map: move the element's colors into the painting's.
 
-Luma goes part of the way along the quantile map to the matched places. Gray things take mostly the
-places' own hue, colored things the projection of their own to the painting's nearest colors, the
-less the surer the match. Between lies the linear map (Pitié and Kokaram, "The linear
-Monge-Kantorovitch linear colour mapping", 2007). Colors are Lab: L 0 to 100, a and b about ±100.
+Luma follows the quantiles of the matched places. Gray things take mostly these places' hue, colored
+things the painting's colors nearest to their own, the less the surer the match; between lies the
+linear map (Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping", 2007). Colors
+are Lab.
 """
 
 from __future__ import annotations
@@ -40,10 +40,7 @@ def palette_map(
     reference: PaletteReference,
     goal: PaletteGoal,
 ) -> tuple[Tensor, Tensor]:
-    """Return the pasted picture in the painting's palette, and its share of own hue [1, H, W].
-
-    `composite` and `frame`, the painting there, are Lab; `mask` [1, H, W] is the element.
-    """
+    """Return the pasted picture in the painting's palette, and its share of own hue."""
     element = mask[0] > 0.5
     if not bool(element.any()):
         element = mask[0] > 0
@@ -99,10 +96,7 @@ def _chroma(
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
-    """Return how much of its own hue each pixel keeps, [1, H, W] from 0 to 1.
-
-    Most where the element is colored (chroma above about 18) and the match not sure.
-    """
+    """Return how much of its own hue each pixel keeps, 0 to 1."""
     chroma = filters.gaussian(composite[1:], 2).norm(dim=0, keepdim=True)
     colored = torch.sigmoid((chroma - 18) / 4)
     kept = goal.own * (GRAY + (1 - GRAY) * colored) * (1 - sure)
@@ -112,17 +106,16 @@ def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
 
 
 def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the limits of a and b of `sample` [3, m], but for 0.1 % at either end."""
+    """Return the limits of a and b, but for 0.1 % at either end."""
     ordered = sample[1:].sort(1).values
     edge = ordered.shape[1] // 1000
     return ordered[:, edge, None, None], ordered[:, -1 - edge, None, None]
 
 
 def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Move the hues of `image` [2, H, W] from those of `source` [2, n] to those of `target` [2, m].
+    """Move hues by the linear map from `source` to `target` that moves them least.
 
-    Of the linear maps between two normal distributions the one that moves colors least: A = Σx^-½
-    (Σx^½ Σy Σx^½)^½ Σx^-½, with `RIDGE` on both covariances.
+    A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, with `RIDGE` on both covariances.
     """
     before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
     root = _matrix_power(_covariance(source - before), 0.5)
@@ -143,10 +136,7 @@ def _matrix_power(matrix: Tensor, exponent: float) -> Tensor:
 
 
 def quantile_map(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Carry values from the quantiles of `source` to those of `target`.
-
-    Linear between `KNOTS` quantiles, averaged over `SMOOTH` neighbors.
-    """
+    """Carry values from the quantiles of `source` to those of `target`."""
     shares = torch.linspace(0, 1, KNOTS, device=values.device)
     x, y = (_smooth(torch.quantile(_thinned(v), shares)) for v in (source, target))
     flat = values.flatten().contiguous()
@@ -166,10 +156,7 @@ def _smooth(knots: Tensor) -> Tensor:
 
 
 def rarity_of(sample: Tensor) -> Tensor:
-    """Return the log of each sample color's weight, density^-(1 − `COMMON`).
-
-    Density is the sum of exp(−d² / 2 `SPREAD`²) over the sample.
-    """
+    """Return the log of density^-(1 − `COMMON`), density being Σ exp(−(d / `SPREAD`)² / 2)."""
     known = _as_rows(sample)
     density = torch.cat(
         [
@@ -181,10 +168,7 @@ def rarity_of(sample: Tensor) -> Tensor:
 
 
 def project(image: Tensor, sample: Tensor, rarity: Tensor) -> Tensor:
-    """Draw the colors of `image` to the nearest of `sample` [3, m].
-
-    That is the sample's mean, weighted exp(`rarity` − d² / 2 `SPREAD`²).
-    """
+    """Draw colors to the mean of `sample`, weighted exp(`rarity` − (d / `SPREAD`)² / 2)."""
     known, colors = _as_rows(sample), sample.T.contiguous()
     # -d² / 2 but for what is the same for the whole sample.
     shares = rarity - known.square().sum(1) / (2 * SPREAD**2)
@@ -198,12 +182,10 @@ def project(image: Tensor, sample: Tensor, rarity: Tensor) -> Tensor:
 
 
 def _as_rows(colors: Tensor) -> Tensor:
-    """Return rows [n, 3] whose distances are the projection's."""
     return colors.T * colors.new_tensor([LUMA_SHARE, 1.0, 1.0])
 
 
 def _color_cells(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the colors [n, 3] on the grid, and each pixel's index."""
     luma, a, b = (image.flatten(1) / CELL).round().long() + GRID // 2
     # One number a color: sorted sooner than three.
     found, where = torch.unique((luma * GRID + a) * GRID + b, return_inverse=True)
@@ -212,10 +194,7 @@ def _color_cells(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Spread `luma` until the element has `CONTRAST` of the standard deviation of `source`.
-
-    By `MOST_GAIN` at most, within the lights and darks of the `painting`.
-    """
+    """Spread `luma` until the element keeps `CONTRAST` of its standard deviation."""
     inside = luma[0, element]
     middle, spread = inside.mean(), inside.std(correction=0).clamp_min(1e-3)
     gain = (CONTRAST * source.std(correction=0) / spread).clamp(1, MOST_GAIN)
@@ -228,11 +207,7 @@ def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tenso
 
 
 def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Draw in the element's lights and darks that the `painting` does not reach.
-
-    At either end they share the last `KNEE` of the painting's range, which is from all but `TAIL`
-    to all but `TAIL`; between the knees nothing moves.
-    """
+    """Draw in the element's lights and darks that the painting does not reach."""
     dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
     darkest, lightest = _ends(painting, TAIL)
     spare = (LEAST_LUMA_RANGE - (lightest - darkest)).clamp_min(0) / 2
@@ -257,10 +232,9 @@ def _bent(values: Tensor, scale: Tensor) -> Tensor:
 def keep_silhouette(
     mapped: Tensor, composite: Tensor, frame: Tensor, element: Tensor, share: float
 ) -> Tensor:
-    """Move the luma of `mapped` so that the element stands out from what is around it.
+    """Move luma so that the element stands out.
 
-    The mean Lab difference between a `RIM` inside the contour and one outside stays at least
-    `share` of the composite's, if a lift of `MOST_LIFT` will do.
+    The mean Lab difference across the contour stays `share` of the composite's or more.
     """
     rim, ring = element & _near(~element), ~element & _near(element)
     if not (rim.any() and ring.any()):

@@ -26,11 +26,10 @@ REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite
 
 @dataclass(frozen=True)
 class PaletteReference:
-    """The painting's colors, in Lab.
+    """The painting's Lab colors.
 
-    `sample` [3, m] is of all of it, `planes` [m] its luma without what is finer than `BROAD`;
-    `matched` [3, k] is of the matched places, `near` has those where they are matched; `sure` [1,
-    H, W] is how sure that is, 0 to 1.
+    `sample` is of all of it, `planes` its blurred luma, `matched` of the matched places, `near`
+    these where they match; `sure` is how sure that is, 0 to 1.
     """
 
     sample: Tensor
@@ -43,7 +42,7 @@ class PaletteReference:
 def match_element(
     image: Tensor, mask: Tensor, painting: PaintingFeatures, goal: PaletteGoal
 ) -> Match:
-    """Match the pasted picture under the mask to the painting."""
+    """Match the pasted picture to the painting."""
     taps = goal.matching.taps[:1]
     with torch.no_grad():
         features = painting.network(image[None], taps)
@@ -52,7 +51,7 @@ def match_element(
 
 
 def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) -> PaletteReference:
-    """Collect the colors of the painting and of the matched places."""
+    """Collect the colors of the painting and its matched places."""
     tap = goal.matching.taps[0]
     raster = painting.painting
     sample = _lab(raster.sample(SAMPLED_PIXELS))
@@ -69,7 +68,6 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
 
 
 def _planes(raster: Raster) -> Tensor:
-    """Return the mean luma of squares all over the painting."""
     h, w = raster.shape
     places = torch.arange(0, h * w, max(1, h * w // SAMPLED_PIXELS), device=raster.device)
     pixels = raster.patches(places, BOX).view(len(places), 3, -1).transpose(0, 1)
@@ -81,7 +79,7 @@ def _lab(colors: Tensor) -> Tensor:
 
 
 def _sureness(matched: Match, tap: str, middle: float) -> Tensor:
-    """Return how sure the match is, [1, H, W]: half where the cosine is `middle`."""
+    """Return how sure the match is: half where the cosine is `middle`."""
     site = matched.where[tap]
     own = layer_matches.gather(matched.features[tap], site)
     its = matched.references[tap][:, matched.uses[tap]]

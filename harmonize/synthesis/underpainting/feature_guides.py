@@ -16,10 +16,7 @@ COUNT = 6  # directions
 def feature_guides(
     matched: Match, mapped: Tensor, painting: PaintingFeatures, tap: str
 ) -> tuple[Tensor, Tensor]:
-    """Return the guides of the painting and of the `mapped` element: features' main directions.
-
-    Features have length 1; the main direction has a standard deviation of 1.
-    """
+    """Return features' main directions as guides of the painting and of the `mapped` element."""
     known = F.normalize(matched.references[tap], dim=0)
     mean = known.mean(1, keepdim=True)
     basis = main_directions(known, COUNT).flip(0).T

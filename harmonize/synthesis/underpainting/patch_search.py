@@ -1,7 +1,7 @@
-"""Find the painting's nearest patches, by colors and guides.
+"""Find the painting's nearest patches.
 
-Where an exact search is too large, candidates come from the coarser field, from neighbors' matches
-moved along (Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
+Where an exact search is too large, candidates come from the coarser field, from neighbors
+(Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1
 
 
 def main_directions(rows: Tensor, count: int) -> Tensor:
-    """Return the `count` main directions [count, D] of `rows` [D, n], the main one last."""
+    """Return the main directions [count, D] of `rows`, the main one last."""
     wide = rows.to("cpu", torch.float64)
     wide = wide - wide.mean(1, keepdim=True)
     _, vectors = torch.linalg.eigh(wide @ wide.T / max(1, wide.shape[1]))
@@ -28,7 +28,7 @@ def main_directions(rows: Tensor, count: int) -> Tensor:
 
 
 def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
-    """Return the main directions [count, C, size, size] of an image's patches."""
+    """Return the main directions of an image's patches."""
     channels, h, w = image.shape
     step = max(1, round((h * w / SAMPLED_PATCHES) ** 0.5))
     padded = F.pad(image[None], (size // 2,) * 4, mode="replicate")
@@ -38,10 +38,7 @@ def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Describer:
-    """Turns the patch around every pixel into a short row of numbers.
-
-    Rows are about as far apart as patches of colors and tones, and features at their center.
-    """
+    """Turns patches into short rows of numbers that are about as far apart."""
 
     colors: Tensor
     tones: Tensor
@@ -56,7 +53,6 @@ class Describer:
         )
 
     def __call__(self, colors: Tensor, tones: Tensor, features: Tensor) -> Tensor:
-        """Return rows [H · W, D]."""
         half = self.size // 2
         parts = [
             F.conv2d(F.pad(image[None], (half,) * 4, mode="replicate"), basis)[0]
@@ -67,7 +63,7 @@ class Describer:
 
 @dataclass(frozen=True)
 class Places:
-    """The painting's patches at one scale: rows [N, D]; `half` their squared lengths."""
+    """The painting's patches as rows, and `half` of their squared lengths."""
 
     rows: Tensor
     half: Tensor
@@ -82,7 +78,7 @@ class Places:
         return self.half[field] - (wanted * self.rows[field]).sum(1) + bias[field]
 
     def exact(self, wanted: Tensor, bias: Tensor, step: int = 1) -> Tensor:
-        """Return the place of least cost for every row, of every `step`-th row and column."""
+        """Return the cheapest place for each of `wanted`, among every `step`-th both ways."""
         h, w = self.shape
         index = torch.arange(h * w, device=wanted.device)
         if step > 1:
@@ -96,7 +92,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Positions:
-    """The pixels that are painted: flat indices `at` [n], and `index` back, −1 for none."""
+    """The pixels that are painted: `at`, and `index` back, −1 for none."""
 
     at: Tensor
     index: Tensor
@@ -110,7 +106,7 @@ class Positions:
         return cls(at, index, (mask.shape[0], mask.shape[1]))
 
     def beside(self, dy: int, dx: int) -> tuple[Tensor, Tensor]:
-        """Return the number of the position (dy, dx) from each, and whether there is one."""
+        """Return the number of the position (dy, dx) away, and whether there is one."""
         h, w = self.shape
         y, x = self.at // w + dy, self.at % w + dx
         inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
@@ -119,13 +115,13 @@ class Positions:
 
 
 def moved_field(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor:
-    """Return the places (dy, dx) from those of `field`, kept inside `shape`."""
+    """Move places by (dy, dx), kept inside `shape`."""
     h, w = shape
     return (field // w + dy).clamp(0, h - 1) * w + (field % w + dx).clamp(0, w - 1)
 
 
 def continued(positions: Positions, field: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the share of each position's eight neighbors whose places lie beside its own alike."""
+    """Return the share of a position's eight neighbors whose places are its place's neighbors."""
     count = torch.zeros(len(field), device=field.device)
     for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy, dx)
@@ -143,10 +139,9 @@ def improve(
     reach: int,
     coherence: float,
 ) -> Tensor:
-    """Replace matches by better ones: of neighbors `reach` away, or places around.
+    """Replace matches by better ones, of neighbors or around.
 
-    A match costs its distance, and `coherence` times the share of neighbors that it does not
-    continue: pieces of the painting are copied whole, with their strokes.
+    To continue neighbors' matches is up to `coherence` cheaper: strokes are copied whole.
     """
     near, there = [], []
     for dy, dx in NEIGHBORS:
@@ -171,7 +166,7 @@ def doubled(
     fine: Positions,
     target: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Carry a field to the grid of twice the size; also return where it had a match."""
+    """Carry a field to twice the size; also return where it had a match."""
     h, w = positions.shape
     y, x = fine.at // fine.shape[1], fine.at % fine.shape[1]
     number = positions.index[(y // 2).clamp(max=h - 1) * w + (x // 2).clamp(max=w - 1)]

@@ -1,9 +1,9 @@
-"""The underpainting: rebuild the palette-mapped element from the painting's own patches.
+"""The underpainting: rebuild the palette-mapped element from the painting's patches.
 
-Coarse to fine, every patch of the picture so far is looked for in the painting, and those found are
-averaged to the next picture. Guides keep the drawing. Hertzmann et al., "Image analogies" (2001);
-Kwatra et al., "Texture optimization" (2005); Fišer et al., "StyLit" (2016); Jamriška et al.,
-"Stylizing video by example" (2019); Texler et al. (2020). Colors are Lab / 100.
+Coarse to fine, patches like the picture's are looked for in the painting and averaged. Hertzmann et
+al., "Image analogies" (2001); Kwatra et al., "Texture optimization" (2005); Fišer et al., "StyLit"
+(2016); Jamriška et al., "Stylizing video by example" (2019); Texler et al. (2020). Colors are Lab /
+100.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHARE = 0.02  # of a pixel that must be in the mask at a coarser scale
 
 @dataclass(frozen=True)
 class Layers:
-    """What is compared: colors, guide tones [3, H, W] and features [F, H, W]."""
+    """What is compared: colors, guide tones, features."""
 
     colors: Tensor
     tones: Tensor
@@ -73,8 +73,7 @@ def guide_layers(
 ) -> tuple[Layers, Layers]:
     """Return what is known of the painting, and what is wanted of the element.
 
-    `mapped` is the window at `corner`. Outside the mask both guides are the painting's, blurred
-    alike: no halo.
+    Outside the mask both are alike: no halo.
     """
     weights = mapped.new_tensor([goal.luma, goal.chroma, goal.chroma]).sqrt()
     weights = weights.view(3, 1, 1)
@@ -97,10 +96,7 @@ def synthesize(
     goal: SynthesisGoal,
     on_scale: Callable[[Tensor], None] = lambda image: None,
 ) -> Rebuilt:
-    """Rebuild `wanted` from patches of `known` where `mask` is above 0.
-
-    `frame` is the painting there; `on_scale` receives each scale's picture.
-    """
+    """Rebuild `wanted` from patches of `known` where `mask` is above 0."""
     found: Rebuilt | None = None
     luck = luck_of(goal.seed, shrunk(known.colors, 2 ** (len(goal.steps) - 1)))
     for level in reversed(range(len(goal.steps))):
@@ -120,10 +116,7 @@ def synthesize(
 
 
 def sharpened(found: Rebuilt, painting: Tensor, mask: Tensor) -> Rebuilt:
-    """Return the picture with the fine detail of the places its pixels come from.
-
-    Only where neighbors' places are neighbors; elsewhere copies would be noise.
-    """
+    """Add the fine detail of places, where neighbors have neighboring places."""
     copied = found.image.flatten(1).clone()
     copied[:, found.positions.at] = painting.flatten(1)[:, found.field]
     lost = copied.view_as(found.image) - found.image
@@ -172,9 +165,7 @@ class _Scale:
         return Rebuilt(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
-        """Return the painting, blurred like an enlarged picture: sharp, only flat patches would
-        match.
-        """
+        """Return the painting as blurred as an enlarged picture: sharp, only flat patches match."""
         colors = shrunk(self.known.colors, 2)
         colors = F.interpolate(
             colors[None], size=self.places.shape, mode="bicubic", align_corners=False
@@ -217,7 +208,6 @@ class _Scale:
         return field
 
     def _crowding(self, field: Tensor) -> Tensor:
-        """Return the cost [N] of using a place once more."""
         uses = torch.bincount(field, minlength=len(self.pixels)).float()
         covered = F.avg_pool2d(
             uses.view(1, 1, *self.places.shape),
@@ -256,9 +246,9 @@ class _Scale:
 
 
 def luck_of(seed: int, painting: Tensor) -> Tensor:
-    """Return a random cost for each place, [1, h, w] from 0 to 1; seed 0 has none.
+    """Return a random cost for each place, 0 to 1; seed 0 has none.
 
-    At the coarsest scale: whole strokes differ between seeds.
+    It is drawn at the coarsest scale: whole strokes differ.
     """
     shape = (1, *painting.shape[1:])
     if seed == 0:
@@ -267,7 +257,7 @@ def luck_of(seed: int, painting: Tensor) -> Tensor:
 
 
 def covered(mask: Tensor, factor: int) -> Tensor:
-    """Return where the mask counts at 1/`factor` of its size: more than `SHARE` of a pixel."""
+    """Return where the mask counts at 1/`factor` of its size."""
     small = shrunk(mask[None], factor)[0] > (SHARE if factor > 1 else 0)
     if bool(small.any()):
         return small
