@@ -131,7 +131,7 @@ def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Wind
 def resample(
     part: Tensor, there: Window, shape: Sequence[int], window: Window, target: Sequence[int]
 ) -> Tensor:
-    """Resize `part`, which is `there`, to `window`: bicubic (a = −½), stretched where it shrinks."""
+    """Resize `part`, at `there`, to `window`: bicubic (a = −½), stretched where it shrinks."""
     down = _cubic_weights(shape[0], target[0], window.top, window.bottom, there.top, there.bottom)
     across = _cubic_weights(shape[1], target[1], window.left, window.right, there.left, there.right)
     return down.to(part) @ part @ across.to(part).T
