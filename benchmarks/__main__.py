@@ -26,7 +26,7 @@ NAMES = (
 
 
 def main() -> int:
-    """Run one benchmark or all; 1 if one of them found something amiss."""
+    """Run one benchmark or all; 1 if one found something amiss."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=(*NAMES, "all"), default="all")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Many pictures on one painting: separate runs, a batch, workers here, workers on a cluster."""
+"""Many pictures on one painting: separate runs, a batch, workers here and on a cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ without the job's own time; the median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:
-    """The three ways; returns True."""
     folder = options.out / "batch"
     folder.mkdir(parents=True, exist_ok=True)
     settings = [f"size={options.size or SIZE}", *options.overrides]
@@ -75,7 +74,6 @@ def run(options: Options) -> bool:
 
 
 def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
-    """Time one batch as a whole and job by job."""
     log = listing.with_name("log.json")
     log.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -100,7 +98,7 @@ def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
 
 @contextmanager
 def two_nodes() -> Iterator[str]:
-    """Yield the address of a Ray cluster of two nodes, of a CPU each, on this machine."""
+    """Yield the address of a two-node Ray cluster."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -128,7 +126,6 @@ def two_nodes() -> Iterator[str]:
 
 
 def wait_for_nodes(address: str, count: int, newest: subprocess.Popen[bytes]) -> None:
-    """Return once a cluster has this many nodes with a CPU to give."""
     asked = "import ray, sys; ray.init(sys.argv[1]); print(ray.cluster_resources().get('CPU', 0))"
     end = time.monotonic() + LONGEST_START
     while time.monotonic() < end:
@@ -144,7 +141,6 @@ def wait_for_nodes(address: str, count: int, newest: subprocess.Popen[bytes]) ->
 
 
 def harmonize(*words: str) -> None:
-    """One command in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "harmonize", *words], capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""The pictures that benchmarks paint: a folder of cases, or the shipped samples."""
+"""What benchmarks paint: a folder of cases, or the shipped samples."""
 
 from __future__ import annotations
 
@@ -36,15 +36,12 @@ PAIRS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for."""
-
     cases: Path | None
     out: Path
     size: int | None
     overrides: tuple[str, ...] = ()
 
     def config(self, preset: str = "default", *overrides: str, size: int | None = None) -> Settings:
-        """A preset at the size asked for (or `size`), with the command line's own settings last."""
         wanted = self.size or size
         sized = [] if wanted is None else [f"size={wanted}"]
         return load(preset, [*sized, *overrides, *self.overrides])
@@ -61,8 +58,6 @@ class Case:
 
 @dataclass(frozen=True)
 class Views:
-    """A case as tensors at one size; `mask` is the tight one, `others` finished pictures."""
-
     painting: Tensor
     composite: Tensor
     mask: Tensor
@@ -70,17 +65,15 @@ class Views:
 
 
 def sample(name: str) -> Case:
-    """A shipped pair."""
     painting, cutout, width, corner = PAIRS[name]
     paths = {"painting": SAMPLES / "paintings" / painting, "element": SAMPLES / "cutouts" / cutout}
     return Case(name, {**paths, "placement": Placement(at=corner, width=width, box="whole")})
 
 
 def find_cases(folder: Path | None) -> list[Case]:
-    """The cases in `folder` by number, or the shipped samples without one.
+    """The cases in `folder` by number, or the shipped samples.
 
-    A case is N_painting.jpg, N_composite.jpg, N_mask.jpg, and perhaps N_loose_mask.jpg and
-    N_published.png.
+    N_painting.jpg, N_composite.jpg, N_mask.jpg, perhaps N_loose_mask.jpg and N_published.png.
     """
     if folder is None:
         return [sample(name) for name in PAIRS]
@@ -110,25 +103,23 @@ def _case(folder: Path, stem: str) -> Case:
 
 
 def to_tensor(pixels: Any) -> Tensor:
-    """Image, or uint8 or uint16 array [H, W, 3] → [3, H, W], 0 to 1."""
+    """Image, or uint8 or uint16 array [H, W, 3] → [3, H, W]."""
     if isinstance(pixels, Image.Image):
         pixels = np.asarray(pixels.convert("RGB"))
     return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / largest_value(pixels)
 
 
 def to_image(picture: Tensor) -> Image.Image:
-    """[3, H, W], 0 to 1 → image."""
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
     return Image.fromarray(pixels.numpy())
 
 
 def canvas(case: Case, config: Settings) -> Canvas:
-    """The case as a run of `config` sees it."""
     return at_work(canvas_of(load_scene(**case.inputs, loose_sigma=config.loose_sigma)), config)
 
 
 def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> Views:
-    """All at the long side `size` (700 if None), never enlarged, without `others` that are None."""
+    """All at the long side `size`, never enlarged."""
     scene = load_scene(**case.inputs)
     h, w = scene.tight.shape
     scale = min(1.0, (size or LONG) / max(h, w))
@@ -145,11 +136,9 @@ def views(case: Case, size: int | None, **others: Image.Image | Path | None) -> 
 
 
 def box(mask: Tensor, margin: int = 40) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what is white in `mask` [H, W], with `margin` pixels around."""
     window = windows.box(mask.numpy()).grown(margin).aligned(windows.ALIGN, mask.shape)
     return window.left, window.top, window.right, window.bottom
 
 
 def cropped(pictures: Sequence[Tensor], mask: Tensor, margin: int = 40) -> list[Image.Image]:
-    """Images of the part around the element."""
     return [to_image(picture).crop(box(mask, margin)) for picture in pictures]

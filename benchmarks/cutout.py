@@ -1,4 +1,4 @@
-"""How well a box alone cuts an element out: overlap with the true masks, and seconds."""
+"""How well a box alone cuts an element out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ sample, the composite is the cut-out pasted on its painting. Quick: the first ma
 
 
 def overlap(found: NDArray[Any], true: NDArray[Any]) -> float:
-    """Intersection over union of two masks, 0 to 1."""
+    """Intersection over union of two masks."""
     a, b = found > 127, true > 127
     return float((a & b).sum() / max((a | b).sum(), 1))
 

@@ -1,4 +1,4 @@
-"""Hard cases made from the shipped samples: a contact sheet to look at, and a few numbers."""
+"""Hard cases made from the samples: a contact sheet, and a few numbers."""
 
 from __future__ import annotations
 
@@ -29,22 +29,18 @@ def _same(image: Image.Image) -> Image.Image:
 
 
 def darkened(image: Image.Image) -> Image.Image:
-    """Nearly black."""
     return ImageEnhance.Brightness(image).enhance(0.12)
 
 
 def saturated(image: Image.Image) -> Image.Image:
-    """Colors far beyond any painting's."""
     return ImageEnhance.Color(image).enhance(3.0)
 
 
 def smooth(image: Image.Image) -> Image.Image:
-    """Without strokes: soft as an old master's sky."""
     return image.filter(ImageFilter.MedianFilter(9)).filter(ImageFilter.GaussianBlur(2))
 
 
 def grainy(image: Image.Image) -> Image.Image:
-    """Coarse grain over everything."""
     pixels = np.asarray(image).astype(np.float32)
     grain = np.random.default_rng(0).normal(0, 22, pixels.shape[:2])
     return _image(pixels + grain[..., None])
@@ -76,8 +72,7 @@ def placed(
 ) -> Case:
     """The element of `pair`, changed by `of`, on its painting, changed by `on`.
 
-    It covers the share `area` of the painting (before anything is cut off); its middle is at the
-    shares `at` of the painting's width and height.
+    It covers the share `area`; its middle is at the shares `at`.
     """
     file, cutout_file, _, _ = PAIRS[pair]
     painting = Image.open(SAMPLES / "paintings" / file).convert("RGB")
@@ -100,7 +95,6 @@ def placed(
 
 
 def hard_cases() -> list[Case]:
-    """All of them."""
     return [
         placed("at the border", "duck", area=0.1, at=(0.97, 0.9)),
         placed("thin", "crab", area=0.05, at=(0.5, 0.75)),
@@ -115,7 +109,7 @@ def hard_cases() -> list[Case]:
 
 
 def run(options: Options) -> bool:
-    """Paint every case; True if the engraving stayed gray."""
+    """True if the engraving stayed gray."""
     vgg = network()
     rows: list[Row] = []
     board = []
@@ -138,7 +132,6 @@ def run(options: Options) -> bool:
 
 
 def _fit(image: Image.Image) -> Image.Image:
-    """As tall as the sheet's rows; enlarged at most 4 times."""
     factor = min(TALL / image.height, 4.0)
     size = (max(round(image.width * factor), 1), max(round(image.height * factor), 1))
     return image.resize(size, Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""Our remap beside the article's formula, on the same tensors."""
+"""Our remap beside the article's formula."""
 
 from __future__ import annotations
 
@@ -39,14 +39,12 @@ def article(x: Tensor, histogram: Tensor, span: tuple[Tensor, Tensor]) -> Tensor
 
 
 def tensors(channels: int, n: int) -> tuple[Tensor, Tensor]:
-    """Activations and a reference as after a ReLU: about half of them 0."""
     generator = torch.Generator().manual_seed(0)
     x, reference = (torch.randn(channels, n, generator=generator).relu_() for _ in range(2))
     return x, reference
 
 
 def measure(kind: str, channels: int, n: int, bins: int, repeats: int) -> dict[str, Any]:
-    """Seconds and extra MiB of one kind of call; runs in a process of its own."""
     x, reference = tensors(channels, n)
     histogram = channel_histogram(reference, bins)
     span = reference.aminmax(dim=1, keepdim=True)
@@ -76,7 +74,6 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 
 def difference(channels: int, n: int, bins: int) -> float:
-    """The largest absolute difference between our result and the article's."""
     x, reference = tensors(channels, n)
     ours = remap(x, rank_table(reference, n, bins))
     span = reference.aminmax(dim=1, keepdim=True)
@@ -84,7 +81,6 @@ def difference(channels: int, n: int, bins: int) -> float:
 
 
 def run(options: Options) -> bool:
-    """Both, and their ratios; returns True."""
     shape = dict(SHAPE)
     if options.size:  # fewer activations, for a quick look
         shape["n"] = min(SHAPE["n"], options.size**2)

@@ -3,10 +3,10 @@
     python -m benchmarks.judge sheets OUT NAME=FOLDER [NAME=FOLDER ...] --cases FOLDER --seed N
     python -m benchmarks.judge tally OUT/key.json RANKING.json [RANKING.json ...]
 
-A sheet shows the pasted picture, then the candidates under letters, in an order that the seed
-draws for each case. `key.json` lies beside them: keep it from the judges. Candidates are folders of
-`CASE.png` or `CASE.jpg`; `published` needs no folder where `--cases` holds `CASE_published.png`. A
-ranking is JSON: {"CASE": {"order": "BAC", "unacceptable": "C"}, ...}, the best first.
+A sheet shows the pasted picture, then the candidates under letters, in an order drawn by the seed.
+Keep `key.json` from the judges. Candidates are folders of `CASE.png` or `CASE.jpg`; `published`
+needs none where `--cases` holds `CASE_published.png`. A ranking is JSON, the best first: {"CASE":
+{"order": "BAC", "unacceptable": "C"}, ...}.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def sheets(out: Path, cases: Path | None, seed: int, folders: Mapping[str, Path]
 
 
 def tally(key: Key, rankings: Sequence[Mapping[str, Mapping[str, str]]]) -> dict[str, Any]:
-    """Count, over all rankings: each candidate's mean place, pairwise wins, and rejections.
+    """Count each candidate's mean place, pairwise wins, and rejections.
 
     Returns name → {"place": mean from 1, "votes", "unacceptable", "over": {other: share of wins}}.
-    Raises ValueError for a ranking that does not name each of a case's letters once.
+    Raises ValueError for a ranking that does not name each letter once.
     """
     places: dict[str, list[int]] = {}
     wins: dict[tuple[str, str], list[int]] = {}
@@ -104,7 +104,6 @@ def _enlarged(crop: Image.Image) -> Image.Image:
 
 
 def main() -> int:
-    """Write sheets, or print a tally."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("sheets")

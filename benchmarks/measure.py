@@ -1,7 +1,7 @@
 """What is measured of a picture.
 
-Pictures are [3, H, W], sRGB 0 to 1; masks [H, W], 0 to 1, are white where the element is. Lengths
-are in pixels: compare numbers only between pictures of one size.
+Pictures are [3, H, W], masks [H, W], 0 to 1. Lengths are in pixels: compare pictures of one size
+only.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ Moments = tuple[Tensor, Tensor]
 
 
 def luma(image: Tensor) -> Tensor:
-    """Mean of the three channels, [1, H, W], 0 to 1."""
     return image.mean(0, keepdim=True)
 
 
 def gradient(plane: Tensor, sigma: float) -> Tensor:
-    """(d/dy, d/dx) of `plane` [1, H, W] blurred by `sigma`: [2, H, W], per pixel."""
+    """(d/dy, d/dx) of `plane` blurred by `sigma`: [2, H, W]."""
     soft = F.pad(filters.gaussian(plane, sigma)[None], (1, 1, 1, 1), mode="replicate")[0, 0]
     down = (soft[2:, 1:-1] - soft[:-2, 1:-1]) / 2
     across = (soft[1:-1, 2:] - soft[1:-1, :-2]) / 2
@@ -38,7 +37,6 @@ def gradient(plane: Tensor, sigma: float) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` [..., H, W] under `mask` [H, W]."""
     mean: Tensor = (values * mask).sum((-2, -1)) / mask.sum().clamp_min(1e-12)
     return mean
 
@@ -50,7 +48,7 @@ def content_kept(image: Tensor, composite: Tensor, mask: Tensor) -> float:
     """How much of the composite's edges is in the image: 1 all, 0 none, below 0 inverted.
 
     The correlation of luma gradients under the mask, their strength square-rooted; mean of two
-    scales. A change of contrast alone costs nothing.
+    scales.
     """
     found = []
     for sigma in EDGE_SIGMAS:
@@ -72,20 +70,19 @@ def speckle(image: Tensor, painting: Tensor, mask: Tensor) -> float:
 
 
 def chroma_detail(image: Tensor) -> Tensor:
-    """Distance of each pixel's chroma from its surroundings' (sigma 1.5): [H, W]."""
     chroma = filters.to_opponent(image)[1:]
     detail: Tensor = torch.linalg.vector_norm(chroma - filters.gaussian(chroma, 1.5), dim=0)
     return detail
 
 
 def chroma_peak(image: Tensor, mask: Tensor) -> float:
-    """The largest difference between two channels of a pixel under the mask, 0 to 1: 0 is gray."""
+    """The largest difference of channels under the mask: 0 is gray."""
     spread = image.amax(0) - image.amin(0)
     return float(spread[mask > 0.5].max())
 
 
 def ring(mask: Tensor, inner: int, outer: int) -> Tensor:
-    """1 from `inner` to `outer` pixels beyond the mask's contour, below 0 within it: [H, W]."""
+    """1 from `inner` to `outer` pixels beyond the contour."""
     return _grown(mask, outer) - _grown(mask, inner)
 
 
@@ -98,7 +95,7 @@ def _grown(mask: Tensor, by: int) -> Tensor:
 
 
 def seam(image: Tensor, mask: Tensor) -> float:
-    """Fine luma detail along the contour over that on both sides: 1 is no seam."""
+    """Fine luma detail along the contour over both sides': 1 is no seam."""
     plane = luma(image)
     detail = (plane - filters.gaussian(plane, 1.5))[0].abs()
     at, within, without = (
@@ -108,9 +105,9 @@ def seam(image: Tensor, mask: Tensor) -> float:
 
 
 def halo(image: Tensor, painting: Tensor, mask: Tensor) -> float:
-    """How far the contour is lighter or darker than both of its sides, in the painting's contrast.
+    """How far the contour's luma is beyond both sides', in the painting's contrast.
 
-    0 if its luma lies between the means of both sides.
+    0 if it lies between the means of both sides.
     """
     plane = luma(image)
     inside, outside = (_local_mean(plane, ring(mask, *w)) for w in ((-12, -4), (4, 12)))
@@ -136,10 +133,7 @@ class StyleReference:
     moments: Mapping[str, Moments]
 
     def distance(self, image: Tensor, mask: Tensor) -> float:
-        """How far channel statistics under the mask are from the matched places': 0 is the same.
-
-        Relative to the reference's own size; the mean over `STYLE_TAPS`.
-        """
+        """How far the element is from the matched places: 0 is the same."""
         found = masked_moments(self.network, image, mask)
         return sum(moment_distance(found[t], self.moments[t]) for t in STYLE_TAPS) / len(STYLE_TAPS)
 
@@ -147,9 +141,9 @@ class StyleReference:
 def style_reference(
     network: VGG19, painting: Tensor, composite: Tensor, mask: Tensor
 ) -> StyleReference:
-    """Statistics of the painting's places nearest to the composite's element, each counted once.
+    """Statistics of the painting's places nearest to the composite's element.
 
-    Matched from the composite: every picture of a case is measured against the same places.
+    Every picture of a case is measured against the same places.
     """
     tap = STYLE_TAPS[-1]
     features = network(painting[None], STYLE_TAPS)
@@ -169,28 +163,27 @@ def style_reference(
 
 
 def nearest(query: Tensor, reference: Tensor, block: int = 1024) -> Tensor:
-    """For each column of `query` [C, n], the column of `reference` [C, m] nearest by cosine."""
+    """For each column of `query`, the nearest of `reference` by cosine."""
     keys = F.normalize(reference, dim=0)
     parts = F.normalize(query, dim=0).split(block, dim=1)
     return torch.cat([(part.T @ keys).argmax(1) for part in parts])
 
 
 def masked_moments(network: VGG19, image: Tensor, mask: Tensor) -> dict[str, Moments]:
-    """Moments of the activations at every style tap under the mask."""
     carried = carry_mask(mask, STYLE_TAPS)
     features = network(image[None], STYLE_TAPS)
     return {tap: moments_of(features[tap], carried[tap]) for tap in STYLE_TAPS}
 
 
 def moments_of(features: Tensor, mask: Tensor) -> Moments:
-    """Mean and standard deviation [C] of `features` [C, h, w] under `mask` [h, w]."""
+    """Mean and standard deviation [C] under the mask."""
     mean = masked_mean(features, mask)
     variance = masked_mean((features - mean[:, None, None]).square(), mask)
     return mean, variance.sqrt()
 
 
 def moment_distance(found: Moments, wanted: Moments) -> float:
-    """Length of the difference over the length of `wanted`, means and deviations together."""
+    """Length of the difference over the length of `wanted`."""
     a, b = torch.cat(found), torch.cat(wanted)
     return float(torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b).clamp_min(1e-12))
 
@@ -199,10 +192,8 @@ def moment_distance(found: Moments, wanted: Moments) -> float:
 
 
 def rises(values: Sequence[float], slack: float = 0.0) -> bool:
-    """Whether no value is more than `slack` below the one before it."""
     return all(b >= a - slack for a, b in zip(values, values[1:], strict=False))
 
 
 def falls(values: Sequence[float], slack: float = 0.0) -> bool:
-    """Whether no value is more than `slack` above the one before it."""
     return rises([-value for value in values], slack)

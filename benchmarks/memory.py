@@ -1,4 +1,4 @@
-"""The memory that a run is said to take beside what it takes; a limit beside what it is kept to."""
+"""The memory that runs are said to take beside what they take."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ size. A limit is `--max-memory`; size and tile are what it led to. Amiss: what w
 def measure(
     painting: str, patch: str, at: Sequence[int], preset: str, limit: int | None, **more: Any
 ) -> dict[str, Any]:
-    """One run; in a process of its own."""
     from harmonize import Placement, harmonize
     from harmonize.settings.load import Settings, load
 
@@ -57,8 +56,6 @@ def measure(
 
 
 class Runs:
-    """Runs on files made from the duck sample, in a folder."""
-
     def __init__(self, options: Options) -> None:
         self.folder = options.out / "memory"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +67,6 @@ class Runs:
     def row(
         self, long: int, size: int | str, share: float, preset: str, limit: int | None = None
     ) -> Row:
-        """Run on a painting `long` pixels long, with an element `share` of that wide."""
         scale = long / max(self.painting.size)
         shape = (round(self.painting.width * scale), round(self.painting.height * scale))
         painting = self.folder / "painting.png"
@@ -107,7 +103,7 @@ def _short(value: Any) -> str:
 
 
 def run(options: Options) -> bool:
-    """Write the two tables; whether all was within bounds. `--size` adds a native run that long."""
+    """Whether all was within bounds; `--size` adds a native run that long."""
     runs = Runs(options)
     asked = [*RUNS, *([(options.size, "native", 0.03, "default")] if options.size else [])]
     told = [runs.row(*each) for each in asked]

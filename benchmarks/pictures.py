@@ -17,7 +17,6 @@ HEIGHT, GAP = 460, 6
 
 
 def painted(case: Case, session: Session) -> Image.Image:
-    """The case as the session paints it."""
     inputs = dict(case.inputs)
     plan = session.plan(
         inputs["painting"], inputs["element"], inputs.get("mask"), inputs.get("placement")
@@ -26,7 +25,6 @@ def painted(case: Case, session: Session) -> Image.Image:
 
 
 def row(pictures: list[Image.Image], height: int) -> Image.Image:
-    """Pictures side by side, each `height` pixels high."""
     sized = [
         picture.resize((round(picture.width * height / picture.height), height), 1)
         for picture in pictures
@@ -40,7 +38,6 @@ def row(pictures: list[Image.Image], height: int) -> Image.Image:
 
 
 def main() -> int:
-    """Write them as small JPEGs."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     case, session = sample(BEST), Session()

@@ -1,7 +1,7 @@
 """Seconds and peak memory of one call, in a process of its own.
 
-`python -m benchmarks.probe MODULE:FUNCTION JSON` calls the function with the JSON's keywords and
-prints what it returns as one line of JSON.
+`python -m benchmarks.probe MODULE:FUNCTION JSON` prints what the function returns as a line of
+JSON.
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ def call(function: str, **keywords: Any) -> dict[str, Any]:
 
 
 def peak_mib() -> float:
-    """This process's largest resident size so far, in MiB.
-
-    Linux carries `ru_maxrss` over from the process that started this one; its own is in /proc.
-    """
+    """This process's largest resident size; Linux carries `ru_maxrss` over from its parent."""
     own = _status("VmHWM")
     if own is not None:
         return own
@@ -41,7 +38,7 @@ def peak_mib() -> float:
 
 
 def forget_peak() -> float:
-    """Let the peak begin anew where the system can; the size to count from, in MiB."""
+    """Return the size to count from, the peak begun anew where possible."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -60,7 +57,6 @@ def _status(field: str) -> float | None:
 
 
 def main() -> None:
-    """Run the function named on the command line."""
     module, name = sys.argv[1].split(":")
     found = getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2]))
     print(json.dumps(found))

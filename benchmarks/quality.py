@@ -1,4 +1,4 @@
-"""Ours beside the published result and the composite, in numbers and contact sheets."""
+"""Ours beside the published result and the composite."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ painting than the one before."""
 
 
 def network() -> VGG19:
-    """The network that measures: bundled weights, float32."""
     return VGG19(weights.load_weights("oxford").state)
 
 
 def score(seen: Views, vgg: VGG19) -> dict[str, Row]:
-    """All numbers, for the composite and each of the other pictures."""
     with torch.no_grad():
         strokes = stroke_scale(seen.painting, seen.mask)
         style = measure.style_reference(vgg, seen.painting, seen.composite, seen.mask)
@@ -49,7 +47,6 @@ def score(seen: Views, vgg: VGG19) -> dict[str, Row]:
 
 
 def self_check(name: str, seen: Views) -> list[Row]:
-    """The stroke number on pictures of known difference from the painting."""
     rows = []
     with torch.no_grad():
         strokes = stroke_scale(seen.painting, seen.mask)
@@ -78,7 +75,6 @@ def agreement(rows: Sequence[Row]) -> list[Row]:
 
 
 def medians(rows: Sequence[Row]) -> list[Row]:
-    """One row for each picture of a case: composite, published, ours."""
     kinds = dict.fromkeys(row["picture"] for row in rows)
     return [
         {"picture": kind, **report.median([row for row in rows if row["picture"] == kind])}
@@ -87,7 +83,6 @@ def medians(rows: Sequence[Row]) -> list[Row]:
 
 
 def run(options: Options) -> bool:
-    """Every case; returns True."""
     config = options.config()
     vgg = network()
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""Results as JSON and as a Markdown table that names the machine; contact sheets."""
+"""Results as JSON and Markdown; contact sheets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ GAP = 6
 
 
 def machine(config: Settings) -> dict[str, Any]:
-    """What the figures were taken on and with."""
     place = device.resolve_device(config.device)
     found: dict[str, Any] = {
         "cpu": _cpu(),
@@ -65,10 +64,7 @@ def publish(
     note: str,
     **more: Any,
 ) -> None:
-    """Write OUT/NAME.json and OUT/NAME.md, print the latter.
-
-    `tables` are title → rows; `note` says what the columns mean; `more` goes into the JSON only.
-    """
+    """Write OUT/NAME.json and OUT/NAME.md, print the latter; `more` goes into the JSON only."""
     out.mkdir(parents=True, exist_ok=True)
     about = machine(config)
     data = {"benchmark": name, "machine": about, "tables": tables, "note": note, **more}
@@ -82,7 +78,6 @@ def publish(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows as a Markdown table; columns in the order in which they first appear."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [
         names,
@@ -103,7 +98,6 @@ def _show(value: object) -> str:
 
 
 def median(rows: Sequence[Row]) -> Row:
-    """The median of each column of numbers."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     found: Row = {}
     for name in names:
@@ -115,7 +109,6 @@ def median(rows: Sequence[Row]) -> Row:
 
 
 def sheet(path: Path, rows: Sequence[Sequence[tuple[str, Image.Image]]]) -> None:
-    """Write a contact sheet: rows of pictures, each under its label."""
     heights = [max(image.height for _, image in row) + LABEL + GAP for row in rows]
     width = max(sum(image.width + GAP for _, image in row) for row in rows)
     board = Image.new("RGB", (width, sum(heights)), "white")

@@ -1,4 +1,4 @@
-"""Seconds and peak memory against the painting's area, the element's, and the number of bins."""
+"""Seconds and memory against the painting's area, the element's, and bins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ painting grows by mirrored copies of itself around the same patch, with the same
 
 
 def measure(overrides: Sequence[str], **inputs: Any) -> dict[str, Any]:
-    """One run; in a process of its own."""
     from harmonize import Placement, Settings, harmonize
     from harmonize.settings.load import load
     from harmonize.synthesis.network import weights
@@ -47,7 +46,6 @@ def mirrored(image: Image.Image, columns: int, rows: int) -> Image.Image:
 
 
 def element(image: Image.Image, width: int) -> tuple[Image.Image, Image.Image]:
-    """The cut-out `width` pixels wide with room around it, and its loose mask."""
     height = round(image.height * width / image.width)
     small = image.resize((width, height), Image.Resampling.LANCZOS)
     room = 14
@@ -58,14 +56,11 @@ def element(image: Image.Image, width: int) -> tuple[Image.Image, Image.Image]:
 
 
 def share(cutout: Image.Image, painting: Image.Image) -> float:
-    """The share of the painting that the cut-out covers."""
     inside = (np.asarray(cutout.getchannel("A")) > 127).sum()
     return float(inside / (painting.width * painting.height))
 
 
 class Runs:
-    """Runs on files made from the duck sample, in a folder."""
-
     def __init__(self, options: Options) -> None:
         self.folder = options.out / "scaling"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +71,7 @@ class Runs:
         self.cutout = Image.open(SAMPLES / "cutouts" / cutout)
 
     def row(self, area: int = 1, patch: float = 0.1, bins: int | None = None) -> Row:
-        """Run on `area` times the painting; the element covers the share `patch` of one."""
+        """Run on `area` times the painting."""
         big = mirrored(self.painting, *TILES[area])
         whole = self.painting.width * self.painting.height
         filled = share(self.cutout, self.cutout)
@@ -103,14 +98,12 @@ class Runs:
 
 
 def relative(rows: Sequence[Row]) -> list[Row]:
-    """Rows with time and memory over the first row's."""
     first = rows[0]
     over = {"time x": "seconds", "memory x": "MiB"}
     return [{**row, **{k: row[v] / first[v] for k, v in over.items()}} for row in rows]
 
 
 def run(options: Options) -> bool:
-    """The three series; returns True."""
     runs = Runs(options)
     tables = {
         "Painting's area, fixed patch": relative([runs.row(area=n) for n in TILES]),

@@ -1,4 +1,4 @@
-"""The default preset against the paper's schedule: same process, case and objective."""
+"""The default preset against the paper's schedule: same case and objective."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EVALUATE = PassObjective.__call__  # the judge's own, which no watch sees
 
 @dataclass
 class Watch:
-    """Sees every picture that a run evaluates; its clock stops while it judges."""
+    """Sees every picture of a run; its clock stops while it judges."""
 
     config: Settings
     full: Canvas
@@ -65,16 +65,12 @@ class Watch:
 
     @cached_property
     def view(self) -> View:
-        """What the judge sees."""
         return working_view(self.full, self.config)
 
     def seconds(self) -> float:
-        """Since the run began, without the time spent in the judge."""
         return time.perf_counter() - self.began - self._away
 
     def run(self, case: Case) -> float:
-        """Run the case; seconds of the whole call."""
-
         def seen(objective: PassObjective, image: Tensor) -> dict[str, Tensor]:
             self._see(objective, image.detach())
             return EVALUATE(objective, image)
@@ -85,12 +81,10 @@ class Watch:
         return self.seconds()
 
     def reached(self, value: float) -> tuple[float, int] | None:
-        """Seconds and steps done when the objective was first at most `value`."""
         found = ((at, done) for at, done, now in self.curve if now <= value)
         return next(found, None)
 
     def per_step(self) -> dict[str, float]:
-        """Median seconds from step to step, by pass."""
         gaps: dict[str, list[float]] = {}
         for (name, begin), (same, end) in zip(self.steps, self.steps[1:], strict=False):
             if name == same:
@@ -115,7 +109,6 @@ class Watch:
         self._away += time.perf_counter() - entered
 
     def _picture(self, objective: PassObjective, image: Tensor) -> Tensor:
-        """What the judge's window shows of the picture that the pass is at."""
         settings = list(self.config.passes.values())[len(self._passes) - 1]
         margin = None if self.config.region == "canvas" else self.config.margin
         here = self.full.view(scaled(self.view.shape, settings.scale), margin)
@@ -124,7 +117,6 @@ class Watch:
 
 
 def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
-    """The objective, of a picture in the view's window, by which both runs are judged."""
     weights = [f"passes.refine.terms.{name}.weight={value}" for name, value in COMMON.items()]
     config = Options(None, Path(), None).config("paper", "passes.refine.balance=loss", *weights)
     settings = next(item for item in resolve_settings(config, 5.0).passes if item.name == "refine")
@@ -151,7 +143,7 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
 
 
 def race(case: Case, options: Options) -> tuple[list[Row], list[Row], dict[str, Any]]:
-    """Run both at the reduced size; return their times, the crossings and the curves."""
+    """Return times, crossings and curves at the reduced size."""
     configs = {name: options.config(name, size=REDUCED) for name in ("default", "paper")}
     full = canvas(case, configs["default"])
     seen = working_view(full, configs["default"])
@@ -223,7 +215,6 @@ def full_size(case: Case, options: Options) -> Row:
 
 
 def run(options: Options) -> bool:
-    """Race on a folder's first case, or on the duck; returns True."""
     case = find_cases(options.cases)[0] if options.cases else sample("duck")
     times, crossings, curves = race(case, options)
     big = full_size(case, Options(options.cases, options.out, None, options.overrides))

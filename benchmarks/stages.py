@@ -1,4 +1,4 @@
-"""Where the time of a run goes, by stage; 100 megapixels; an element a quarter of the canvas."""
+"""Where the time of a run goes, by stage; 100 megapixels; a large element."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ SMALL = 400  # pixels: the element on it
 
 
 def staged(session: Session, inputs: dict[str, Any]) -> Row:
-    """One run: seconds by stage, in all, and processor seconds."""
     found: dict[str, float] = defaultdict(float)
     began = last = time.perf_counter()
     cpu = time.process_time()
@@ -45,7 +44,6 @@ def staged(session: Session, inputs: dict[str, Any]) -> Row:
 
 
 def huge() -> Case:
-    """A painting of 100 megapixels with a duck of `SMALL` pixels on it."""
     with Image.open(SAMPLES / "paintings" / "ducks.jpg") as picture:
         painting = np.asarray(picture.convert("RGB").resize(HUGE, Image.Resampling.BICUBIC))
     element = SAMPLES / "cutouts" / "duck.png"
@@ -54,7 +52,6 @@ def huge() -> Case:
 
 
 def wide() -> Case:
-    """A sample with an element that covers about a quarter of it."""
     painting = SAMPLES / "paintings" / "playing-in-the-sand.jpg"
     element = SAMPLES / "cutouts" / "sheep.png"
     return Case(
@@ -63,7 +60,6 @@ def wide() -> Case:
 
 
 def run(options: Options) -> bool:
-    """All cases and the two extremes, one after the other; returns True."""
     session = Session(options.config())
     cases = [*find_cases(options.cases), wide(), huge()]
     rows = []

@@ -1,12 +1,9 @@
 """A number for strokes that agrees with the eye: is the element worked like the painting?
 
-A picture's maps say how strong its detail is in four bands from fine to broad, how the bands
-compare, how sparse each is (an edge here and there, or grain everywhere), how far gradients share a
-direction at three scales, and how much lighter or darker each spot is than its surroundings. Each
-map's distribution under the mask is compared with that over the whole painting (earth mover's
-distance), and divided by the same for the painting's own places under the mask's shape: what is
-alike all over a painting counts most. The mean over maps is 1 for a typical place of the painting,
-and 2 for one twice as far off.
+Maps say how strong detail is in four bands, how these compare, how sparse each is, how far
+gradients share a direction at three scales, and how light each spot is. Each map's distribution
+under the mask is compared with the painting's by earth mover's distance, divided by the same for
+the painting's own places. The mean is 1 for a typical place, 2 for one twice as far off.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ WINDOWS = 5  # along each side: how many places of the painting are looked at
 
 
 def stroke_maps(image: Tensor) -> Tensor:
-    """The maps of `image` [3, H, W]: [15, H, W]."""
+    """The maps [15, H, W] of `image`."""
     plane = luma(image)
     energies, sparseness = [], []
     finer = plane
@@ -50,7 +47,7 @@ def stroke_maps(image: Tensor) -> Tensor:
 
 
 def coherence(field: Tensor, reach: float) -> Tensor:
-    """How far gradients [2, H, W] within `reach` pixels share one direction: [H, W], 0 to 1."""
+    """How far gradients within `reach` pixels share one direction, 0 to 1."""
     down, across = field
     tensor = filters.gaussian(torch.stack((down**2, across**2, down * across)), reach)
     yy, xx, xy = tensor
@@ -59,7 +56,6 @@ def coherence(field: Tensor, reach: float) -> Tensor:
 
 
 def distribution(maps: Tensor, mask: Tensor) -> Tensor:
-    """Quantiles [K, 33] of `maps` [K, H, W] where `mask` [H, W] is above one half."""
     values = maps[:, mask > 0.5].sort(1).values
     shares = (torch.arange(QUANTILES) + 0.5) / QUANTILES
     return values[:, (shares * values.shape[1]).long()]
@@ -74,15 +70,15 @@ class StrokeScale:
     unit: float = 1.0
 
     def apart(self, maps: Tensor, mask: Tensor) -> Tensor:
-        """Earth mover's distance of each map [K, H, W] under the mask from the painting's: [K]."""
+        """Earth mover's distance of each map under the mask from the painting's: [K]."""
         return (distribution(maps, mask) - self.quantiles).abs().mean(1)
 
     def __call__(self, image: Tensor, mask: Tensor) -> float:
-        """How far the image under the mask is from the painting's handling: about 1 is its own."""
+        """How far the image under the mask is from the painting's handling."""
         return self._number(stroke_maps(image), mask)
 
     def typical(self, image: Tensor, mask: Tensor) -> float:
-        """The median over places all over the image, under the mask's shape."""
+        """The median over places all over the image."""
         maps = stroke_maps(image)
         return float(torch.tensor([self._number(maps, moved) for moved in windows(mask)]).median())
 
@@ -91,7 +87,6 @@ class StrokeScale:
 
 
 def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
-    """The scale for elements of this `mask` [H, W] in this `painting` [3, H, W]."""
     maps = stroke_maps(painting)
     quantiles = distribution(maps, torch.ones_like(mask))
     bare = StrokeScale(quantiles, torch.ones(len(maps)))
@@ -101,10 +96,7 @@ def stroke_scale(painting: Tensor, mask: Tensor) -> StrokeScale:
 
 
 def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
-    """`mask` [H, W] moved to `count` × `count` places that cover the picture.
-
-    A mask too large to be moved is made smaller first.
-    """
+    """The mask moved to `count` × `count` places, shrunk if need be."""
     mask = movable(mask)
     ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
     h, w = mask.shape
@@ -116,7 +108,6 @@ def windows(mask: Tensor, count: int = WINDOWS) -> list[Tensor]:
 
 
 def movable(mask: Tensor) -> Tensor:
-    """`mask` [H, W], shrunk so that it reaches over at most `REACH` of either side."""
     h, w = mask.shape
     ys, xs = torch.nonzero(mask > 0.5, as_tuple=True)
     high, wide = int(ys.max() - ys.min()) + 1, int(xs.max() - xs.min()) + 1
@@ -131,11 +122,7 @@ def movable(mask: Tensor) -> Tensor:
 
 
 def known_differences(painting: Tensor, seed: int = 0) -> dict[str, list[tuple[str, Tensor]]]:
-    """Series of pictures, each ever further from the painting.
-
-    `blurred`: strokes melt. `noise`: grain instead of strokes. `no strokes`: the painting's
-    spectrum and colors with random phases. `pale`: no lights, no darks.
-    """
+    """Series of pictures, each ever further from the painting."""
     generator = torch.Generator().manual_seed(seed)
     grain = torch.randn(painting.shape, generator=generator)
     mottle = random_phases(painting, generator)
@@ -153,7 +140,6 @@ def known_differences(painting: Tensor, seed: int = 0) -> dict[str, list[tuple[s
 
 
 def random_phases(image: Tensor, generator: torch.Generator) -> Tensor:
-    """`image` [3, H, W] with every frequency moved to a random place, the same for all channels."""
     noise = torch.fft.rfft2(torch.randn(image.shape[1:], generator=generator))
     turn = noise / noise.abs().clamp_min(1e-12)
     turn[0, 0] = 1

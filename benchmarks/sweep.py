@@ -40,7 +40,6 @@ def verdict(strength: Sequence[Row], keep: Sequence[Row]) -> list[Row]:
 
 
 def run(options: Options) -> bool:
-    """Sweep both on the duck, or on a folder's first case; True if all goes one way."""
     case = find_cases(options.cases)[0] if options.cases else sample("duck")
     vgg = network()
     settings = {

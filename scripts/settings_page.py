@@ -23,7 +23,7 @@ Node = dict[str, Any]
 
 
 def reference() -> str:
-    """Return a table for each section of the settings, in Markdown."""
+    """Return a Markdown table for each section."""
     schema = file_schema()
     tree = read_layer(dump(Settings.preset()), "default").tree
     blocks = []
@@ -41,10 +41,7 @@ def reference() -> str:
 def sections(
     schema: Node, node: Node, tree: Any, path: str = ""
 ) -> Iterator[tuple[str, Node, Any]]:
-    """Yield each section's path, its schema and its values in the default preset, outermost first.
-
-    Of a section that every pass has, the values are a tree for each pass.
-    """
+    """Yield each section's path, schema and default values, outermost first."""
     yield path, node, tree
     for name, part in node["properties"].items():
         inner, here = resolved(schema, part), f"{path}.{name}".lstrip(".")
@@ -61,14 +58,14 @@ class Each(dict[str, Any]):
 
 
 def below(tree: Any, name: str) -> Any:
-    """Return the value of a key, of each pass where there are several."""
+    """Return the value of a key, or of each pass."""
     if isinstance(tree, Each):
         return Each({key: (value or {}).get(name) for key, value in tree.items()})
     return (tree or {}).get(name)
 
 
 def resolved(schema: Node, node: Node) -> Node:
-    """Return a node with its reference followed; of a section or null, the section."""
+    """Return a node with its reference followed."""
     for choice in (node, *node.get("anyOf", ())):
         if "$ref" in choice:
             return dict(schema["$defs"][choice["$ref"].rsplit("/", 1)[-1]])
@@ -76,7 +73,7 @@ def resolved(schema: Node, node: Node) -> Node:
 
 
 def row(name: str, schema: Node, part: Node, tree: Any) -> str:
-    """Return the line of one setting."""
+    """Return one setting's line."""
     inner = resolved(schema, part)
     meaning, _, expected = part.get("description", inner.get("description", "")).partition(
         " Expected: "
@@ -90,7 +87,7 @@ def row(name: str, schema: Node, part: Node, tree: Any) -> str:
 
 
 def default(value: Any) -> str:
-    """Return a value, or where passes differ each one's."""
+    """Return a value, or each pass's where they differ."""
     if not isinstance(value, Each):
         return f"`{shown(value)}`"
     found = {name: shown(part) for name, part in value.items() if part is not None}
@@ -111,7 +108,7 @@ def shown(value: Any) -> str:
 
 
 def main() -> int:
-    """Write the page, or check it; return the exit code."""
+    """Write the page, or check it."""
     text = PAGE.read_text(encoding="utf-8")
     head = text[: text.index(MARK) + len(MARK)]
     page = f"{head}\n{reference()}"

@@ -1,4 +1,4 @@
-"""Make the pictures of the studio in docs/images from the shipped samples; needs Chromium."""
+"""Make the studio's pictures in docs/images; needs Chromium."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLAGS = (
 
 
 def main() -> None:
-    """Start a studio, go the way of the duck, keep two pictures of the page."""
+    """Go the way of the duck; keep two pictures."""
     ready, found = threading.Event(), list[Any]()
 
     def on_ready(address: str, end: Any) -> None:
