@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="session", autouse=True)
 def _weights_read_once() -> Iterator[None]:
-    """Each process of tests reads the bundled weights once, and not for each command."""
+    """Read the bundled weights once a process, not for each command."""
     read = weights._load_bundled
     once = lru_cache(lambda path, digest: read())
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def _weights_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _commands_built_once() -> Iterator[None]:
-    """Each process of tests builds the command's options once, as each process of a user's does."""
+    """Build the command's options once a process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", lru_cache(typer.main.get_command))
         yield
@@ -87,7 +87,7 @@ def _commands_built_once() -> Iterator[None]:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """The command `harmonize` in this process: arguments in, exit code and output out."""
+    """Run the command in this process; return exit code and output."""
 
     def run(*args: object) -> Outcome:
         capsys.readouterr()
@@ -100,10 +100,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """The command `harmonize` in a process of its own, which does not outlive the test.
-
-    With as many threads as the tests have: bytes are compared.
-    """
+    """Start the command in a process of its own, with the tests' threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen[str]] = []
 
@@ -127,7 +124,7 @@ def wait_for(reached: Callable[[], bool], seconds: float = 300) -> None:
 
 
 def descendants(pid: int) -> dict[int, bytes]:
-    """Process id → command line of all that a process started."""
+    """Map the process ids of all that a process started to command lines."""
     found: dict[int, bytes] = {}
     try:
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -139,7 +136,7 @@ def descendants(pid: int) -> dict[int, bytes]:
 
 
 def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """A painting of a sort: soft colored diagonal strokes, uint8 [H, W, 3]."""
+    """Paint soft colored diagonal strokes, uint8 [H, W, 3]."""
     y, x = np.mgrid[:height, :width]
     phase = np.random.default_rng(seed).uniform(0, 6, 3)
     waves = [np.sin((x + y) / 4 + p) + np.cos((x - 2 * y) / 9 + p) for p in phase]
@@ -147,7 +144,7 @@ def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 
 def put_presets(folder: Path) -> None:
-    """Write presets by the names of the real ones, all of one pass of one step, tiny."""
+    """Write presets under the real names, all of one small step."""
     folder.mkdir()
     quick = load("default", [*ONE_PASS, "size=64"]).model_dump(mode="json")
     for name in presets():
@@ -156,17 +153,14 @@ def put_presets(folder: Path) -> None:
 
 
 def disc(width: int, height: int) -> np.ndarray:
-    """A mask: white disc in the middle, uint8 [H, W]."""
+    """Draw a white disc in the middle, uint8 [H, W]."""
     y, x = np.mgrid[:height, :width]
     inside = ((x - width / 2) / width) ** 2 + ((y - height / 2) / height) ** 2 < 0.3**2
     return np.where(inside, 255, 0).astype(np.uint8)
 
 
 def put_pictures(folder: Path) -> None:
-    """Write painting.png 96 x 80, patch.png, mask.png and cutout.png.
-
-    The patch is as large as the painting; the cut-out is 40 x 32 with an alpha channel.
-    """
+    """Write painting.png and patch.png 96 x 80, mask.png, and cutout.png 40 x 32 with alpha."""
     Image.fromarray(strokes(96, 80)).save(folder / "painting.png")
     Image.fromarray(strokes(96, 80, seed=1)).save(folder / "patch.png")
     Image.fromarray(disc(96, 80)).save(folder / "mask.png")
@@ -176,7 +170,6 @@ def put_pictures(folder: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with `put_pictures`, made the current one."""
     monkeypatch.chdir(tmp_path)
     put_pictures(tmp_path)
     return tmp_path
@@ -184,10 +177,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two real runs of a few steps, a.png and b.png and their records.
-
-    Not to be changed: `shutil.copytree` it.
-    """
+    """A folder with two real runs and their records; copy it, do not change it."""
     folder = tmp_path_factory.mktemp("runs")
     put_pictures(folder)
     steps = [f"--set=passes.{name}.steps=3" for name in Settings.preset().passes]
@@ -205,7 +195,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def serve(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Callable[..., studio_client.Client]]:
-    """Starts a studio, its folder under the test's, and opens its page."""
+    """Start a studio in the test's folder and open its page."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ExitStack() as stack:
 
@@ -228,7 +218,6 @@ AXE = Path(__file__).parent.parent / ".venv" / "axe" / "node_modules" / "axe-cor
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The system's Chromium; for tests marked `browser`."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -241,7 +230,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def violations() -> Callable[[Any], list[str]]:
-    """What axe-core finds on a page against the rules of WCAG, A and AA: a line each."""
+    """List what axe-core finds on a page against WCAG A and AA."""
     source = Path(os.environ.get("AXE", AXE))
     if not source.is_file():
         pytest.skip("axe-core is not there: `make browser` installs it, where npm is")

@@ -1,4 +1,4 @@
-"""ICC profiles made here: RGB of given primaries, and grays; PNG and TIFF of 16 bits."""
+"""ICC profiles made here, and PNG and TIFF of 16 bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def fixed(value: float) -> bytes:
 
 
 def curve(numbers: tuple[float, ...]) -> bytes:
-    """A parametric curve: gamma alone, or the five numbers of sRGB's kind."""
     kind = {1: 0, 5: 3}[len(numbers)]
     return b"para\0\0\0\0" + struct.pack(">HH", kind, 0) + b"".join(map(fixed, numbers))
 
@@ -34,7 +33,6 @@ def text(words: str) -> bytes:
 
 
 def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A display profile of version 4."""
     tags = {b"desc": text("made for a test"), b"cprt": text("none"), b"wtpt": xyz(D50), **tags}
     table, body = b"", b""
     start = 128 + 4 + 12 * len(tags)
@@ -64,7 +62,7 @@ ADOBE_ICC = rgb_profile(ADOBE, (2.19921875,))
 
 
 def converted(srgb: np.ndarray, columns: tuple[tuple[float, ...], ...], gamma: float) -> np.ndarray:
-    """sRGB [..., 3] from 0 to 1 in other primaries; gamma 0 stands for sRGB's curve."""
+    """sRGB in other primaries; gamma 0 stands for sRGB's curve."""
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     there = linear @ np.array(SRGB) @ np.linalg.inv(np.array(columns))
     there = np.clip(there, 0, 1)

@@ -1,4 +1,4 @@
-"""A studio for tests, and a client that asks it as its page does."""
+"""A studio for tests, and a client like its page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Asks a studio as its page does; `more` headers replace those, None leaves one out."""
+    """Asks a studio as its page does; `more` headers replace those, None drops one."""
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
@@ -49,7 +49,7 @@ class Client:
         body: Any = None,
         more: dict[str, str | None] | None = None,
     ) -> http.client.HTTPResponse:
-        """Send a request; its answer may be read bit by bit."""
+        """Send a request whose answer may be read bit by bit."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers: dict[str, str | None] = {"Cookie": self.cookie, "Host": self.host}
         if method != "GET":
@@ -85,7 +85,7 @@ class Client:
         return self.post(f"/api/files?role={role}&name={path.name}", path.read_bytes(), status)
 
     def wait(self, task: str, *states: str) -> dict[str, Any]:
-        """Wait until a run is in one of the states; return what the page is told of it."""
+        """Wait until a run is in one of the states."""
         end = time.monotonic() + 300  # of a busy machine
         while True:
             assert time.monotonic() < end
@@ -97,7 +97,6 @@ class Client:
 
 @contextmanager
 def running(*pictures: Path, limits: Limits | None = None) -> Iterator[Client]:
-    """A studio in a thread; it ends with the block."""
     ready = threading.Event()
     found: list[Any] = []
 

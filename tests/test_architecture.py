@@ -84,7 +84,6 @@ def folders() -> list[Path]:
 
 @cache
 def imports(module: str) -> set[str]:
-    """Return what a module imports, wherever in it: dotted names."""
     found: set[str] = set()
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
@@ -96,7 +95,6 @@ def imports(module: str) -> set[str]:
 
 
 def siblings(module: str) -> set[str]:
-    """Return the modules of the package that a module imports."""
     own = [name.split(".")[1:] for name in imports(module) if name.startswith("harmonize.")]
     known = set(modules())
     return {
@@ -201,7 +199,6 @@ def test_modules_stay_short_and_say_what_they_are(module: str) -> None:
 
 
 def defined(module: str) -> set[str]:
-    """Return the names that a module defines at its top."""
     found: set[str] = set()
     for node in tree_of(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -1,4 +1,4 @@
-"""The benchmarks' metrics on tiny pictures whose answers are known. No timings."""
+"""The benchmarks' metrics on tiny pictures whose answers are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from harmonize.synthesis.optimization.histogram import channel_histogram
 
 
 def painting(h: int = 96, w: int = 112, seed: int = 0) -> Tensor:
-    """Soft diagonal strokes of changing strength and color."""
     generator = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     lines = torch.sin((x + y) / 3 + torch.sin(y / 11)) * (0.6 + 0.4 * torch.cos(x / 17))

@@ -1,4 +1,4 @@
-"""What is said to the user: in names of the API by the library, in flags by the command."""
+"""Messages name the API's words in the library, flags in the command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ def texts(node: ast.AST) -> Iterator[str]:
 
 
 def messages(library: bool) -> list[tuple[str, str]]:
-    """Where each message is made, and what it says."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
@@ -62,7 +61,6 @@ def messages(library: bool) -> list[tuple[str, str]]:
 
 @cache
 def flags() -> set[str]:
-    """Every flag of every command."""
     commands = [get_command(app)]
     known = set()
     while commands:

@@ -1,5 +1,4 @@
-"""Every command that the README and docs/ show in a `sh` block is run, on tiny pictures, and every
-link between them leads somewhere."""
+"""Every `sh` command of README and docs/ is run, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ NOT_RUN = {
 
 
 def command_lines(text: str) -> list[str]:
-    """The commands in the `sh` blocks of Markdown, continued lines joined, comments left out."""
+    """The commands in `sh` blocks, continued lines joined, comments left out."""
     found: list[str] = []
     for body in re.findall(r"^```(?:sh|bash)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         lines = re.sub(r"\\\n\s*", "", body).splitlines()
@@ -92,7 +91,7 @@ def workplace(
 
 
 def arguments(line: str) -> list[str]:
-    """What `harmonize` is given by a line; overwriting, since pages use a name again."""
+    """What `harmonize` is given by a line, with overwriting."""
     line = re.sub(
         r"^cat (\S+) \| (harmonize .*) --patch - .*$", r"\2 --patch \1 --output x.png", line
     )

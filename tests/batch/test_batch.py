@@ -49,21 +49,19 @@ def write_jobs(*jobs: dict[str, Any], **defaults: Any) -> None:
 
 
 def put_list() -> None:
-    """Three jobs on two paintings."""
     Image.fromarray(strokes(80, 96, seed=5)).save("other.png")
     write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"})
 
 
 @pytest.fixture
 def listed(files: Path) -> Path:
-    """The folder that the three jobs go to."""
     put_list()
     return files / DONE
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """The folder in which the three jobs were done, and what the command said."""
+    """The folder in which the three jobs were done, and the output."""
     folder = tmp_path_factory.mktemp("whole")
     put_pictures(folder)
     said = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
@@ -82,7 +80,7 @@ def digests(folder: Path, pattern: str = "*.png") -> dict[str, str]:
 
 
 def events() -> list[dict[str, Any]]:
-    """What the log says, but for how far jobs are: that hangs on the time they take."""
+    """What the log says that does not depend on time."""
     lines = [json.loads(line) for line in Path("log").read_text().splitlines()]
     return [line for line in lines if line["event"] != "job step"]
 
@@ -277,7 +275,7 @@ def test_a_worker_that_is_killed_costs_one_job(
 
 
 class Gone:
-    """In place of a worker's process that has died."""
+    """A worker's process that has died."""
 
     exitcode = -9
 
@@ -327,7 +325,6 @@ def test_ctrl_c_in_a_terminal_ends_the_workers_quietly(listed: Path, start: Star
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Jobs that are painted, by name; 2.png fails as nobody foresaw."""
     names: list[str] = []
 
     def paint(job: Job, kept: WorkerCache, on_step: Any) -> Event:

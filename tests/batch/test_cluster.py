@@ -30,7 +30,7 @@ LONG = 1800  # seconds: on a busy machine a node, a worker or a batch may take m
 
 @pytest.fixture
 def jobs(files: Path) -> Path:
-    """Six jobs on two paintings, and what this process makes of them in the folder `local`."""
+    """Six jobs on two paintings, painted here in the folder `local`."""
     Image.fromarray(strokes(80, 96, seed=5)).save("other.png")
     tree = {
         "defaults": {"patch": "cutout.png", "output": "{index}", "set": TINY},
@@ -59,7 +59,6 @@ class Cluster:
         self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}")
 
     def join(self) -> None:
-        """Start one more node."""
         self._start(f"--address={self.address}")
 
     def _start(self, *words: str) -> None:
@@ -70,7 +69,7 @@ class Cluster:
         wait_for(lambda: any(b"raylet" in line for line in descendants(node.pid).values()), LONG)
 
     def kill(self, index: int) -> None:
-        """Pull a node's plug: no process of it gets to say a word."""
+        """Pull a node's plug."""
         node = self.nodes[index]
         for pid in [*descendants(node.pid), node.pid]:
             with suppress(ProcessLookupError):
@@ -84,7 +83,6 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of two nodes, without a token whatever this user has from elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         nodes = Cluster(tmp_path_factory.mktemp("r"))  # Ray's sockets need a short path
@@ -101,7 +99,6 @@ def digests(folder: str, pattern: str = "*.png") -> dict[str, str]:
 
 
 def logged(event: str) -> list[str]:
-    """The jobs of which the log tells this."""
     if not Path("log").exists():
         return []
     lines = map(json.loads, Path("log").read_text().splitlines())
@@ -127,7 +124,7 @@ DYING = OTHER_WORKER.format(before='if job.name == "2.png": os._exit(1)')
 
 
 class GatedBatch:
-    """A batch whose jobs begin, and go on when the gate is opened."""
+    """A batch whose jobs wait until the gate is opened."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.gate = Path("open").absolute()
@@ -140,7 +137,7 @@ class GatedBatch:
         )
 
     def wait(self, started: int) -> None:
-        """Wait until so many times a worker has taken a job."""
+        """Wait until workers have taken so many jobs."""
         wait_for(lambda: self.process.poll() is not None or self._are(started), LONG)
         assert self.process.poll() is None, self.process.communicate()
 
@@ -148,7 +145,6 @@ class GatedBatch:
         return len(logged("job started")) == started
 
     def finish(self) -> tuple[str, str]:
-        """What the batch said on both streams."""
         self.gate.touch()
         return self.process.communicate()
 

@@ -21,7 +21,7 @@ JOB |= {"size": 64, "set": list(ONE_PASS)}
 
 @pytest.fixture(autouse=True)
 def photo(files: Path) -> None:
-    """A bright disc on a dark ground, and its mask with the labels 0, 3 and 7."""
+    """A bright disc on a dark ground, and its mask with labels."""
     inside = disc(48, 40) > 0
     Image.fromarray(np.where(inside[..., None], strokes(48, 40) | 128, 20)).save("photo.png")
     labels = np.where(inside, 7, 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Lists of jobs: JOBS.yaml and folders, read and checked; nothing is computed."""
+"""Lists of jobs: JOBS.yaml and folders, read and checked."""
 
 from __future__ import annotations
 

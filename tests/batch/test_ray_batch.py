@@ -1,4 +1,4 @@
-"""Jobs given to workers that come and go, with no cluster: each ends once, whatever dies."""
+"""Jobs given to workers that come and go: each ends once, whatever dies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def job(index: int) -> Job:
 
 
 class World:
-    """A cluster on which jobs meet the fates drawn for them, one after the other."""
+    """A cluster on which jobs meet the fates drawn for them."""
 
     def __init__(self, fates: list[str], size: int) -> None:
         self.fates, self.size = fates, size

@@ -1,4 +1,4 @@
-"""The command line with the computing left out; test_end_to_end.py runs all of it."""
+"""The command line with the computing left out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class Engine:
         self.presses = 0
 
     def __call__(self, settings: Settings, cache: int) -> Engine:
-        """A session of its own."""
         self.settings = settings
         return self
 
@@ -233,7 +232,7 @@ CUTOUT = ("run", "--style", "painting.png", "--patch", "cutout.png")
 
 @pytest.fixture
 def bad_files(files: Path) -> Path:
-    """Beside the good pictures: text, a truncated picture, odd masks, wrong settings."""
+    """Text, a truncated picture, odd masks and wrong settings."""
     (files / "text.png").write_text("not a picture")
     Image.fromarray(strokes(96, 80)).save("whole.jpg")
     (files / "cut.jpg").write_bytes((files / "whole.jpg").read_bytes()[:1500])

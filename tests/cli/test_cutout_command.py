@@ -27,7 +27,6 @@ BOX = "--box=20,15,120,90"
 
 @pytest.fixture
 def photo(files: Path) -> Path:
-    """A red disc on a green and blue ground."""
     ground, thing = strokes(WIDTH, HEIGHT), strokes(WIDTH, HEIGHT, seed=3)
     ground[..., 0] //= 4
     thing[..., 1:] //= 4

@@ -1,4 +1,4 @@
-"""What the command says of itself: its help, the nearest name, the words of the tab key."""
+"""What the command says of itself: help, nearest names, completion."""
 
 from __future__ import annotations
 

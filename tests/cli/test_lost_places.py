@@ -1,4 +1,4 @@
-"""Places that go while a run is writing to them: one line, exit 2, and what was good stays."""
+"""Places that go while a run is writing to them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def happens(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object], at: int
 
 @pytest.fixture
 def full() -> Iterator[Callable[[], None]]:
-    """A disk that is full from when this is called: no file can grow over 100 bytes."""
+    """A full disk: no file can grow over 100 bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,4 +1,4 @@
-"""Whatever a command is told to write, no file that it reads is changed, by whatever name."""
+"""No file that a command reads is changed, by whatever name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NAMES: list[Callable[[str], str]] = [
 
 @contextmanager
 def workplace(runs: Path) -> Iterator[None]:
-    """A folder with inputs of every kind, and links to each; the current one meanwhile."""
+    """The current folder, with inputs of every kind and links to each."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(runs, folder, dirs_exist_ok=True)
@@ -77,7 +77,7 @@ def workplace(runs: Path) -> Iterator[None]:
 
 @st.composite
 def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
-    """What kind of command, and its words; names of what it writes are drawn from what it reads."""
+    """What kind of command, and its words; outputs are drawn among inputs."""
     kind = draw(st.sampled_from(list(READ)))
 
     def name() -> str:
@@ -118,7 +118,6 @@ def commands(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def ended() -> Iterator[None]:
-    """A studio that is there ends at once."""
     serve = server.serve
 
     def briefly(
@@ -206,7 +205,6 @@ CUT = "run painting.png cutout.png --mask mask.png --mask-value 255 --at 5,5"
 def test_what_is_not_ours_is_not_replaced(
     command: Callable[..., Outcome], runs: Path, words: str, file: str
 ) -> None:
-    """Records, pages, frames, checkpoints and cut-outs replace only their own kind."""
     with workplace(runs):
         job = {"style": "painting.png", "patch": "cutout.png", "config": "mine.json"}
         cut = {**job, "mask": "mask.png", "mask_value": 255, "at": "5,5"}

@@ -1,4 +1,4 @@
-"""The world around a run: streams that are gone, folders that are not there, files that moved."""
+"""The world around a run: lost streams, missing folders, moved files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case: files in an empty folder, the command run there, and what must hold afterwards."""
+"""One case: files in an empty folder, the command run, and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -28,15 +28,11 @@ RAW = re.compile(r"\b[A-Z]\w*(Error|Exception|Warning): ")  # of an exception th
 
 
 class Content(Protocol):
-    """What lies at a path; `put` makes it."""
-
     def put(self, path: Path) -> None: ...
 
 
 @dataclass(frozen=True)
 class Data:
-    """A file of these bytes."""
-
     data: bytes
 
     def put(self, path: Path) -> None:
@@ -45,16 +41,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Folder:
-    """An empty folder where a file is meant."""
-
     def put(self, path: Path) -> None:
         path.mkdir()
 
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link; one to its own name never ends."""
-
     target: str
 
     def put(self, path: Path) -> None:
@@ -63,8 +55,6 @@ class Link:
 
 @dataclass(frozen=True)
 class Locked:
-    """A file that may not be read, unless by root."""
-
     content: Content
 
     def put(self, path: Path) -> None:
@@ -74,8 +64,6 @@ class Locked:
 
 @dataclass(frozen=True)
 class Absent:
-    """Nothing."""
-
     def put(self, path: Path) -> None:
         pass
 
@@ -104,15 +92,12 @@ class Outcome:
 
 
 class Hangs(BaseException):
-    """The command did not end in time; no handler of exceptions may swallow it."""
+    """The command did not end in time; no handler may swallow it."""
 
 
 @contextmanager
 def played(files: Files, words: Sequence[str]) -> Iterator[Outcome]:
-    """Run the command in a folder with these files; the folder is there until the block ends.
-
-    An exception that is no exit goes through: it is a find.
-    """
+    """Run the command in a folder with these files, kept until the block ends."""
     home = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -168,7 +153,7 @@ def _text(stream: Any) -> str:
 
 @contextmanager
 def _streams() -> Iterator[tuple[Any, Any]]:
-    """The process's own two streams in files: what libraries in C say is caught as well."""
+    """The process's own two streams in files, those of C libraries too."""
     kept = sys.stdout, sys.stderr, os.dup(1), os.dup(2)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         os.dup2(out.fileno(), 1)
@@ -189,7 +174,7 @@ def _streams() -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def _limits() -> Iterator[None]:
-    """So much memory and time: this machine survives, and what asks for more is a find."""
+    """Limit memory and time: what asks for more is a find."""
 
     def hangs(*_: object) -> None:
         raise Hangs

@@ -1,4 +1,4 @@
-"""Pictures drawn from a few words, in every mode and format, then perhaps damaged."""
+"""Pictures of every mode and format, perhaps damaged."""
 
 from __future__ import annotations
 
@@ -36,10 +36,7 @@ MAGIC = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture file.
-
-    `look` is one of `COLORS` or `SHAPES`, `alpha` one of `SHAPES`; `orientation` is EXIF's.
-    """
+    """A picture file; `look` is one of `COLORS` or `SHAPES`, `alpha` one of `SHAPES`."""
 
     size: Size = (48, 40)
     look: str = "waves"
@@ -67,12 +64,10 @@ class Drawn:
 
     @property
     def shown(self) -> Size:
-        """The size in a viewer."""
         return self.size[::-1] if (self.orientation or 1) > 4 else self.size
 
 
 def plane(look: str, size: Size, seed: int = 0) -> np.ndarray:
-    """One channel, float64 [H, W] from 0 to 1."""
     width, height = size
     y, x = np.mgrid[:height, :width]
     u, v = (x + 0.5) / width, (y + 0.5) / height
@@ -194,7 +189,6 @@ KINDS = (
 
 
 def damages(most: int = 2) -> SearchStrategy[tuple[Damage, ...]]:
-    """None, mostly; else one or a few, often in the header."""
     where = st.floats(0, 1) | st.floats(0, 0.1)
     one = st.tuples(st.sampled_from(KINDS), where, st.integers(0, 255))
     some = st.lists(one, min_size=1, max_size=most).map(tuple)
@@ -212,7 +206,7 @@ def drawings(
     damage: SearchStrategy[tuple[Damage, ...]] | None = None,
     mode: SearchStrategy[str] | None = None,
 ) -> SearchStrategy[Drawn]:
-    """Pictures of any kind; what is given is kept to."""
+    """Pictures of any kind, but for what is given."""
     return st.builds(
         Drawn,
         size=size,

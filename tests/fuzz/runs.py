@@ -1,4 +1,4 @@
-"""`harmonize run` as a case: what it is given, and what its picture must be."""
+"""`harmonize run` as a case, and what its picture must be."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDEST = 11.667 / 700 * 1.5  # half of the kernel that widens the mask, per pixe
 
 @dataclass(frozen=True)
 class Run:
-    """A run: names of files, what is in them, and options as they are typed."""
+    """Names of files, what is in them, and options as typed."""
 
     painting: str
     patch: str
@@ -67,7 +67,6 @@ class Run:
 
 @contextmanager
 def ran(run: Run) -> Iterator[Outcome]:
-    """Run it, and look at what it made."""
     with played({**run.files, **run.more}, run.words) as outcome:
         assert outcome.code in (0, 2)
         if outcome.code == 0:
@@ -89,7 +88,7 @@ def _check_files(run: Run, outcome: Outcome) -> None:
 
 
 def _place(path: str | Path) -> str:
-    """Where it is written, links followed, as seen from the case's folder."""
+    """Where it is written, links followed."""
     return os.path.relpath(os.path.realpath(path))
 
 
@@ -134,7 +133,7 @@ def _scene(run: Run) -> Scene:
 
 
 def _may_change(run: Run, scene: Scene) -> np.ndarray:
-    """Where the result may differ: the loose mask given, or a square around what shows."""
+    """The loose mask given, or a square around what shows."""
     if run.loose_mask is not None:
         return scene.loose > 127
     half = max(1, int(WIDEST * max(scene.tight.shape)))

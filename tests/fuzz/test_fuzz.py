@@ -1,4 +1,4 @@
-"""Each test is a part of what a user can get wrong; all ask the same of the command."""
+"""Each test is a part of what a user can get wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ ASIDE = ("--style=p.png", "--patch=c.png", "--at=12,10")
 
 @pytest.fixture(scope="module", autouse=True)
 def one_network() -> Iterator[None]:
-    """The bundled weights are read once, not in every case."""
     with pytest.MonkeyPatch.context() as patch:
         read = weights.load_weights
         bundled = functools.cache(lambda: read("oxford"))
@@ -46,7 +45,7 @@ def one_network() -> Iterator[None]:
 
 
 def some(strategy: st.SearchStrategy[Any], often: int = 1) -> st.SearchStrategy[Any]:
-    """None, or, `often` times as often, one of these."""
+    """None or, `often` times as often, one of these."""
     return st.one_of(st.none(), *[strategy] * often)
 
 
@@ -55,7 +54,7 @@ def some(strategy: st.SearchStrategy[Any], often: int = 1) -> st.SearchStrategy[
 
 @st.composite
 def pictures(draw: st.DrawFn) -> Run:
-    """Pictures of any format and mode, with or without damage; patch and masks fit, mostly."""
+    """Pictures of any format and mode; patch and masks fit, mostly."""
     painting = draw(drawings())
     cut_out = draw(st.booleans())
     size = draw(SIZES) if cut_out else painting.shown
@@ -88,7 +87,6 @@ def test_pictures(run: Run) -> None:
 
 @st.composite
 def placements(draw: st.DrawFn) -> Run:
-    """Good pictures, any mask, and a placement anywhere."""
     side = st.integers(8, 64)
     shape = st.sampled_from(SHAPES)
     sound = st.just(())
@@ -148,7 +146,7 @@ LINKS = {
 
 
 def contents(sound: Content) -> st.SearchStrategy[Content]:
-    """The content, mostly; else something that is no file."""
+    """The content, mostly; else no file."""
     others = [
         Absent(),
         Folder(),
@@ -326,7 +324,6 @@ def test_lists(file: Data, flags: list[str], dry: tuple[str, ...]) -> None:
 
 @st.composite
 def folders(draw: st.DrawFn) -> dict[str, Content]:
-    """Files named by their roles, or almost."""
     stem = st.sampled_from(["x.", "y.", "", "sub/x.", "a\nb.", "\udcff.", "..", "sub/😀."])
     role = st.sampled_from(["painting", "patch", "mask", "loose", "other", "Patch"])
     suffix = st.sampled_from([".png", ".png", ".jpg", ".json", ".txt", ""])
@@ -351,7 +348,7 @@ def test_folders(found: dict[str, Content], flags: list[str], dry: tuple[str, ..
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run's inputs, its picture out.png and its record out.json."""
+    """A folder with a run's inputs, picture and record."""
     folder = tmp_path_factory.mktemp("earlier")
     with played(PLACES, ["run", *ASIDE, "--mask=m.png", "--output=out.png", *QUICK]) as outcome:
         assert outcome.code == 0

@@ -1,4 +1,4 @@
-"""Texts in YAML and JSON: trees of values with something wrong in them, then perhaps damaged."""
+"""Texts in YAML and JSON with something wrong in them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SNIPPETS = (
 
 @st.composite
 def _paths(draw: st.DrawFn, tree: Any) -> tuple[Any, ...]:
-    """A way into the tree, as likely to end at one depth as at the next."""
+    """A way into the tree, ending at any depth alike."""
     keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
     key = draw(st.sampled_from(keys))
     within = tree[key]
@@ -41,7 +41,7 @@ def _paths(draw: st.DrawFn, tree: Any) -> tuple[Any, ...]:
 
 @st.composite
 def trees(draw: st.DrawFn, tree: Any, most: int = 3) -> Any:
-    """The tree with values replaced, keys renamed, parts left out or doubled."""
+    """The tree with parts replaced, renamed, left out or doubled."""
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(0, most))):
         if not tree:
@@ -75,7 +75,7 @@ def _written(tree: Any, flow: bool) -> bytes:
 
 @st.composite
 def files(draw: st.DrawFn, tree: Any, *, flow: bool | None = None) -> Data:
-    """A file of the tree, as JSON (`flow`) or block YAML (or either), with damages."""
+    """The tree as JSON (`flow`) or block YAML, with damages."""
     wrong = draw(trees(tree))
     data = _written(wrong, draw(st.booleans()) if flow is None else flow)
     if draw(st.integers(0, 3)) == 0:
@@ -88,7 +88,6 @@ def files(draw: st.DrawFn, tree: Any, *, flow: bool | None = None) -> Data:
 
 
 def noise(seed: int) -> str:
-    """Words as they might be typed by a cat."""
     source = random.Random(seed)
     return "".join(
         source.choice("abz019 .,:;-_=+{}[]()'\"\\/#&*!|>%@`~\n\té😀\udcff")

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, whatever the disk, the folder and the name are like."""
+"""A file is written whole or not at all."""
 
 from __future__ import annotations
 

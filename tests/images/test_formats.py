@@ -1,4 +1,4 @@
-"""Every format, mode and profile that can be made here, read as Pillow and LittleCMS read it."""
+"""Every format, mode and profile, read as Pillow and LittleCMS read it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ COMPRESSIONS = (
 
 @cache
 def ink_profile() -> bytes:
-    """A profile of CMYK that libvips brings."""
     paper = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
     icc: bytes = paper.icc_export(output_profile="cmyk").get("icc-profile-data")
     return icc
@@ -79,7 +78,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def reference(image: Image.Image, icc: bytes | None) -> np.ndarray:
-    """What Pillow and LittleCMS make of a picture: 8-bit sRGB [H, W, 3] on white."""
+    """Pillow's and LittleCMS's reading: 8-bit sRGB on white."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
@@ -105,7 +104,7 @@ def kind_of(image: Image.Image) -> str:
 
 
 def assert_read_right(data: bytes, profile: str = "none") -> None:
-    """A profile of the picture's own kind is heeded; any other is warned of and left out."""
+    """A fitting profile is heeded; any other is warned of."""
     source = open_picture("painting", data)
     image = Image.open(io.BytesIO(data))
     image.load()
@@ -127,7 +126,7 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def heif(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Pillow write and read HEIC in these tests; the program does not ask it to."""
+    """Let Pillow write and read HEIC in these tests."""
     Image.init()  # else what Pillow fills in now would be taken away again
     for table in ("OPEN", "SAVE", "SAVE_ALL", "MIME", "EXTENSION"):
         monkeypatch.setattr(Image, table, dict(getattr(Image, table)))

@@ -87,7 +87,6 @@ def test_what_is_not_changed_keeps_every_bit(stored: StoredImage) -> None:
 
 
 def test_what_is_painted_is_seen(stored: StoredImage) -> None:
-    """A picture painted over as a whole shows the colors that were painted."""
     shade = strokes(48, 40, seed=5).astype(np.float32) / 255
     if stored.mode == "L":
         shade = shade[..., :1].repeat(3, -1)

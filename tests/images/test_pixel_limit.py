@@ -1,4 +1,4 @@
-"""How many pixels a file may have: a flag, a variable, and a number of its own."""
+"""How many pixels a file may have."""
 
 from __future__ import annotations
 

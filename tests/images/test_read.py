@@ -1,4 +1,4 @@
-"""Whatever picture comes: formats, modes, how it lies, damage, names."""
+"""Whatever picture comes: formats, modes, orientation, damage, names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ONE = load("preview", [*ONE_PASS, "passes.refine.steps=2"])
 
 
 class Case(NamedTuple):
-    """A painting in a file: how to write it, and the mode and channels it is to have."""
+    """How to write a painting, and the mode and channels it is to have."""
 
     name: str
     image: Any
@@ -73,7 +73,7 @@ def deep(channels: int, space: str) -> pyvips.Image:
 
 
 def plain(extension: str, *modes: str, back: str | None = None, **options: Any) -> list[Case]:
-    """Cases of modes that stay what they are, but for palettes and bits."""
+    """Cases of modes that stay what they are."""
     stay = {"1": "L", "P": "RGB", "LA": "L", "RGBA": "RGB"}
     return [
         Case(f"{mode}.{extension}", of_mode(mode), options, stay.get(mode, mode), "A" in mode,
@@ -133,7 +133,7 @@ def save(case: Case, folder: Path) -> Path:
 
 
 def values(path: Path) -> np.ndarray:
-    """All channels of a file, by the reader that did not write it where there are two."""
+    """All channels of a file, by another reader than wrote it where possible."""
     if path.suffix == ".bmp":  # libvips reads none
         with Image.open(path) as image:
             return np.atleast_3d(np.asarray(image))
@@ -295,7 +295,6 @@ def test_masks_of_all_kinds(name: str) -> None:
 
 
 def test_sixteen_bits_are_worked_on_and_come_out(tmp_path: Path) -> None:
-    """Between neighboring values of 8 bits there are others in the result."""
     fine = (RGB.astype(np.uint16) * 257) // 16
     result = harmonize(fine, strokes(W, H, seed=1).astype(np.uint16) * 16, MASK, settings=FEW)
     assert result.picture.bits == 16

@@ -100,7 +100,6 @@ def test_a_sheet_holds_its_pictures_side_by_side(tmp_path: Path) -> None:
 
 
 def profile_of(mode: str, length: int) -> bytes:
-    """A profile that is heeded, of about so many bytes."""
     icc = gray_profile(1.8) if mode == "L" else ADOBE_ICC
     (count,) = struct.unpack(">I", icc[128:132])
     end = 132 + 12 * count
@@ -128,7 +127,6 @@ def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, name: str, mode: str, deep: bool, transparent: bool,
     profile: int | None, dpi: tuple[float, float] | None,
 ) -> None:  # fmt: skip
-    """By this program and by Pillow, whatever comes along."""
     path = tmp_path_factory.mktemp("written") / name
     channels = {"L": 1, "RGB": 3, "CMYK": 4}[mode]
     smooth = np.dstack([PIXELS, 255 - PIXELS[..., 0]])[..., :channels]

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: what a person sees and does. Run by `make browser`."""
+"""The report in headless Chromium: `make browser`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def pages(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one.html, of one run, and many.html, of a batch with a failure."""
+    """A page of one run, and one of a batch with a failure."""
     folder = tmp_path_factory.mktemp("pages")
     a, b = (runs / f"{name}.json" for name in "ab")
     name = "a_name_that_is_long_and_has_nowhere_to_break_" * 4
@@ -34,7 +34,7 @@ def pages(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Tab:
-    """A page opened from disk, and everything that went wrong in it or went out of it."""
+    """A page opened from disk, and all that went wrong in it or out of it."""
 
     def __init__(self, browser: Any, path: Path, width: int) -> None:
         self.wrong: list[str] = []
@@ -52,7 +52,6 @@ class Tab:
         return self.page.evaluate(script)
 
     def names(self) -> list[str]:
-        """The pictures that the gallery shows, in order."""
         return [
             text[:3].strip()
             for text in self.page.locator(".cards li:visible strong").all_inner_texts()

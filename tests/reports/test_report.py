@@ -1,4 +1,4 @@
-"""The page as text; test_browser.py looks at it in a browser."""
+"""The report's page as text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EVIL = "<script>alert('a')</script>"
 
 
 class Page(html.parser.HTMLParser):
-    """The tags of a page with their attributes, its words, and its store of pictures."""
+    """Tags with their attributes, words, and the store of pictures."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture
 def folder(runs: Path, tmp_path: Path) -> Path:
-    """A copy of the runs; their records name the inputs in the copy."""
+    """A copy of the runs whose records name the copy's inputs."""
     copy = tmp_path / "copy"
     shutil.copytree(runs, copy)
     for path in copy.glob("*.json"):
@@ -326,7 +326,7 @@ def test_odd_losses_stay_within_the_chart() -> None:
 
 
 def hostile(files: Path, name: str) -> list[str]:
-    """Inputs whose names are markup, and options that paint with them a little."""
+    """Inputs whose names are markup."""
     for old in ("painting.png", "cutout.png"):
         shutil.move(files / old, files / f"{name}-{old}")
     return [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]

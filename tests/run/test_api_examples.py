@@ -1,4 +1,4 @@
-"""Every example of docs/api.md is run, on tiny pictures and with one step a pass."""
+"""Every example of docs/api.md is run on tiny pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = re.findall(
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with every picture that the examples name, and presets of one step a pass."""
+    """The examples' pictures, and presets of one step."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(strokes(800, 600)).save("painting.jpg")
     cutout = Image.fromarray(np.dstack([strokes(40, 32, seed=2), disc(40, 32)]))

@@ -24,7 +24,7 @@ GIGA = 10**9
 
 
 def canvas(long: int = 1400, patch: int = 700) -> Canvas:
-    """A canvas of the size; its pixels are all the same one, so that it takes no memory."""
+    """A canvas that takes no memory: its pixels are all the same one."""
     pixels = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (long * 3 // 4, long, 3))
     loose = np.zeros(pixels.shape[:2], np.uint8)
     Window(100, 100, 100 + patch // 2, 100 + patch).crop_pixels(loose)[:] = 1
@@ -33,7 +33,7 @@ def canvas(long: int = 1400, patch: int = 700) -> Canvas:
 
 @pytest.fixture(autouse=True)
 def process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that holds 500 MB, whatever these tests have made of it."""
+    """A process that holds 500 MB."""
     monkeypatch.setattr(memory_limit, "_held_bytes", lambda: GIGA // 2)
 
 

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped and resumed; what lies in the way of it."""
+"""Runs that are killed, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SAVED = ("--output=a.png", "--checkpoint=run.ckpt")
 
 
 class Killed(Exception):
-    """Stands for a kill in this process: nothing is done any more."""
+    """Stands for a kill in this process."""
 
 
 def put_pictures(folder: Path) -> None:
@@ -57,7 +57,7 @@ def put_pictures(folder: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder, made the current one, with painting.png, patch.png and mask.png of 48 x 40."""
+    """A current folder with small pictures."""
     monkeypatch.chdir(tmp_path)
     put_pictures(tmp_path)
     return tmp_path
@@ -65,7 +65,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def kept() -> Session:
-    """Shares the network among all of these tests."""
     return Session()
 
 
@@ -76,7 +75,6 @@ def paint(kept: Session, settings: list[str], *, max_memory: int | None = None, 
 
 
 def kill_at(number: int) -> Callable[..., None]:
-    """A callback that fails at its `number`-th call."""
     left = iter(range(number - 1, -1, -1))
 
     def tell(*_: object) -> None:
@@ -98,8 +96,6 @@ EXPLODES = [*BARE, "passes.refine.rate=1e6"]
 
 
 class Album(Checkpoint):
-    """Keeps a copy of every checkpoint."""
-
     def save(self, *asked: Any) -> None:
         super().save(*asked)
         shutil.copy(self.path, f"{len(list(Path().glob('*.kept')))}.kept")
@@ -199,7 +195,6 @@ def test_pictures_so_far_are_counted_on(files: Path, kept: Session) -> None:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save at every chance."""
     monkeypatch.setattr(checkpoint, "PAUSE", 0.0)
 
 
@@ -264,7 +259,7 @@ def test_without_a_checkpoint_it_begins_and_after_the_end_it_is_done(
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """The folder of a run that was stopped by a second Ctrl-C, and its checkpoint."""
+    """The folder of a stopped run, and its checkpoint."""
     folder = tmp_path_factory.mktemp("stopped")
     put_pictures(folder)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
@@ -277,7 +272,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 
 @pytest.fixture
 def left(stopped: tuple[Path, bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The checkpoint of that run, with nothing but its inputs beside it."""
+    """That checkpoint, with nothing but inputs beside it."""
     folder, saved = stopped
     for path in folder.iterdir():
         path.unlink()
@@ -427,7 +422,7 @@ EAGER = (
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The command in a process of its own that saves at every chance, with the tests' threads."""
+    """Start the command in a process of its own that saves at every chance."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", EAGER, *words],
@@ -440,7 +435,6 @@ def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def kill(process: subprocess.Popen[str], moment: Callable[[], object]) -> None:
-    """Kill -9 after a moment."""
     try:
         moment()
     finally:
@@ -449,7 +443,7 @@ def kill(process: subprocess.Popen[str], moment: Callable[[], object]) -> None:
 
 
 def finish(folder: Path, words: tuple[str, ...]) -> str:
-    """Resume what was killed; its bytes are those of whole.png. How it went, in a line."""
+    """Resume what was killed; expect the bytes of whole.png."""
     mine = re.compile(r"\.?(a\.|run\.)")
     there = sorted(path.name for path in folder.iterdir() if mine.match(path.name))
     out, err = (resumed := begin(folder, *words, *SAVED, "--resume")).communicate()
@@ -472,11 +466,7 @@ def test_killed_and_resumed_it_ends_the_same(command: Command, files: Path) -> N
 
 
 def work(process: subprocess.Popen[str], limit: float = math.inf) -> tuple[float, bool]:
-    """Kill -9 after so many CPU seconds: how many it had, and whether it was killed in its work.
-
-    CPU time, because the same moment of a run is always about the same there, however busy the
-    machine is.
-    """
+    """Kill after so many CPU seconds, a measure that a busy machine does not change."""
     spent, ticks = 0.0, os.sysconf("SC_CLK_TCK")
     while process.poll() is None and spent < limit:
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()

@@ -43,7 +43,6 @@ def set_few_steps() -> list[str]:
 
 
 def execute(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    """The installed command, with as many threads as the tests have: bytes are compared."""
     words = [str(HARMONIZE), "run", *map(str, args)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
@@ -129,8 +128,6 @@ def test_the_record_makes_the_same_picture_again_in_another_process(
 
 
 def test_other_threads_change_rounding_only(folder: Path) -> None:
-    """At most 1 % of the values by more than 2 of 255, and 0.1 on average."""
-
     def picture(threads: int) -> np.ndarray:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)

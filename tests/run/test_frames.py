@@ -1,4 +1,4 @@
-"""Pictures so far on disk, by the real command on tiny pictures; animations of them."""
+"""Frames on disk, and animations of them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ RUN = ("run", "--style=painting.png", "--patch=cutout.png", "--at=5,5", "--outpu
 
 @pytest.fixture
 def home(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with the pictures, made the user's home, with weights in it."""
+    """The folder with the pictures, made the user's home."""
     monkeypatch.setenv("HOME", str(files))
     shutil.copy(weights.BUNDLED, files / "mine.safetensors")
     return files

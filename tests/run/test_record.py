@@ -15,7 +15,6 @@ from harmonize.scene.placement import Placement
 
 @pytest.fixture
 def tree(files: Path) -> dict[str, Any]:
-    """What a run record says, as far as it is read back."""
     inputs = {
         role: {
             "path": str(files / f"{role}.png"),

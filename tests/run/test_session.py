@@ -39,13 +39,11 @@ Told = list[tuple[Progress, "Image.Image | None"]]
 
 @pytest.fixture(scope="session")
 def kept() -> Session:
-    """Shares the network among all of these tests."""
     return Session(FEW)
 
 
 @pytest.fixture(scope="session")
 def plain(kept: Session, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The pixels of the picture that most of these tests paint."""
     folder = tmp_path_factory.mktemp("plain")
     put_pictures(folder)
     plan = kept.plan(folder / "painting.png", folder / "cutout.png", placement=AT)
@@ -54,7 +52,7 @@ def plain(kept: Session, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="session")
 def told(kept: Session, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """What a run tells of itself, and the preview it can show of each."""
+    """What a run tells of itself, with previews."""
     folder = tmp_path_factory.mktemp("told")
     put_pictures(folder)
     plan = kept.plan(folder / "painting.png", folder / "cutout.png", placement=AT)

@@ -1,4 +1,4 @@
-"""An element that is small in its painting is worked on with the part of the painting around it."""
+"""A small element is worked on with the painting around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting out: the outline, its soft edge, the element's own colors, what is refused."""
+"""Cutting out: outline, soft edge, colors, refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ BOX = (LEFT, TOP, int(TRUE.any(0).sum()), int(TRUE.any(1).sum()))
 
 
 def photo() -> np.ndarray:
-    """A red disc on a green and blue ground, both uneven."""
     ground = strokes(WIDTH, HEIGHT)
     ground[..., 0] //= 4
     thing = strokes(WIDTH, HEIGHT, seed=3)
@@ -122,7 +121,7 @@ def test_rembg_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes a module `rembg` with these lines, for the next import."""
+    """Write a module `rembg` with these lines."""
 
     def write(text: str) -> None:
         (tmp_path / "rembg.py").write_text(text)
@@ -173,7 +172,6 @@ def test_what_rembg_fails_at_is_said(
 
 
 def blended(alpha: np.ndarray) -> np.ndarray:
-    """Red over green by alpha."""
     red, green = np.array([200.0, 40, 40]), np.array([30.0, 180, 60])
     share = alpha[..., None] / 255
     return np.rint(share * red + (1 - share) * green).astype(np.uint8)

@@ -37,7 +37,7 @@ def save(image: Image.Image, path: Path, **options: Any) -> Path:
 
 
 def swapped_profile() -> bytes:
-    """A profile in which red and green have changed places."""
+    """A profile that swaps red and green."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return srgb.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
 

@@ -1,4 +1,4 @@
-"""Masks as people have them: colors, labels, other sizes, turned ones."""
+"""Masks as people have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an element goes: parsing, the visible box, sizes, turns, mirrors, what is told."""
+"""Where an element goes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ def box(found: Scene) -> Box:
 
 
 def mark(found: Scene) -> tuple[float, float]:
-    """The middle of what is red."""
     red = (found.composite[..., 0] > 225) & (found.composite[..., 1] < 60)
     y, x = np.nonzero(red & (found.tight > 127))
     return float(x.mean()), float(y.mean())

@@ -16,7 +16,7 @@ W, H = 60, 40
 
 
 def scene(hidden: int, kind: type = np.uint8) -> Scene:
-    """A painting whose right half is transparent; a disc of one color with a soft edge over it."""
+    """A painting half transparent, and a soft disc over it."""
     factor = kind(np.iinfo(kind).max // 255)
     painting = strokes(W, H)
     x, y = np.meshgrid(np.arange(W), np.arange(H))

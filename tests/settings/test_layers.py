@@ -13,7 +13,6 @@ from harmonize.settings.yaml_reader import DEEPEST, LONGEST_TEXT, MOST_VALUES, L
 
 
 def problem(text: str) -> str:
-    """The only problem of a text, with its line."""
     ((_, line, wrong),) = read_layer(text, "text").problems
     return f"line {line}: {wrong}"
 

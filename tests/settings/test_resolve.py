@@ -11,7 +11,7 @@ FIRST = next(iter(Settings.preset().passes))
 
 
 def first(*overrides: str, level: float = 5.0) -> ResolvedPass:
-    """The first pass of a painting that is too fine for an underpainting."""
+    """The first pass of a painting too fine for an underpainting."""
     settings = load("default", [f"passes.{FIRST}.{text}" for text in overrides])
     return resolve_settings(settings, level, 1.0).passes[0]
 

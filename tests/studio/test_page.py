@@ -1,4 +1,4 @@
-"""The studio in headless Chromium: the whole way as a person goes it. Run by `make browser`."""
+"""The studio in headless Chromium, as a person goes it: `make browser`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAINTING = (160, 120)
 
 
 class Window:
-    """A studio opened in a browser, and everything that went wrong in it or out of it."""
+    """A studio in a browser, and all that went wrong in it or out of it."""
 
     def __init__(self, browser: Any, studio: Client, width: int, **more: Any) -> None:
         self.studio, self.wrong = studio, []  # type: ignore[var-annotated]
@@ -63,17 +63,16 @@ class Window:
             self.until(f"document.querySelector('[data-role={role}] strong').textContent !== ''")
 
     def until(self, true: str, seconds: float = 20) -> None:
-        """Wait for an expression; Playwright's own waiting breaks the page's rules for scripts."""
+        """Wait for an expression; Playwright's own waiting breaks the page's rules."""
         wait_for(lambda: bool(self.page.evaluate(true)), seconds)
 
     def doc(self) -> dict[str, Any]:
-        """What the page keeps for a reload: the pictures, the placement, the settings."""
+        """What the page keeps for a reload."""
         kept = self.page.evaluate("Object.values(localStorage)[0]")
         tree = json.loads(kept)
         return dict(json.loads(tree["history"][tree["index"]]))
 
     def screen(self, point: tuple[float, float], size: tuple[int, int]) -> tuple[float, float]:
-        """Where a pixel of the fitted picture lies in the window."""
         box = self.page.locator("#stage").bounding_box()
         margin = min(28, box["width"] / 24)
         wide, high = box["width"] - 2 * margin, box["height"] - 2 * margin
@@ -92,7 +91,6 @@ class Window:
         mouse.up()
 
     def touch(self, *paths: list[tuple[float, float]]) -> None:
-        """Move a finger along each path at once."""
         session = self.context.new_cdp_session(self.page)
 
         def send(kind: str, step: int | None) -> None:
@@ -119,7 +117,6 @@ class Window:
     folder: Path
 
     def painted(self, count: int) -> None:
-        """Wait until so many pictures are done."""
         self.until(f"document.querySelectorAll('#strip li.done').length >= {count}", 900)
 
     def text(self, selector: str) -> str:
@@ -131,7 +128,6 @@ class Window:
 
 @pytest.fixture
 def pictures(files: Path) -> Path:
-    """painting.png and photo.png, larger than those of other tests, and cutout.png."""
     Image.fromarray(strokes(*PAINTING)).save("painting.png")
     photo = np.full((150, 200, 3), (60, 120, 70), np.uint8)
     inside = disc(200, 150) > 0

@@ -21,7 +21,6 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def begin(files: Path, start: Start) -> Callable[..., tuple[subprocess.Popen[str], Client]]:
-    """Starts a studio in a process of its own, its folder in `there`."""
     (files / "there").mkdir()
     environment = {**os.environ, "TMPDIR": str(files / "there"), "OMP_NUM_THREADS": "1"}
 

@@ -36,7 +36,6 @@ OUT = [
 
 
 def held(files: Path) -> list[Path]:
-    """What lies in the folder of the studio, but for its notes on the session."""
     (folder,) = files.glob(f"{recovery.PREFIX}*")
     return [path for path in folder.rglob("*") if path.name != recovery.SESSION_FILE]
 
@@ -161,8 +160,6 @@ def test_what_is_no_request_is_told_so(studio: Client) -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of one color, some kilobytes."""
-
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -207,7 +204,6 @@ def test_two_gigabytes_are_refused_before_they_are_sent(serve: Serve, files: Pat
 
 
 def test_reading_stops_at_the_limit(studio: Client, files: Path) -> None:
-    """A client that does not say how much it sends."""
     host, _, port = studio.host.rpartition(":")
     head = (
         f"POST /api/files?role=painting&name=a.png HTTP/1.1\r\nHost: {studio.host}\r\n"
@@ -250,7 +246,6 @@ def slow(studio: Client, text: str) -> socket.socket:
 
 
 def test_slow_clients_hold_nobody_up(studio: Client) -> None:
-    """Some never end their headers, some stop in the middle of a picture."""
     begun = f"POST /api/files?role=painting&name=a.png HTTP/1.1\r\nHost: {studio.host}\r\n"
     whole = (
         f"{begun}Origin: http://{studio.host}\r\nCookie: {studio.cookie}\r\n"

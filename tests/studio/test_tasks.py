@@ -1,4 +1,4 @@
-"""Runs in their order, with work that does nothing but wait."""
+"""Runs in their order, with work that only waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmonize.studio.tasks import Task, Tasks
 
 
 class Work:
-    """Runs that go on, a step at a time, until they are let go."""
+    """Runs that go on, a step at a time, until let go."""
 
     def __init__(self) -> None:
         self.order: list[Any] = []

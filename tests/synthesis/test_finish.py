@@ -70,7 +70,7 @@ def test_cleaning_chroma_takes_speckle() -> None:
 
 
 def halved(seed: int = 0, mask: Tensor | None = None) -> tuple[Tensor, View]:
-    """A painting, and a view of it at half the size that is all window."""
+    """A painting, and a view of all of it at half the size."""
     original = filters.gaussian(picture(64, 80, seed), 0.7)
     small = filters.resize(original, (32, 40)).clamp(0, 1)
     mask = torch.ones(32, 40) if mask is None else mask

@@ -50,7 +50,7 @@ def network() -> VGG19:
 
 
 def picture(seed: int, h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:
-    """Return soft blots with some grain, [3, H, W], 0.1 to 0.9."""
+    """Return soft blots with some grain."""
     generator = torch.Generator().manual_seed(seed)
     blots = F.interpolate(torch.rand(1, 3, 6, 8, generator=generator), (h, w), mode="bilinear")[0]
     return 0.1 + 0.7 * blots + 0.1 * torch.rand(3, h, w, generator=generator)
@@ -224,7 +224,7 @@ def test_taps_are_those_in_use_shallow_first() -> None:
 
 
 def small(scale: float = 1.0, n: int = 20) -> tuple[Match, Tensor]:
-    """Return a match with repeats to made-up activations, and all of those, [6, 35]."""
+    """Return a match with repeats to made-up activations, and these."""
     generator = torch.Generator().manual_seed(0)
     features = scale * torch.rand(6, 5, 7, generator=generator, dtype=torch.float64)
     mask = 0.25 + 0.75 * torch.rand(n, generator=generator, dtype=torch.float64)

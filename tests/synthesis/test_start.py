@@ -38,7 +38,6 @@ def blots(h: int = 96, w: int = 120, seed: int = 0) -> Tensor:
 
 
 def hatching(h: int = 96, w: int = 120) -> Tensor:
-    """Dark lines on light paper, closer where it is darker."""
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     lines = ((x + y) % 4 < 2) & (blots(h, w)[0] < 0.5)
     return torch.where(lines, 0.1, 0.9).expand(3, h, w).contiguous()
@@ -194,7 +193,7 @@ def test_a_stain_goes_and_the_variety_of_strokes_stays() -> None:
 
 
 def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
-    """An element with an outline, its texture weaker than its painting's brushwork; both Lab."""
+    """An outlined element, its texture weaker than the painting's brushwork."""
     noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
     flat = torch.zeros(2, 96, 120)
     luma = 50 + noise.flip(2)

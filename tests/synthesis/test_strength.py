@@ -17,20 +17,19 @@ SIZE = (240, 320)
 
 
 def grid(shape: tuple[int, int] = SIZE) -> tuple[Tensor, Tensor]:
-    """Rows and columns, both 0 to 1."""
     y, x = torch.linspace(0, 1, shape[0]), torch.linspace(0, 1, shape[1])
     return y[:, None].expand(shape), x.expand(shape)
 
 
 def gradient(shape: tuple[int, int] = SIZE) -> Tensor:
-    """A smooth sky over land, light to dark, in muted colors."""
+    """A smooth sky over land."""
     y, x = grid(shape)
     light = 0.8 - 0.5 * y + 0.1 * torch.sin(3 * x)
     return torch.stack((light, 0.95 * light, 0.85 * light))
 
 
 def portrait() -> Tensor:
-    """A soft light face and dark coat before a dark ground, in browns."""
+    """A soft light face before a dark ground."""
     y, x = grid()
     face = torch.exp(-((((x - 0.5) / 0.1) ** 2 + ((y - 0.4) / 0.16) ** 2) ** 2))
     coat = torch.sigmoid((y - 0.65 - (x - 0.5) ** 2) * 60)
@@ -39,7 +38,7 @@ def portrait() -> Tensor:
 
 
 def strokes(strength: float, seed: int = 0) -> Tensor:
-    """`gradient` under short strokes of one color each, their direction turning over the canvas."""
+    """`gradient` under short strokes that turn over the canvas."""
     generator = torch.Generator().manual_seed(seed)
     y, x = grid()
     angle = 3 * torch.sin(3 * x + 2 * y)
@@ -56,7 +55,7 @@ def strokes(strength: float, seed: int = 0) -> Tensor:
 
 
 def planes(seed: int = 0, *, vivid: bool = True) -> Tensor:
-    """Large flat planes of saturated colors, cut by straight black contours."""
+    """Large saturated planes, cut by straight black contours."""
     generator = torch.Generator().manual_seed(seed)
     y, x = grid()
     code, contour = torch.zeros(SIZE, dtype=torch.long), torch.zeros(SIZE, dtype=torch.bool)
@@ -74,7 +73,7 @@ def planes(seed: int = 0, *, vivid: bool = True) -> Tensor:
 
 
 def engraving() -> Tensor:
-    """Hatched lines whose width follows a smooth tone: black on white."""
+    """Hatched lines, black on white."""
     y, x = grid()
     tone = 0.5 + 0.35 * torch.sin(4 * x) * torch.cos(3 * y)
     return torch.sigmoid(12 * (0.5 + 0.5 * torch.sin(240 * y + 120 * x) - tone)).expand(3, -1, -1)

@@ -31,7 +31,7 @@ counter = count()
 
 
 def plant(folder: Path, paths: list[list[str]], form: str) -> list[Path]:
-    """Make files at these paths, as far as they do not stand in one another's way."""
+    """Make files at these paths, unless one is in another's way."""
     for parts in paths:
         path = folder.joinpath(*(unicodedata.normalize(form, part) for part in parts))
         try:
@@ -43,7 +43,7 @@ def plant(folder: Path, paths: list[list[str]], form: str) -> list[Path]:
 
 
 def naive(parts: list[str], pattern: list[str]) -> bool:
-    """Whether a path's parts match a pattern's: what the walk over folders must find."""
+    """Whether a path's parts match a pattern's."""
     if not pattern:
         return not parts
     first, rest = pattern[0], pattern[1:]

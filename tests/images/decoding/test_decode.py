@@ -1,4 +1,4 @@
-"""What is sound is read, what is not read is named, and nothing is taken for what it is not."""
+"""What is sound is read, and what is not read is named."""
 
 from __future__ import annotations
 
@@ -104,7 +104,6 @@ def test_a_tiff_compression_of_16_bits_that_only_pillow_has_is_told(tmp_path: An
 
 
 def tiff(channels: list[np.ndarray], photometric: int, extra: tuple[int, ...]) -> bytes:
-    """An uncompressed TIFF of 8 bits a channel, written by hand."""
     pixels = np.dstack(channels).astype(np.uint8)
     height, width, count = pixels.shape
     body = pixels.tobytes()

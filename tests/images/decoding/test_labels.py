@@ -1,4 +1,4 @@
-"""Colors, resolution and how a picture lies, as its file tells them."""
+"""Colors, resolution and orientation as files tell them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def encoded(kind: str, pixels: np.ndarray = RGB, **options: Any) -> bytes:
 
 
 def with_chunks(data: bytes, **chunks: bytes) -> bytes:
-    """A PNG with more chunks after its header."""
     more = b"".join(
         struct.pack(">I", len(body)) + name.encode() + body
         + struct.pack(">I", zlib.crc32(name.encode() + body))
@@ -53,7 +52,7 @@ def seen(source: Source) -> np.ndarray:
 
 
 def expected(columns: Any, power: float) -> np.ndarray:
-    """RGB taken as of other primaries and a curve, seen in sRGB; by the formulas."""
+    """Colors of other primaries and another curve as sRGB, by the formulas."""
     linear = (RGB / 255) ** power if power else np.where(
         RGB / 255 <= 0.04045, RGB / 255 / 12.92, ((RGB / 255 + 0.055) / 1.055) ** 2.4
     )  # fmt: skip
@@ -147,7 +146,6 @@ def test_adobe_rgb_told_by_exif(kind: str, how: str) -> None:
 def bmp(
     kind: bytes, icc: bytes = b"", ends: tuple[float, ...] = (0,) * 9, power: float = 0
 ) -> bytes:  # noqa: E501
-    """A BMP of version 5."""
     rows = b"".join(row[:, ::-1].tobytes() for row in RGB[::-1])
     head = struct.pack("<IiiHHIIiiII", 124, W, H, 1, 24, 0, len(rows), 0, 0, 0, 0)
     head += bytes(16) + kind[::-1]
@@ -268,7 +266,6 @@ def test_a_deep_png_is_turned_as_its_exif_says() -> None:
 
 
 def test_converted_is_the_way_back() -> None:
-    """The formulas above and those of the profiles made for tests agree."""
     there = converted(expected(P3, 0) / 255, P3, 0)
     inside = np.abs(there - RGB / 255).max(-1) < 0.01
     assert inside.mean() > 0.5

@@ -14,7 +14,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def some(features: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Return `count` positions of the grid, in no order."""
     order = torch.randperm(features[0].numel(), generator=torch.Generator().manual_seed(seed))
     return order[:count]
 

@@ -24,14 +24,12 @@ def nearest(
     guides: tuple[Tensor, Tensor] | None = None,
     **more: int,
 ) -> Tensor:
-    """`matching.nearest` with the whole reference as one part."""
     own, its = guides or (None, None)
     parts = [whole_part(reference, its, size)]
     return matching.nearest_places(query, parts, positions, size=size, guide=own, **more)
 
 
 def nearest_patches(query: Tensor, reference: Tensor, *args: Tensor, **more: object) -> Tensor:
-    """`matching.nearest_patches` with a tensor as the reference."""
     return matching.nearest_patches(query.float(), Raster.of(reference), *args, **more)
 
 
@@ -40,7 +38,6 @@ def everywhere(features: Tensor) -> Tensor:
 
 
 def some(features: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Return `count` positions of the grid, in no order."""
     order = torch.randperm(features[0].numel(), generator=torch.Generator().manual_seed(seed))
     return order[:count]
 

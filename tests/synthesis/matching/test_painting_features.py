@@ -25,7 +25,7 @@ def network() -> VGG19:
 
 @pytest.fixture(scope="module")
 def plain() -> VGG19:
-    """One that adds plain sums, so that nothing from beyond the reach is left of rounding."""
+    """A network that adds plain sums: no rounding from beyond the reach."""
     return VGG19(weights.load_weights("oxford").state, precision=torch.float64)
 
 

@@ -22,7 +22,7 @@ def picture(h: int, w: int, seed: int = 0) -> Tensor:
 
 
 def torchvisions(state: dict[str, Tensor]) -> nn.Sequential:
-    """Return configuration E up to conv5_1 and its ReLU, in torchvision's numbering."""
+    """Return torchvision's layers up to conv5_1 and its ReLU."""
     layers: list[nn.Module] = []
     before = 3
     for channels in [64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512]:

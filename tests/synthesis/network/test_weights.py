@@ -250,8 +250,6 @@ DOWNLOAD = torch.hub.download_url_to_file
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and no network."""
-
     def offline(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no network")
 

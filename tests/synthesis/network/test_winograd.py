@@ -1,4 +1,4 @@
-"""Fewer products, the same sums: against PyTorch's own convolution in 64 bits."""
+"""Fewer products, the same sums as PyTorch's convolution in 64 bits."""
 
 from __future__ import annotations
 

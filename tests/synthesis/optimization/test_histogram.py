@@ -22,12 +22,10 @@ def uniform(*shape: int, seed: int = 0) -> Tensor:
 
 
 def activations(*shape: int, seed: int = 0) -> Tensor:
-    """Like a ReLU's: many zeros, a long tail."""
     return (3 * uniform(*shape, seed=seed) - 1).clamp_min(0) ** 3
 
 
 def counted(values: list[float], bins: int) -> list[int]:
-    """Return how many of one channel's values lie in each bin."""
     low, high = min(values), max(values)
     counts = [0] * bins
     for value in values:
@@ -37,7 +35,7 @@ def counted(values: list[float], bins: int) -> list[int]:
 
 
 def places(counts: list[int], n: int) -> list[Fraction]:
-    """Return index + ratio of each rank, in the article's words and in exact arithmetic."""
+    """Return index + ratio of each rank, in the article's words."""
     scaled = [Fraction(count * n, sum(counts)) for count in counts]
     found = []
     for i in range(1, n + 1):
@@ -61,10 +59,7 @@ def naive_remap(x: Tensor, reference: Tensor, bins: int) -> Tensor:
 
 
 def article(x: Tensor, hist_ref: Tensor, reference: Tensor) -> Tensor:
-    """Return the article's listing's result, less its two slips (the index, the squeeze).
-
-    Bins span the reference's range, as in the authors' code.
-    """
+    """Return the article's listing's result, less its two slips (the index, the squeeze)."""
     n, bins = x.shape[1], hist_ref.shape[1]
     sorted_x, sort_idx = x.sort(1)
     hist = hist_ref * n / hist_ref.sum(1, keepdim=True)

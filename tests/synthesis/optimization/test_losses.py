@@ -21,7 +21,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def some_mask(n: int, seed: int = 0) -> Tensor:
-    """Return a mask with zeros, ones and values between."""
     values = torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (2 * values - 0.5).clamp(0, 1)
 

@@ -22,13 +22,11 @@ Terms = dict[str, Tensor]
 
 
 def minimize(image: Tensor, objective: Any, **options: Any) -> Any:
-    """The image and the history of `descend`."""
     found = descend(image, objective, **options)
     return found.image, found.history
 
 
 def descend(image: Tensor, objective: Any, **options: Any) -> Descent:
-    """A descent on a pyramid with Adam, unless told otherwise."""
     if not hasattr(objective, "restart"):
         objective = Plain(objective)
     usual: dict[str, Any] = {"levels": 5, "frozen": 2, **options}
@@ -39,7 +37,7 @@ def descend(image: Tensor, objective: Any, **options: Any) -> Descent:
 
 
 class Plain:
-    """An objective that holds nothing; `restarts` counts how often it was asked to forget it."""
+    """An objective that holds nothing, and counts restarts."""
 
     def __init__(self, terms: Callable[[Tensor], Terms]) -> None:
         self.terms, self.restarts = terms, 0
@@ -57,7 +55,7 @@ def picture(h: int = 16, w: int = 16, seed: int = 0) -> Tensor:
 
 
 class Bowl:
-    """The squared distance from a target, in two terms: the left half's and the right half's."""
+    """The squared distance from a target, in two halves."""
 
     def __init__(self, target: Tensor) -> None:
         self.target = target
@@ -98,7 +96,7 @@ def test_variables_leave_the_given_image_alone(kind: str) -> None:
 
 
 def coarse_space(side: int, steps: int) -> Tensor:
-    """Return all side × side images that a coarser one, halved `steps` times, enlarges to."""
+    """Return all images that a `steps` times halved one enlarges to."""
     coarse = side >> steps
     basis = torch.eye(coarse * coarse, dtype=torch.float64).view(-1, 1, coarse, coarse)
     for step in reversed(range(steps)):
@@ -315,7 +313,7 @@ def test_a_step_is_a_value() -> None:
 
 
 class Spoiled(Bowl):
-    """A bowl whose left term is `value` at some of its calls, counted from 1."""
+    """A bowl whose left term is `value` at some calls."""
 
     def __init__(self, target: Tensor, value: float, *calls: int) -> None:
         super().__init__(target)
@@ -328,7 +326,7 @@ class Spoiled(Bowl):
 
 
 def nearest(bowl: Bowl, spoiled: tuple[int, ...] = ()) -> Tensor:
-    """The image with the lowest sum among those a bowl has seen."""
+    """The image with the lowest sum that a bowl has seen."""
     seen = [image for call, image in enumerate(bowl.seen, 1) if call not in spoiled]
     return min(seen, key=lambda image: total(Bowl(bowl.target)(image)))
 

@@ -13,7 +13,7 @@ def disc(size: int = 41, radius: float = 14) -> Tensor:
 
 
 def fringed() -> tuple[Tensor, Tensor]:
-    """A red disc whose outermost two pixels are blue, on green; and its mask."""
+    """A red disc with a blue fringe on green; and its mask."""
     mask, core = disc(), disc(radius=11.5)
     image = torch.zeros(3, 41, 41)
     image[1] = 1 - mask

@@ -150,8 +150,6 @@ def projected(image: Tensor, sample: Tensor) -> Tensor:
 
 
 def naive_projection(color: Tensor, sample: Tensor) -> Tensor:
-    """One color [3], by the formula."""
-
     def pull(a: Tensor, b: Tensor) -> float:
         d = (module.LUMA_SHARE * (a[0] - b[0])) ** 2 + ((a[1:] - b[1:]) ** 2).sum()
         return float(torch.exp(-d / (2 * module.SPREAD**2)))
@@ -186,7 +184,7 @@ def test_a_projected_color_is_within_the_samples_range(seed: int) -> None:
 
 
 def spots(*colors: tuple[float, float, float], shares: tuple[float, ...]) -> Tensor:
-    """A sample of 1000 colors: near each of `colors`, by `shares`."""
+    """A sample of colors near each of `colors`, by `shares`."""
     counts = [round(1000 * share) for share in shares]
     parts = [
         torch.tensor(color)[:, None] + normal(index, 3, count, scale=1.0)
@@ -217,7 +215,7 @@ def test_one_red_coat_in_a_hundred_is_enough_for_a_red_truck() -> None:
 
 
 def scene(element: float, around: float) -> tuple[Tensor, Tensor, Tensor]:
-    """A mapped gray square, the gray painting around it, and where the square is."""
+    """A mapped gray square on gray, and where it is."""
     inside = torch.zeros(80, 80, dtype=torch.bool)
     inside[20:60, 20:60] = True
     frame = torch.zeros(3, 80, 80)
@@ -264,7 +262,6 @@ def test_an_element_that_fills_all_has_no_silhouette() -> None:
 
 
 def element(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, PaletteReference]:
-    """A composite, the painting there, the mask, and a reference, 32 x 40; Lab."""
     shape = (32, 40)
     frame = torch.cat((torch.full((1, *shape), 55.0), torch.full((2, *shape), 5.0)))
     composite = frame + normal(seed, 3, *shape, scale=3.0)

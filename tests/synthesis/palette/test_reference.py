@@ -29,7 +29,7 @@ def picture(h: int = 48, w: int = 64, seed: int = 0) -> Tensor:
 
 
 def matched(painting: Tensor, field: Tensor, likeness: float) -> Match:
-    """All of a picture of the painting's size matched by `field`, its features `likeness` alike."""
+    """A picture matched by `field`, its features `likeness` alike."""
     cells = (painting.shape[1] // STRIDE, painting.shape[2] // STRIDE)
     count = cells[0] * cells[1]
     places, uses = torch.unique(field, return_inverse=True)

@@ -32,7 +32,6 @@ def ints(seed: int, most: int, *shape: int) -> Tensor:
 
 
 def some(seed: int, h: int, w: int) -> Tensor:
-    """A mask with about two thirds of the pixels."""
     mask = rand(seed, h, w) < 0.65
     mask[h // 2, w // 2] = True
     return mask
@@ -162,7 +161,7 @@ def total(
     reach: int,
     coherence: float,
 ) -> float:
-    """What it costs that position `number` has `place`, its neighbors being as in `field`."""
+    """The cost of `place` at position `number`, its neighbors as in `field`."""
     (h, w), (high, wide) = positions.shape, places.shape
     cost = float((wanted[number] - places.rows[place]).square().sum() / 2 + bias[place])
     y, x = divmod(int(positions.at[number]), w)

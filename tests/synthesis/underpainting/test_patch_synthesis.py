@@ -31,7 +31,6 @@ def goal(**changes: object) -> SynthesisGoal:
 
 
 def picture(seed: int = 0, h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:
-    """Blots with grain, Lab / 100."""
     noise = torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
     return 0.5 + 2 * (filters.gaussian(noise, 2.0) - 0.5) + 0.1 * (noise - 0.5)
 
@@ -58,7 +57,6 @@ def painted(
 
 
 def alone(painting: Tensor, mapped: Tensor, mask: Tensor, asked: SynthesisGoal) -> _Scale:
-    """The finest scale by itself."""
     known, wanted = layers(painting, mapped, mask, asked)
     luck = torch.zeros(1, *painting.shape[1:])
     return _Scale(known, wanted, painting, mask > 0, asked, luck)
