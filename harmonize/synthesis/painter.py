@@ -62,7 +62,7 @@ class SavePoint:
 class Painter:
     """What the passes of a run have in common.
 
-    `fine` is the painting's `fine_share`. `memory` keeps, under `key`, what depends on painting and
+    `fine` is the painting's `fine_share`. `memory` keeps under `key` what depends on painting and
     network alone. A `StopRun` from `on_step` ends the run with the picture so far.
     """
 

@@ -151,8 +151,8 @@ class Details:
                 )
                 total += weight * (sharp - soft)
                 corners.append((weight, place))
-        # An average of unlike details is weaker than any of them: divided by the root of the summed
-        # products of the weights of corners that are the same place, it is as strong.
+        # Averaging unlike details weakens them. Dividing by the root of the summed products of the
+        # weights of corners that are the same place makes them as strong as before.
         power = torch.zeros_like(y)
         for one, here in corners:
             for other, there in corners:

@@ -11,7 +11,7 @@ from kornia.color import lab_to_rgb, rgb_to_lab
 from kornia.filters import gaussian_blur2d, guided_blur
 from torch import Tensor
 
-# sRGB to an orthonormal luma and two opponent channels: gray has no chroma, and distances keep.
+# sRGB to an orthonormal luma and two opponent channels: gray has no chroma, distances stay.
 OPPONENT = (
     (3**-0.5, 3**-0.5, 3**-0.5),
     (2**-0.5, 0.0, -(2**-0.5)),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-POSITIONS = 1 << 14  # whose candidates are compared at once
+POSITIONS = 1 << 14  # positions whose candidates are compared at once
 
 
 def coherent(

@@ -13,7 +13,7 @@ def resolve_device(name: str) -> torch.device:
     """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        DeviceError: there is no such name, or no such device here.
+        DeviceError: there is no such device here.
     """
     if name == "auto":
         return torch.device(_best())

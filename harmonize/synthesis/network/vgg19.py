@@ -100,7 +100,7 @@ class VGG19:
         for layer, (weight, bias) in zip(LAYOUT[:deepest], self._weights[:deepest], strict=True):
             if layer.pool_before:
                 x = F.max_pool2d(x, 2)
-            # In place, and no name for what has been used: half the memory of a large picture.
+            # In place, and without a reference to what has been used: half the memory.
             mode = "replicate" if self.padding == "replicate" else "constant"
             x = F.pad(x, (1, 1, 1, 1), mode=mode)
             if self._fast(layer):

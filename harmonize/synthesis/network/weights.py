@@ -20,9 +20,8 @@ from safetensors.torch import load as load_safetensors
 from harmonize.errors import WeightsError
 from harmonize.synthesis.network.vgg19 import LAYOUT
 
-LARGEST_WEIGHTS = (
-    2 << 30
-)  # bytes of a file and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB
+# Bytes of a file, and of what it unpacks to; all of VGG19 in float32 has 0.54 GiB.
+LARGEST_WEIGHTS = 2 << 30
 
 # Name → shape of every tensor that a set has.
 SHAPES: dict[str, tuple[int, ...]] = {

@@ -50,7 +50,7 @@ def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
 
 
 def ascending(x: Tensor) -> Tensor:
-    """Return the indices that sort each row, stably."""
+    """Return the indices that sort each row stably."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x.argsort(dim=1, stable=True)
     # Value and place in one whole number, so that a plain sort will do: NumPy's is vectorized, and

@@ -15,7 +15,7 @@ from harmonize.settings.resolve import Method
 from harmonize.synthesis.optimization.optimizers import Adam, Lbfgs, Optimizer
 from harmonize.synthesis.optimization.pyramid import PixelVariables, Pyramid, Variables
 
-EXPLODED = 100.0  # times the sum of the terms at the start: no use in going on
+EXPLODED = 100.0  # times the sum of terms at the start: beyond, going on is of no use
 NEAR = 1.0  # a start with a smaller sum counts as this: from a perfect fit every step leads away
 SAFE_RATE = 0.01  # at most, at the second attempt; half of the default's
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-BETAS = (0.9, 0.99)  # of Adam: how much of its averages stays
+BETAS = (0.9, 0.99)  # of Adam: how much of its two averages stays at a step
 TINY = 1e-8
-PAIRS = 10  # that L-BFGS remembers
+PAIRS = 10  # steps that L-BFGS remembers
 
 
 class Optimizer(Protocol):

@@ -35,7 +35,7 @@ class PixelVariables:
 class Pyramid:
     """Laplacian pyramids of luma and chroma (not in the paper).
 
-    The `frozen` finest chroma levels stay. Luma levels move by the shares `rates`, finest first.
+    The `frozen` finest chroma levels stay. Luma levels move by `rates`, finest first.
     """
 
     def __init__(

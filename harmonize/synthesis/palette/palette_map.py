@@ -18,18 +18,18 @@ from harmonize.synthesis.palette.reference import BROAD, PaletteReference
 
 RIDGE = 4.0  # Lab squared, added to variances: a gray thing's hues are noise, not to be stretched
 KNOTS, SMOOTH = 101, 9  # of the quantile map: its points, and over how many of them it is averaged
-SPREAD = 7.0  # Lab: how far colors of the painting still draw
+SPREAD = 7.0  # Lab: sigma of the pull that a color of the painting has
 LUMA_SHARE = 0.5  # how much a difference of luma counts in the projection
-COMMON = 0.35  # 1: colors draw as often as they occur; 0: rare ones as much as common ones
-CELL, GRID = 4, 1024  # Lab: colors are drawn alike in cells of this size; cells each way
+COMMON = 0.35  # 1: colors pull as often as they occur; 0: rare ones as much as common ones
+CELL, GRID = 4, 1024  # Lab: side of a cell of colors that are projected alike; cells each way
 NOISE = 2e-3  # share of the painting below which a color is noise
-TAIL = 0.003  # share of lights, and of darks, that are no measure of a picture's range
+TAIL = 0.003  # share of lights, and of darks, left out of a picture's range
 LEAST_LUMA_RANGE = 40.0  # L: a blank painting must not take all lights and darks from the element
-KNEE = 0.2  # share of the painting's range in which lights, or darks, beyond it find room
+KNEE = 0.2  # share of the painting's range into which lights, or darks, beyond it go
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
-LIGHTS = 0.7  # how far lights darken, of how far darks lighten: white things stay white
-GRAY = 0.25  # how much of its own hue a gray thing keeps, of what a colored one does
+LIGHTS = 0.7  # share of a darkening that is done: white things stay white
+GRAY = 0.25  # hue that a gray thing keeps, as a share of what a colored one keeps
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 

@@ -28,7 +28,7 @@ from harmonize.synthesis.underpainting.patch_search import (
 )
 
 EXACT = 2.5e8  # positions times places up to which every place is looked at
-SPARSE = 1 << 13  # places that are looked at from everywhere, where that is too many
+SPARSE = 1 << 13  # places that every position is compared with, where all are too many
 FAIR = 0.005  # cost, as a share of the patch's area, of a place used once more than its share
 PARTS = (24, 16)  # numbers that tell patches of colors, and of tones, apart
 CROWDED = 50.0  # times its share: beyond, a place costs no more
