@@ -56,7 +56,7 @@ def nearest_places(
 ) -> Tensor:
     """Return each position's most similar place, by the cosine of patches.
 
-    The squared distance of guides, if any, is taken from that (not in the paper).
+    The squared distance of guides, if any, is subtracted (not in the paper).
     """
     asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
     y, x = positions // query.shape[2], positions % query.shape[2]

@@ -38,7 +38,7 @@ def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Describer:
-    """Turns patches into short rows of numbers that are about as far apart."""
+    """Turns patches into short rows of numbers, about as far apart as the patches."""
 
     colors: Tensor
     tones: Tensor
