@@ -66,15 +66,16 @@ def inside(folder: Path, name: str) -> Path:
         for written in (path, record_path(path)):
             if os.path.commonpath([root, os.path.realpath(written)]) != root:
                 raise InputError(
-                    f"output {printable(name)}: lies outside the output folder {folder}"
+                    f"output {printable(name)}: lies outside the output folder {folder}; "
+                    "give a name within it"
                 )
         if stat.S_ISDIR(os.stat(path).st_mode):
-            raise InputError(f"output {path}: is a folder")
+            raise InputError(f"output {path}: is a folder; give a file name")
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is not a name that a file can have"
-        raise InputError(f"output {show(name)}: {reason}") from error
+        raise InputError(f"output {show(name)}: {reason}; give another name") from error
     return path
 
 

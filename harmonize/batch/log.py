@@ -75,7 +75,9 @@ class EventLog:
         return {} if left is None or event.kind == "started" else {"seconds_left": round(left)}
 
     def _cannot(self, error: OSError) -> OutputError:
-        return OutputError(f"`log_json` {self._path}: cannot be written ({error.strerror})")
+        return OutputError(
+            f"`log_json` {self._path}: cannot be written ({error.strerror}); choose another place"
+        )
 
 
 def _appended(path: Path) -> int:

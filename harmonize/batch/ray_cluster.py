@@ -49,7 +49,7 @@ def on_ray(
         try:
             if not room(need):
                 raise ClusterError(
-                    f"--engine ray: no node has {need} for a worker; see --num-cpus and --num-gpus"
+                    f"`engine=ray`: no node has {need} for a worker; see `num_cpus` and `num_gpus`"
                 )
             _Batch(jobs, Pool(need, workers), _Sender(transfer), tell).run()
         finally:
@@ -71,13 +71,13 @@ def _connect(address: str | None) -> None:
     except Exception as error:  # Ray has few classes of its own for it
         reason = " ".join(str(error).split())
         raise ClusterError(
-            f"--engine ray: no cluster at {where}: {reason}{_cure(error, answers)}"
+            f"`engine=ray`: no cluster at {where}: {reason}{_cure(error, answers)}"
         ) from error
 
 
 def _cure(error: Exception, answers: bool) -> str:
     if not (answers or isinstance(error, ray.exceptions.AuthenticationError)):
-        return ""
+        return "; start it with `ray start --head`, or check `address`"
     mode = os.environ.get("RAY_AUTH_MODE") or "not set"
     return (
         f". It may ask for a token, as `ray start` arranges where it finds one (RAY_AUTH_MODE is "

@@ -23,7 +23,7 @@ try:
     import ray as ray  # where it is missing, this says so for all
 except ImportError as error:
     raise ClusterError(
-        "--engine ray: Ray is not installed; `pip install 'painterly-harmonize[ray]'` brings it"
+        "`engine=ray`: Ray is not installed; add it with pip install 'painterly-harmonize[ray]'"
     ) from error
 
 

@@ -152,9 +152,11 @@ def batch(
 def _check_words(asked: Any) -> None:
     cluster = (asked.address, asked.transfer, asked.num_cpus, asked.num_gpus)
     if asked.engine is EngineName.local and any(cluster):
-        raise InputError("--address, --transfer, --num-cpus and --num-gpus go with --engine ray")
+        raise InputError(
+            "--address, --transfer, --num-cpus, --num-gpus: use them with --engine ray"
+        )
     if asked.engine is EngineName.ray and asked.threads:
-        raise InputError("--threads goes with --engine local; on a cluster it is --num-cpus")
+        raise InputError("--threads goes with --engine local; on a cluster, give --num-cpus")
 
 
 def _checked_jobs(asked: Any, folder: Path) -> Checked:

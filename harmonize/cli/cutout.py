@@ -115,7 +115,7 @@ def _written(asked: Any, target: Path) -> NDArray[np.uint8]:
             found = found[bounds(found[..., 3]) or np.s_[:, :]]
         write_picture(target, as_picture(found), asked.overwrite)
         if asked.preview:
-            write_picture(asked.preview, StoredImage(on_checkerboard(found)), asked.overwrite)
+            write_picture(asked.preview, StoredImage(_on_checkerboard(found)), asked.overwrite)
     return found
 
 
@@ -155,8 +155,7 @@ def _cut(photo: Path, hints: Hints) -> NDArray[np.uint8]:
     return found
 
 
-def on_checkerboard(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a cut-out in RGB on gray squares."""
+def _on_checkerboard(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = rgba.shape[:2]
     y, x = np.ogrid[:height, :width]
     ground = np.where((y // SQUARE + x // SQUARE) % 2, 153, 204)[..., None]

@@ -153,7 +153,7 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
     }
     found, pipes = from_stdin(given)
     if pipes and (asked.resume or asked.checkpoint):
-        raise InputError(f"{pipes[0]}: a pipe can be read once; --resume needs files")
+        raise InputError(f"{pipes[0]}: a pipe can be read once; give files to --resume")
     return found
 
 
@@ -201,8 +201,8 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
         "keep": asked.keep,
         "keep_color": asked.keep_color,
         "seed": asked.seed,
-        "weights": quoted(asked.weights),
-        "device": quoted(asked.device),
+        "weights": _quoted(asked.weights),
+        "device": _quoted(asked.device),
     }
     overrides = asked.set_ or []
     if before and asked.config is None:
@@ -210,13 +210,11 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
     return load(asked.config or "default", overrides, options)
 
 
-def quoted(text: str | None) -> str | None:
-    """Make YAML read a string."""
+def _quoted(text: str | None) -> str | None:
     return None if text is None else json.dumps(text)
 
 
-def default_target(before: Record | None, painting: Path) -> Path:
-    """Return where the picture goes without `--output`."""
+def _default_target(before: Record | None, painting: Path) -> Path:
     if before and before.output:
         found = Path(before.output)
         return Path(f"{found.stem}-again{found.suffix}")
@@ -279,11 +277,11 @@ def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
     if asked.format_ and f".{asked.format_.lower()}" not in WRITABLE:
         known = ", ".join(name[1:] for name in WRITABLE)
         raise InputError(f"--format {asked.format_}: expected one of {known}")
-    target = asked.output or default_target(before, painting)
+    target = asked.output or _default_target(before, painting)
     if asked.format_ and not asked.output:
         target = target.with_suffix(f".{asked.format_}")
     elif asked.format_ and not asked.to_stdout:
-        raise InputError("--format goes with --output -; else the name of --output says it")
+        raise InputError("--format goes with --output -; for a file, give --output that extension")
     picture_format(target)  # so that it is a name to make others of
     page = target.with_suffix(".html") if asked.report else None
     return Targets(target, asked.sheet, page, asked.frames)

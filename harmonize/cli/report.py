@@ -12,7 +12,7 @@ from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.protected import protect
 from harmonize.images.read import read_srgb
 from harmonize.images.write import check_sheet, picture_format, write_sheet
-from harmonize.run.record import differences, find_home, nameable, read_tree
+from harmonize.run.record import GIVE_RECORD, differences, find_home, nameable, read_tree
 from harmonize.run.snapshots import animate, frames_in
 from harmonize.settings.yaml_reader import Tree
 
@@ -48,7 +48,7 @@ def compare(
     pictures = [read_srgb("picture", file) for file in files]
     check_sheet(target, [picture.size for picture in pictures])
     _print("Settings", differences(a["config"], b["config"]))
-    _print("Inputs", differences(_inputs(a), _inputs(b)))
+    _print("Inputs", differences(_inputs(first, a), _inputs(second, b)))
     _print("Placement", differences(a["placement"], b["placement"]))
     _print("Circumstances", differences(_circumstances(a), _circumstances(b)))
     with made_folders([target]):
@@ -63,7 +63,7 @@ def _picture_of(record: Path, tree: Tree) -> Path:
     return record.with_name(Path(name).name)
 
 
-def _inputs(tree: Tree) -> Tree:
+def _inputs(path: Path, tree: Tree) -> Tree:
     try:
         return {
             # The same file elsewhere is the same input.
@@ -71,7 +71,7 @@ def _inputs(tree: Tree) -> Tree:
             for role, entry in tree["inputs"].items()
         }
     except (KeyError, TypeError) as error:
-        raise InputError(f"not a whole run record ({error!r} in its inputs)") from error
+        raise InputError(f"record {path}: not a whole record ({error!r}); {GIVE_RECORD}") from error
 
 
 def _circumstances(tree: Tree) -> Tree:

@@ -254,7 +254,7 @@ def _checkpoint(
     from harmonize.run.checkpoint import Checkpoint
 
     if path.is_file() and not (asked.resume or asked.overwrite):
-        raise OutputError(f"{path}: exists; --resume goes on from it, --overwrite begins anew")
+        raise OutputError(f"{path}: exists; give --resume to go on, or --overwrite to begin anew")
     saved = Checkpoint(path, targets.all, anew=not asked.resume)
     saved.check([*pictures.values()])
     return saved

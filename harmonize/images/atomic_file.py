@@ -21,7 +21,9 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
     try:
         kind = _kind(path)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+        raise OutputError(
+            f"{path}: cannot write there ({_reason(error)}); choose another place"
+        ) from error
     if kind == stat.S_IFDIR:
         raise OutputError(f"{path}: is a folder; give a file name")
     if kind not in (0, stat.S_IFREG):
@@ -36,7 +38,9 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+        raise OutputError(
+            f"{path}: cannot write there ({_reason(error)}); choose another place"
+        ) from error
 
 
 def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
@@ -57,7 +61,9 @@ def check_name(path: Path) -> None:
         for name in names:
             _kind(Path(place, name))
     except OSError as error:
-        raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+        raise OutputError(
+            f"{path}: cannot write there ({_reason(error)}); choose another place"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -69,7 +75,9 @@ def made_folders(paths: Iterable[Path]) -> Iterator[None]:
             try:
                 _make_folder(Path(os.path.realpath(path)).parent, made)
             except (OSError, ValueError) as error:
-                raise OutputError(f"{path}: cannot write there ({_reason(error)})") from error
+                raise OutputError(
+                    f"{path}: cannot write there ({_reason(error)}); choose another place"
+                ) from error
         yield
     except BaseException:
         for folder in reversed(made):
@@ -101,7 +109,9 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
         os.replace(part, target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise OutputError(
+            f"{path}: cannot be written ({_reason(error)}); choose another place"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()

@@ -109,7 +109,7 @@ def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
             raise InputError(f"{where}: neither a file nor a pipe; give a picture's file")
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{where}: {reason or 'cannot be read'}") from error
+        raise InputError(f"{where}: {reason or 'cannot be read'}; check its name") from error
     except MemoryError as error:
         raise _beyond_memory(where) from error
     return _checked_size(where, data)
@@ -124,8 +124,8 @@ def _read_pipe(where: str, path: str | os.PathLike[str]) -> bytes:
         while length <= LARGEST_FILE:
             if not events.poll(PIPE_WAIT * 1000):
                 raise InputError(
-                    f"{where}: a pipe through which nothing came for {PIPE_WAIT} s; it needs "
-                    "someone who writes into it, and can be read only once"
+                    f"{where}: a pipe through which nothing came for {PIPE_WAIT} s; write "
+                    "into it while it is read, or give a file"
                 )
             part = os.read(handle, 1 << 20)
             if not part:
@@ -146,7 +146,7 @@ def _read_object(where: str, file: Any) -> bytes:
             parts.append(part)
             length += len(part)
     except (OSError, ValueError) as error:  # ValueError: of a file that is closed
-        raise InputError(f"{where}: cannot be read ({error})") from error
+        raise InputError(f"{where}: cannot be read ({error}); open it again") from error
     except MemoryError as error:
         raise _beyond_memory(where) from error
     return _checked_size(where, b"".join(parts))
@@ -156,7 +156,7 @@ def _checked_size(where: str, data: bytes) -> bytes:
     if len(data) > LARGEST_FILE:
         raise InputError(f"{where}: more than 2 GiB; make it smaller, or compress it")
     if not data:
-        raise InputError(f"{where}: is empty")
+        raise InputError(f"{where}: is empty; give a picture's file")
     return data
 
 
@@ -169,7 +169,9 @@ def _readable(where: str) -> Iterator[None]:
     except Unreadable as error:
         raise InputError(f"{where}: {error}") from error
     except Image.DecompressionBombError as error:  # by a lower limit of the calling program's
-        raise InputError(f"{where}: more pixels than PIL.Image.MAX_IMAGE_PIXELS allows") from error
+        raise InputError(
+            f"{where}: more pixels than PIL.Image.MAX_IMAGE_PIXELS allows; raise that"
+        ) from error
     except MemoryError as error:
         raise _beyond_memory(where) from error
     except libvips.UnknownValues as error:

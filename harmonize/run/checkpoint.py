@@ -62,7 +62,7 @@ class Checkpoint:
     def check(self, inputs: Sequence[Path]) -> None:
         """Make sure that the file can be used; sweep up after killed writers."""
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
-            raise OutputError(f"{self.path}: a checkpoint needs a file of its own")
+            raise OutputError(f"{self.path}: give the checkpoint a file of its own")
         check_output(self.path, overwrite=True)
         if self.anew:
             check_own(self.path, "checkpoint", _is_checkpoint)
@@ -145,7 +145,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"checkpoint {path}: {error.strerror or 'cannot be read'}") from error
+        raise InputError(
+            f"checkpoint {path}: {error.strerror or 'cannot be read'}; remove it to begin anew"
+        ) from error
     try:
         # Copies: what PyTorch adds up depends, in the last bit, on where in memory it begins.
         tensors = {name: tensor.clone() for name, tensor in load(data).items()}

@@ -63,8 +63,8 @@ def fit(
     best = tried(tile=sides[-1], size=low)
     if best[1] > SAFETY * limit:
         raise MemoryLimitError(
-            f"`max_memory={show_memory(limit)}` is too little: this run takes "
-            f"{show_memory(-(-best[1] // SAFETY))} at least, with `size={low}`"
+            f"`max_memory={show_memory(limit)}` is too little for this run; give "
+            f"{show_memory(-(-best[1] // SAFETY))} or more, with `size={low}`"
         )
     for size in range(low, largest, STEPS):  # not by halves: the need is not strictly monotone
         larger = tried(tile=sides[-1], size=size)
@@ -101,14 +101,14 @@ def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
     if resolve_settings(settings, level).underpainting:
         area = view[0] * view[1]
         kept = KEPT * area if len(tiles(view, settings.tile, ALIGN)) == 1 else 0
-        stages = kept + PLACE * area + POSITION * window_at(part, view, settings).area
+        stages = kept + PLACE * area + POSITION * _window_at(part, view, settings).area
     # With or without an underpainting, whatever the painting is like.
     for one in (
         *resolve_settings(settings, level, 0).passes,
         *resolve_settings(settings, level, 1).passes,
     ):
         shape = scaled(view, one.scale)
-        window = window_at(part, shape, settings)
+        window = _window_at(part, shape, settings)
         held = max(held, _raster(part, view) + _raster(part, shape))
         stages = max(stages, STEP * window.area, LOOK * _largest(shape, settings.tile))
     coming = held + stages + ALWAYS
@@ -119,8 +119,7 @@ def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
     return -(-_held_bytes() // ROUND) * ROUND + coming
 
 
-def window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
-    """Return the window of a pass at `shape` (h, w)."""
+def _window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
     if settings.region == "canvas":
         return Window(0, 0, *shape)
     box, (h, w) = canvas.box, canvas.shape

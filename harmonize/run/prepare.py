@@ -158,7 +158,7 @@ def make_plan(
     """Make the plan, or keep to the settings `settled` before."""
     place = network.vgg.device
     whole = canvas_of(scene, place)
-    level, estimated = level_of(whole.painting, asked)
+    level, estimated = _level_of(whole.painting, asked)
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
     settings, need = memory_limit.fit(whole, settled or asked, level, limit)
@@ -178,7 +178,7 @@ def make_plan(
         max_memory=max_memory,
         level=level,
         estimated=estimated,
-        fine=fine_of(whole.painting),
+        fine=_fine_of(whole.painting),
         need=need,
         warnings=(*notes, *([short] if short else [])),
         canvas=canvas,
@@ -210,8 +210,7 @@ def working_view(canvas: Canvas, settings: Settings) -> View:
     return canvas.view(working_shape(canvas.shape, settings), settings.margin)
 
 
-def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
-    """Return the style level, 1 to 10, and whether it is estimated."""
+def _level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
     if settings.strength == "auto":
         seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
         return style_level.estimate_level(painting.resized(seen)).level, True
@@ -220,8 +219,7 @@ def level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
     return float(settings.strength), False
 
 
-def fine_of(painting: Raster) -> float:
-    """Return `Plan.fine` of a painting."""
+def _fine_of(painting: Raster) -> float:
     seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
     return fine_share(painting.resized(seen))
 

@@ -24,6 +24,7 @@ LARGEST_RECORD = 100_000_000  # bytes of a record
 REQUIRED = ("painting", "element")
 RECORDED_ROLES = (*REQUIRED, "mask", "loose_mask")
 
+GIVE_RECORD = "give the .json that a run wrote"
 ABSENT = "—"  # in place of the value of a key that is not there
 
 
@@ -50,12 +51,14 @@ def read_tree(path: Path) -> dict[str, Any]:
     try:
         tree = _json_of(path)
     except OSError as error:
-        raise InputError(f"record {path}: {error.strerror or 'cannot be read'}") from error
+        raise InputError(
+            f"record {path}: {error.strerror or 'cannot be read'}; {GIVE_RECORD}"
+        ) from error
     except ValueError as error:
-        raise InputError(f"record {path}: not a run record (not JSON)") from error
+        raise InputError(f"record {path}: not a run record (not JSON); {GIVE_RECORD}") from error
     keys = ("config", "inputs", "placement")
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in keys):
-        raise InputError(f"record {path}: not a run record (expected {', '.join(keys)} in it)")
+        raise InputError(f"record {path}: not a run record; expected {', '.join(keys)} in it")
     return {**tree, "inputs": _renamed(tree["inputs"])}
 
 
@@ -87,7 +90,7 @@ def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> R
             notes=tuple(filter(None, notes.values())),
         )
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise InputError(f"record {path}: not a run record ({error!r})") from error
+        raise InputError(f"record {path}: not a run record ({error!r}); {GIVE_RECORD}") from error
 
 
 def _note(role: str, entry: dict[str, Any], file: Path) -> str:
@@ -108,7 +111,7 @@ def _recorded_placement(path: Path, tree: dict[str, Any]) -> Placement:
     try:
         return Placement.of_record(tree)
     except InputError as error:
-        raise InputError(f"record {path}: not a run record ({error})") from error
+        raise InputError(f"record {path}: not a run record ({error}); {GIVE_RECORD}") from error
 
 
 def nameable(text: str) -> bool:
@@ -225,11 +228,11 @@ def _input(role: str, entry: dict[str, Any], record: Path) -> Path:
     where = f"record {record}: {role.replace('_', ' ')}"
     named = entry["path"]
     if named is None:
-        raise InputError(f"{where} came without a file; the run cannot be repeated from here")
+        raise InputError(f"{where} came without a file; {_mend(role)}")
     path = find_home(named)
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{where} {named}: not a file")
+            raise InputError(f"{where} {named}: not a file; {_mend(role)}")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         reason = error.strerror or "cannot be read"

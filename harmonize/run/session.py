@@ -307,7 +307,7 @@ def _known(common: dict[str, Any]) -> dict[str, Any]:
     names = list(inspect.signature(Session).parameters)[1:]
     for name in common:
         if name in Placement.__dataclass_fields__:
-            raise ConfigError(f"{name}: is a part of placement, as in placement={{'{name}': …}}")
+            raise ConfigError(f"{name}: is a part of placement; give placement={{'{name}': …}}")
         if name not in names:
             raise ConfigError(f"{name}: unknown keyword{nearest_word(name, names)}")
     return common

@@ -77,7 +77,7 @@ def frames_in(folder: Path) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if FRAME.fullmatch(path.name)]
     except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); check its name") from error
     return sorted(found, key=lambda path: int(path.stem.removeprefix("frame-")))
 
 
@@ -94,7 +94,7 @@ def check_folder(
             raise OutputError(f"{path}: would be replaced by a frame; use another folder")
     if not os.path.isdir(folder):
         if os.path.lexists(folder):
-            raise OutputError(f"{folder}: is a file; frames need a folder")
+            raise OutputError(f"{folder}: is a file; give a folder for the frames")
         check_output(folder, overwrite, missing_folder)
         return
     frames = frames_in(folder)
@@ -155,7 +155,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another place"
+        ) from error
 
 
 def _remove(paths: Sequence[Path]) -> None:
@@ -163,4 +165,6 @@ def _remove(paths: Sequence[Path]) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be replaced ({error.strerror})") from error
+            raise OutputError(
+                f"{path}: cannot be replaced ({error.strerror}); choose another place"
+            ) from error

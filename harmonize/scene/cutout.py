@@ -59,7 +59,7 @@ def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]
     photo = np.ascontiguousarray(eight_bits(source.stored.srgb()))
     notes = list(source.warnings)
     if hints.mask is None and (hints.mask_value is not None or hints.invert_mask):
-        raise InputError("`mask_value` and `invert_mask` go with `mask`")
+        raise InputError("`mask_value` and `invert_mask` go with `mask`; give it too")
     if hints.mask is not None:
         if hints.box is not None:
             raise InputError("`box` cuts the element out, `mask` has it cut out already: leave one")
@@ -170,7 +170,7 @@ def with_rembg(photo: Photo) -> NDArray[np.uint8]:
     try:
         mask = np.asarray(rembg.remove(Image.fromarray(photo), only_mask=True).convert("L"))
     except Exception as error:  # it downloads models and runs them: anything can happen
-        raise InputError(f"rembg: {error}") from error
+        raise InputError(f"rembg: {error}; leave it, and give `box`") from error
     if mask.shape != photo.shape[:2]:
         raise InputError("rembg: its mask has not the photo's size; update rembg")
     return with_alpha(photo, mask)
@@ -207,11 +207,11 @@ def _outline(
         raise InputError(f"photo: {photo.dtype} {photo.shape}, expected uint8 [H, W, 3]")
     height, width = photo.shape[:2]
     if min(height, width) < 8:
-        raise InputError(f"photo: {width} x {height} pixels are too few to cut something out of")
+        raise InputError(f"photo: {width} x {height} pixels are too few; give a larger photo")
     if rough is not None and rough.shape != (height, width):
         raise InputError(
             f"rough mask: {rough.shape[1]} x {rough.shape[0]} pixels, but the photo has "
-            f"{width} x {height}"
+            f"{width} x {height}; make it as large"
         )
     given = None if box is None else box_in(box, width, height)
     points = [[point_in(p, width, height) for p in side] for side in (foreground, background)]

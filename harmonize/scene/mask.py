@@ -75,15 +75,15 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"{where}: not an image that can be read") from error
+            raise InputError(f"{where}: not an image that can be read; export it again") from error
     image = ImageOps.exif_transpose(image)
     if image.mode not in ("1", "L", "P", "I", "I;16"):
-        raise InputError(f"{name(role)}: `mask_value` needs a mask of labels, and this has colors")
+        raise InputError(f"{name(role)}: has colors, no labels; leave `mask_value`")
     values = np.asarray(image).astype(np.int64)
     found = values == value
     if not found.any():
         raise InputError(
-            f"{name(role)}: nothing in it has the value {value}; it has {_listed(values)}"
+            f"{name(role)}: nothing in it has the value {value}; choose of {_listed(values)}"
         )
     return np.where(found, np.uint8(255), np.uint8(0))
 
@@ -103,7 +103,7 @@ def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[s
         ]
     raise InputError(
         f"{source.where}: {own[0]} x {own[1]} pixels, but the element has {wanted[0]} x "
-        f"{wanted[1]}; the mask needs the element's size or shape"
+        f"{wanted[1]}; give the mask the element's size or shape"
     )
 
 
@@ -179,8 +179,8 @@ def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32
     off = np.linalg.norm(flat - rest - share[:, None] * line, axis=1)
     if (off > APART).mean() > OTHERS:
         raise InputError(
-            f"{source.where}: has many colors; a mask has white, or one color, where the element "
-            "is (a palette's labels: say which with `mask_value`)"
+            f"{source.where}: has many colors; make it white, or one color, where the element is "
+            "(a palette's labels: say which with `mask_value`)"
         )
     return rest, element
 

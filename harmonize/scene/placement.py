@@ -61,7 +61,7 @@ class Placement:
             object.__setattr__(self, key, value)
         if self.scale is not None and (self.width, self.height) != (None, None):
             other = "width" if self.width is not None else "height"
-            raise InputError(f"placement: `{other}` or `scale`, not both")
+            raise InputError(f"placement: `{other}` and `scale`: leave one")
 
     @classmethod
     def parse(cls, mapping: Mapping[str, Any]) -> Placement:
@@ -116,7 +116,9 @@ def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float
     )
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
     if right - left < 2 or bottom - top < 2:
-        raise InputError(f"`box={box}`: lies outside the photo of {width} x {height}, or is empty")
+        raise InputError(
+            f"`box={box}`: lies outside the photo of {width} x {height}; give one within it"
+        )
     return left, top, right, bottom
 
 
@@ -129,7 +131,9 @@ def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, f
         raise InputError(f"point {point}: expected x and y in pixels or percent, such as 120,40")
     x, y = (in_pixels(length, side) for length, side in zip(lengths, (width, height), strict=True))  # type: ignore[arg-type]
     if not (0 <= x < width and 0 <= y < height):
-        raise InputError(f"point {x:g},{y:g}: lies outside the photo of {width} x {height}")
+        raise InputError(
+            f"point {x:g},{y:g}: lies outside the photo of {width} x {height}; give one within it"
+        )
     return x, y
 
 

@@ -119,7 +119,9 @@ def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
             "element is, or cut it out with `harmonize cutout` or in `harmonize studio`"
         )
     if alpha.max() <= FAINT:
-        raise InputError(f"{(mask or source).where}: the mask is empty; white marks the element")
+        raise InputError(
+            f"{(mask or source).where}: the mask is empty; make it white on the element"
+        )
     return stored.srgb(), alpha, notes
 
 
@@ -143,7 +145,7 @@ def _loose(sources: dict[str, Source], canvas: tuple[int, int]) -> tuple[Mask | 
 def _check_mask(tight: Mask) -> None:
     if tight.min() > FULL:
         raise InputError(
-            "mask: white over the whole painting; white marks the element only (inverted mask?)"
+            "mask: white over the whole painting; make it white on the element alone (or invert it)"
         )
     if tight.max() <= FAINT:
         raise InputError(

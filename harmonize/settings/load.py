@@ -212,7 +212,7 @@ def _read_text(path: Path, longest: int = LONGEST_TEXT) -> str:
         with io.TextIOWrapper(opened(path), encoding="utf-8") as file:
             return file.read(longest + 1)  # no more of a file that is too long anyway
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{source}: not a text file in UTF-8") from error
+        raise ConfigError(f"{source}: not a text file in UTF-8; save it as one") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "cannot be read"
         near = nearest_word(path.name, presets()).removeprefix("; ")

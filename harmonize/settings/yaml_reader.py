@@ -72,7 +72,7 @@ def read_setting(key: str, text: str, source: str) -> Layer:
     reader = _Reader()
     value = reader.read(text)
     if reader.problems:
-        wrong = f"{show(text)}: the value is not YAML ({reader.problems[0][2]})"
+        wrong = f"{show(text)}: the value is not YAML ({reader.problems[0][2]}); put it in quotes"
         return Layer(source, {}).with_problem((key,), wrong)
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -128,7 +128,9 @@ class _Reader:
             return self._note((), mark.line + 1 if mark else 1, problem)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
-            return self._note((), line, f"the character {error.character:#x} is not for YAML")
+            return self._note(
+                (), line, f"the character {error.character:#x} is not for YAML; remove it"
+            )
         try:
             return None if node is None else self._value(node, ())
         except _TooMuch as error:
@@ -146,9 +148,13 @@ class _Reader:
             try:
                 return _SCALARS[node.tag](node.value)
             except (ValueError, KeyError):
-                return self._note(path, _line_of(node), f"{show(node.value)} cannot be read")
+                return self._note(
+                    path, _line_of(node), f"{show(node.value)} cannot be read; put it in quotes"
+                )
         return self._note(
-            path, _line_of(node), f"the tag {_brief(printable(node.tag))} is not for settings"
+            path,
+            _line_of(node),
+            f"the tag {_brief(printable(node.tag))} is not for settings; leave it out",
         )
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> Tree:
@@ -156,14 +162,16 @@ class _Reader:
         for key_node, value_node, merged in self._pairs(node, path):
             key, line = self._value(key_node, path), _line_of(key_node)
             if not isinstance(key, (str, int, float)):
-                self._note(path, line, f"{show(key)} cannot be a key")
+                self._note(path, line, f"{show(key)} cannot be a key; give a word")
                 continue
             here = (*path, key)
             if here in self.lines and merged:
                 continue
             if here in self.lines:
                 first = self.lines[here]
-                self._note(path, line, f"key {show(key)} is repeated (first on line {first})")
+                self._note(
+                    path, line, f"key {show(key)} is repeated (first on line {first}); leave one"
+                )
             self.lines.setdefault(here, line)
             value = self._value(value_node, here)
             if value is not _UNREAD:
@@ -192,9 +200,11 @@ class _Reader:
     def _count(self, node: yaml.Node, depth: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise _TooMuch(_line_of(node), f"aliases for more than {MOST_VALUES:,} values")
+            raise _TooMuch(
+                _line_of(node), f"aliases for more than {MOST_VALUES:,} values; use fewer"
+            )
         if depth > DEEPEST:
-            raise _TooMuch(_line_of(node), f"aliases for more than {DEEPEST} levels")
+            raise _TooMuch(_line_of(node), f"aliases for more than {DEEPEST} levels; use fewer")
 
     def _note(self, path: Keys, line: int, problem: str) -> object:
         self.problems.append((path, line, problem))

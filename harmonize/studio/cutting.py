@@ -87,7 +87,7 @@ def cut_of(tree: Mapping[str, Any], files: Files) -> Cut:
             feather=_number_between(tree.get("feather", 0), 0, FURTHEST),
         )
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise InputError("a request of the page could not be read") from error
+        raise InputError("a request of the page could not be read; load the page again") from error
     if len(strokes) > MOST_STROKES or sum(len(one.points) for one in strokes) > MOST_POINTS:
         raise InputError("too many strokes; start again, or load a mask")
     if cut.box is None and not strokes and cut.mask is None:
@@ -138,7 +138,7 @@ def whole_element(cut: Cut, files: Files) -> File:
     """Return the element, of the photograph's size."""
     rgba = _rgba(cut, _read_photo(cut.photo))
     if not (rgba[..., 3] > FAINT).any():
-        raise InputError("nothing is left of it; mark something to keep")
+        raise InputError("nothing is left of it; brush over what is to stay")
     path = files.room(f"{cut.photo.path.stem}-cutout.png")
     Image.fromarray(rgba).save(path, compress_level=1)
     try:
@@ -167,8 +167,7 @@ def _reduced(photo: File) -> Image.Image:
         return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 
-def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
-    """Return a mask of what strokes of one kind touch."""
+def _strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> Mask:
     image = Image.new("L", size)
     draw = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -179,8 +178,7 @@ def strokes_on(size: tuple[int, int], strokes: Sequence[Stroke], keep: bool) -> 
     return np.array(image)
 
 
-def move_edge(alpha: Mask, grow: float, feather: float) -> Mask:
-    """Move a mask's edge out by `grow` pixels, and soften it by `feather`."""
+def _move_edge(alpha: Mask, grow: float, feather: float) -> Mask:
     image = Image.fromarray(alpha)
     if grow:
         # A straight edge blurred by sigma has the value 0.159 one sigma away from it.
@@ -199,10 +197,10 @@ def _as_mask(share: NDArray[Any]) -> Mask:
 
 
 def _alpha(cut: Cut, photo: Image.Image, *, quick: bool) -> Mask:
-    keep = strokes_on(photo.size, cut.strokes, True)
-    remove = strokes_on(photo.size, cut.strokes, False)
+    keep = _strokes_on(photo.size, cut.strokes, True)
+    remove = _strokes_on(photo.size, cut.strokes, False)
     alpha = np.maximum(_base(cut, photo, quick), keep)
-    return move_edge(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
+    return _move_edge(np.minimum(alpha, 255 - remove), cut.grow, cut.feather)
 
 
 def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
@@ -210,8 +208,8 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
     if cut.edges:
         hints: dict[str, Any] = {
             "box": cut.box,
-            "foreground": hints_of(cut.strokes, True, photo.size),
-            "background": hints_of(cut.strokes, False, photo.size),
+            "foreground": _hints_of(cut.strokes, True, photo.size),
+            "background": _hints_of(cut.strokes, False, photo.size),
             "rough": mask,
         }
         pixels = np.asarray(photo)
@@ -225,7 +223,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
     return alpha
 
 
-def hints_of(
+def _hints_of(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
     """Return points along strokes; narrow ones give none."""

@@ -118,9 +118,9 @@ class Files:
     def add(self, role: str, path: Path, source: str | None = None, key: str | None = None) -> File:
         """Take in a file, under its id `key` if it has one."""
         if role not in ROLES:
-            raise InputError("a picture is a painting, an element or a mask")
+            raise InputError("expected a painting, an element or a mask")
         with self._decoding:
-            check_pixels(role, path, self.limits.pixels)
+            _check_pixels(role, path, self.limits.pixels)
             opened = open_picture(role, path)
             file = _described(role, path, source, opened.stored, opened.warnings)
         file = replace(file, id=key or file.id)
@@ -151,7 +151,7 @@ def sample(name: object) -> tuple[Path, str]:
     """Return a sample's file and role."""
     found = samples().get(name) if isinstance(name, str) else None
     if found is None:
-        raise InputError("there is no such sample")
+        raise InputError("there is no such sample; load the page again")
     return found
 
 
@@ -173,8 +173,7 @@ def safe_name(name: str) -> str:
     return stem + re.sub(r"[^.A-Za-z0-9]", "", suffix)[:8].lower()
 
 
-def check_pixels(role: str, path: Path, most: int) -> None:
-    """Refuse a picture of more than `most` pixels by its header."""
+def _check_pixels(role: str, path: Path, most: int) -> None:
     Image.init()
     try:
         with quiet():
@@ -202,7 +201,7 @@ def _described(
     if role == "element" and stored.alpha is not None:
         alpha = eight_bits(stored.alpha)
         if alpha.min() < 255:
-            box = visible_box(alpha)
+            box = _visible_box(alpha)
             picture.putalpha(Image.fromarray(alpha))
             if box is None:
                 raise InputError("element: all of it is transparent; give another")
@@ -223,8 +222,7 @@ def _described(
     )
 
 
-def visible_box(alpha: NDArray[np.uint8]) -> Box | None:
-    """Return left, top, right, bottom of what shows in alpha."""
+def _visible_box(alpha: NDArray[np.uint8]) -> Box | None:
     rows, columns = (np.flatnonzero((alpha > FAINT).any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -261,7 +259,7 @@ def alpha_of(path: Path) -> bytes:
     """Return the alpha of a cut-out as PNG."""
     alpha = open_picture("element", path).stored.alpha
     if alpha is None:
-        raise InputError("element: nothing of it is transparent, so there is no mask")
+        raise InputError("element: nothing of it is transparent; cut it out first")
     data = io.BytesIO()
     Image.fromarray(eight_bits(alpha)).save(data, "PNG")
     return data.getvalue()
@@ -278,7 +276,7 @@ def part_of(path: Path, box: tuple[int, ...]) -> bytes:
     picture = _pixels(path)
     right, down = min(left + width, picture.width), min(top + height, picture.height)
     if right <= left or down <= top:
-        raise InputError("that lies outside the picture")
+        raise InputError("that lies outside the picture; load the page again")
     return encoded(picture.crop((left, top, right, down)), 2 * VIEW)
 
 

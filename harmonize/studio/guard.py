@@ -147,7 +147,7 @@ async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[
         except StopAsyncIteration:
             return
         except asyncio.TimeoutError as error:  # noqa: UP041 - another class before Python 3.11
-            raise HTTPException(408, "The upload stood still.", _CLOSE) from error
+            raise HTTPException(408, "The upload stood still; try again.", _CLOSE) from error
         count += len(chunk)
         if count > most:
             raise _body_too_large(most)

@@ -13,8 +13,8 @@ from typing import Any
 
 from harmonize.errors import HarmonizeError, OutputError
 from harmonize.images.atomic_file import write_file
-from harmonize.studio.app import Page
 from harmonize.studio.results import asked_of, kept_at
+from harmonize.studio.routes import Page
 from harmonize.studio.tasks import DONE, FAILED, Task
 
 PREFIX = "harmonize-studio-"

@@ -66,14 +66,14 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
     """Read a page's request."""
     preset = tree.get("preset", "default")
     if preset not in presets():
-        raise InputError("there is no such preset")
+        raise InputError("there is no such preset; load the page again")
     options = tree.get("options", {})
     placement = tree.get("placement", {})
     if not isinstance(options, dict) or not isinstance(placement, dict):
-        raise InputError("a request of the page could not be read")
+        raise InputError("a request of the page could not be read; load the page again")
     unknown = set(options) - set(OPTIONS)
     if unknown:
-        raise InputError(f"there is no option {sorted(unknown)[0]!r}")
+        raise InputError(f"there is no option {sorted(unknown)[0]!r}; load the page again")
     return Asked(
         painting=files.get(tree.get("painting")),
         element=files.get(tree.get("element")),
@@ -146,7 +146,7 @@ def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
         for role, file in asked.files.items()
     }
     words = ["harmonize", "run", paths["painting"], paths["element"]]
-    words += placement_words(asked.placement)
+    words += _placement_words(asked.placement)
     if asked.preset != "default":
         words += ["--config", asked.preset]
     for key, flag in OPTIONS.items():
@@ -155,8 +155,7 @@ def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
     return shlex.join([*words, "--output", kept.picture.name])
 
 
-def placement_words(placement: Placement) -> list[str]:
-    """Return a placement as options."""
+def _placement_words(placement: Placement) -> list[str]:
     words = []
     if placement.at is not None:
         at = placement.at

@@ -20,9 +20,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harmonize.errors import InputError
 from harmonize.studio import recovery
-from harmonize.studio.app import Page
 from harmonize.studio.files import Files
 from harmonize.studio.guard import Limits, PageToken
+from harmonize.studio.routes import Page
 
 HOME = "127.0.0.1"
 SIGNALS = [
@@ -54,7 +54,7 @@ def serve(
         listener = _listen_again(host, port, tree)
         listener.listen(128)  # who comes early waits
         port = listener.getsockname()[1]
-        page = Page(Files(folder, limits or Limits()), PageToken(), hosts_of(host, port))
+        page = Page(Files(folder, limits or Limits()), PageToken(), _hosts_of(host, port))
         _begin(page, tree, pictures)
         save = partial(recovery.save, page, (host, port), list(pictures.values()))
         save()
@@ -84,8 +84,7 @@ def _begin(page: Page, tree: dict[str, Any] | None, pictures: dict[str, Path | N
             page.start[role] = page.files.add(role, path.absolute())
 
 
-def hosts_of(host: str, port: int) -> frozenset[str]:
-    """Return what the header Host may be."""
+def _hosts_of(host: str, port: int) -> frozenset[str]:
     names = (
         {_host_in_url(host), "localhost"}
         if ipaddress.ip_address(host).is_loopback
@@ -124,7 +123,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{host}, port {port}: cannot listen there ({reason})") from error
+        raise InputError(
+            f"{host}, port {port}: cannot listen there ({reason}); give another `port`"
+        ) from error
     return listener
 
 

@@ -91,7 +91,7 @@ class Tasks:
     def get(self, key: str) -> Task:
         found = self._all.get(key)
         if found is None:
-            raise InputError("this session has no such run")
+            raise InputError("this session has no such run; load the page again")
         return found
 
     def stop(self, task: Task) -> None:

@@ -272,6 +272,6 @@ def test_without_ray_the_extra_is_named(
     assert missing.code == 2
     assert missing.err == (
         "harmonize: error: --engine ray: Ray is not installed; "
-        "`pip install 'painterly-harmonize[ray]'` brings it\n"
+        "add it with pip install 'painterly-harmonize[ray]'\n"
     )
     assert not Path("jobs-harmonized").exists()

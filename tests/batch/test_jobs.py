@@ -524,7 +524,7 @@ def test_what_is_wrong_is_listed_and_counted(files: Path, command: Command) -> N
     [
         (["nowhere.yaml"], "nowhere.yaml: no such file or folder"),
         (["painting.png"], "painting.png: "),
-        (["jobs.yaml", "--transfer"], "go with --engine ray"),
+        (["jobs.yaml", "--transfer"], "use them with --engine ray"),
         (["jobs.yaml", "--output-dir", "painting.png"], "painting.png: "),
         (["jobs.yaml", "--device", "x"], "there is no option --device"),
         (["jobs.yaml", "--set", "device=xyz"], "device"),

@@ -60,7 +60,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path: Path) -> None:
         [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr == f"{path}: cannot be written (File too large)\n"
+    assert done.stderr == f"{path}: cannot be written (File too large); choose another place\n"
     assert path.read_bytes() == b"precious"
     assert names(tmp_path) == ["a.bin"]
 

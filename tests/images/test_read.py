@@ -606,5 +606,5 @@ def test_named_pipes_are_read_or_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert (open_picture("painting", pipe).stored.pixels == RGB).all()
     writer.join()
     monkeypatch.setattr("harmonize.images.read.PIPE_WAIT", 0.05)
-    with pytest.raises(InputError, match="a pipe through which nothing came for .* only once"):
+    with pytest.raises(InputError, match="a pipe through which nothing came for .*; write into it"):
         open_picture("painting", pipe)

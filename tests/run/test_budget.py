@@ -101,9 +101,9 @@ def test_smaller_tiles_come_before_a_smaller_size() -> None:
 
 
 def test_what_fits_nowhere_is_an_error_that_names_the_least() -> None:
-    with pytest.raises(MemoryLimitError, match=r"max_memory=100MB` is too little.*at least") as no:
+    with pytest.raises(MemoryLimitError, match=r"max_memory=100MB` is too little.*or more") as no:
         memory_limit.fit(canvas(), native(), 5.0, 10**8)
-    least = re.search(r"takes ([\d.]+[MG]B) at least", str(no.value))
+    least = re.search(r"give ([\d.]+[MG]B) or more", str(no.value))
     assert least
     # A little more, for the rounding of the words, and it fits.
     enough = 1.01 * (memory_limit.parse(least[1]) or 0)

@@ -358,7 +358,10 @@ def test_what_is_no_checkpoint(command: Command, files: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--checkpoint there", "there: exists; --resume goes on from it, --overwrite begins anew"),
+        (
+            "--checkpoint there",
+            "there: exists; give --resume to go on, or --overwrite to begin anew",
+        ),
         ("--checkpoint mask.png --overwrite", "mask.png is the mask, which is never replaced"),
         ("--checkpoint a.png", "a.png is the file of --output too"),
         ("--checkpoint a.json", "a.json is the file of the record of --output too"),

@@ -110,7 +110,7 @@ def test_what_a_run_with_frames_refuses(command: Command, files: Path) -> None:
     before = (files / "kept/frame-0001.png").read_bytes()
     for folder, said, options in (
         ("kept", "kept: holds frames already; use --overwrite", ()),
-        ("mask.png", "mask.png: is a file; frames need a folder", ()),
+        ("mask.png", "mask.png: is a file; give a folder for the frames", ()),
         ("/proc/no/where", "cannot write there", ()),
         ("x" * 300, "File name too long", ()),
         ("a.json", "a.json: is meant for a file and for frames", ()),

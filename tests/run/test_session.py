@@ -199,7 +199,7 @@ def test_a_session_with_other_settings_shares_what_is_kept(kept: Session) -> Non
         ({"seed": object()}, "seed: expected"),
         ({"device": "gpu"}, "device 'gpu': expected auto"),
         ({"stength": 3}, "stength: unknown keyword; did you mean strength?"),
-        ({"at": (1, 2)}, "at: is a part of placement, as in placement={'at': …}"),
+        ({"at": (1, 2)}, "at: is a part of placement; give placement={'at': …}"),
         ({"max_memory": "much"}, "`max_memory=much`: expected"),
         ({"max_memory": True}, "`max_memory=True`: expected"),
         ({"max_memory": 1000}, "`max_memory=1kB` is too little"),

@@ -348,15 +348,14 @@ def test_missing_wrong_and_truncated_files(files: Path) -> None:
 def test_a_mask_of_another_size() -> None:
     said = message(PAINTING, PATCH, MASK[:, :90])
     assert (
-        said
-        == "mask: 90 x 80 pixels, but the element has 96 x 80; the mask needs the element's size "
-        "or shape"
+        said == "mask: 90 x 80 pixels, but the element has 96 x 80; give the mask the element's "
+        "size or shape"
     )
     assert "expected the element's size" in message(PAINTING, PATCH, MASK, loose_mask=MASK[:7])
 
 
 def test_a_mask_without_anything_or_without_an_outside() -> None:
-    assert "the mask is empty; white marks the element" in message(PAINTING, PATCH, MASK * 0)
+    assert "the mask is empty; make it white on the element" in message(PAINTING, PATCH, MASK * 0)
     assert "the mask is empty" in message(PAINTING, PATCH, MASK // 7)
     full = np.full_like(MASK, 255)
     assert "white over the whole painting" in message(PAINTING, PATCH, full)

@@ -83,7 +83,7 @@ def test_one_of_several_labels(files: Path) -> None:
     indexed.save("labels.png")
     assert (labelled("mask", Path("labels.png"), 2) == MASK).all()
     assert (labelled("mask", labels.astype(np.uint8), 1)[:5] == 255).all()
-    with pytest.raises(InputError, match="nothing in it has the value 7; it has 0, 1, 2"):
+    with pytest.raises(InputError, match="nothing in it has the value 7; choose of 0, 1, 2"):
         labelled("mask", Path("labels.png"), 7)
     with pytest.raises(InputError, match="needs a mask of labels"):
         labelled("mask", Path("painting.png"), 7)

@@ -86,7 +86,7 @@ def test_older_records_count_the_margin() -> None:
         ({"scale": float("inf")}, "expected a number above 0"),
         ({"rotate": "left"}, "`rotate=left`: expected degrees"),
         ({"flip": "both"}, "`flip=both`: expected horizontal or vertical"),
-        ({"width": 3, "scale": 2}, "`width` or `scale`, not both"),
+        ({"width": 3, "scale": 2}, "`width` and `scale`: leave one"),
         ({"widht": 3}, "'widht' is not known"),
     ],
 )

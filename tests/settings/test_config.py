@@ -284,7 +284,7 @@ def test_an_option_is_blamed_by_its_name() -> None:
     assert str(caught.value).split("\n") == [
         "--seed: expected a whole number from 0 up, below 2^63; got -1",
         "--weights: '[': the value is not YAML (expected the node content, "
-        "but found '<stream end>')",
+        "but found '<stream end>'); put it in quotes",
         "--keep-color: expected a number from 0 to 1; got 7",
     ]
 
@@ -301,7 +301,7 @@ def test_all_that_is_wrong_is_said_at_once_in_order_of_lines(tmp_path: Path) -> 
     whole = [
         f"{path}: line 1: extends: there is no preset 'prevew' to extend; did you mean preview?",
         f"{path}: line 2: siez: unknown key; did you mean size?",
-        f"{path}: line 4: key 'keep' is repeated (first on line 3)",
+        f"{path}: line 4: key 'keep' is repeated (first on line 3); leave one",
         f"{path}: line 7: passes.refine.rate: expected a number from 1e-12 to 1e12, "
         "or a table of style level (1 to 10): number; got 'no'",
         f"{path}: line 8: passes.refine.terms.tv.weight: expected auto, a number from 0 to 1e12, "

@@ -67,10 +67,16 @@ def test_values_are_those_of_yaml_1_2(text: str, expected: object) -> None:
 
 
 def test_a_repeated_key_is_found_at_any_depth_and_in_any_spelling() -> None:
-    assert problem("a: {b: 1,\n b: 2}") == "line 2: key 'b' is repeated (first on line 1)"
-    assert problem("a: 1\n'a': 2") == "line 2: key 'a' is repeated (first on line 1)"
-    assert problem("a: {1: 1, 1.0: 2}") == "line 1: key 1.0 is repeated (first on line 1)"
-    assert problem("a: [{b: 1, b: 2}]") == "line 1: key 'b' is repeated (first on line 1)"
+    assert (
+        problem("a: {b: 1,\n b: 2}") == "line 2: key 'b' is repeated (first on line 1); leave one"
+    )
+    assert problem("a: 1\n'a': 2") == "line 2: key 'a' is repeated (first on line 1); leave one"
+    assert (
+        problem("a: {1: 1, 1.0: 2}") == "line 1: key 1.0 is repeated (first on line 1); leave one"
+    )
+    assert (
+        problem("a: [{b: 1, b: 2}]") == "line 1: key 'b' is repeated (first on line 1); leave one"
+    )
 
 
 @pytest.mark.parametrize(

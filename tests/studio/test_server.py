@@ -23,7 +23,7 @@ from PIL import Image
 from studio_client import Client
 
 from harmonize.settings.load import Settings, presets
-from harmonize.studio import app
+from harmonize.studio import routes
 from harmonize.studio.files import convex_hull, safe_name
 
 Serve = Callable[..., Client]
@@ -294,9 +294,9 @@ def test_events_tell_of_tasks(serve: Serve, files: Path) -> None:
 
 
 def test_every_file_of_the_page_is_there_and_no_other_is_asked_for() -> None:
-    names = set(app._assets())
+    names = set(routes._assets())
     asked_for = set()
-    for data, _ in app._assets().values():
+    for data, _ in routes._assets().values():
         text = data.decode()
         asked_for |= set(re.findall(r'(?:src|href)="/assets/([\w.]+)"', text))
         asked_for |= set(re.findall(r'from "\./([\w.]+)"', text))
@@ -312,7 +312,7 @@ def test_an_error_names_a_file_as_it_was_uploaded(serve: Serve, files: Path) -> 
 
 
 def test_the_page_has_words_for_every_stage() -> None:
-    text = app._assets()["runs.js"][0].decode()
+    text = routes._assets()["runs.js"][0].decode()
     words = re.search(r"STAGES = {(.*?)}", text)
     assert words
     stages = {"reading", "palette", "underpainting", "finish", "writing"}

@@ -27,7 +27,7 @@ def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
         named = [path for path in files if FILE_NAME.fullmatch(path.name)]
         found += _pair(folder, [path for path in named if not is_beside(path)])
     if not found:
-        raise JobsError(f"{folder}: no x.patch.png with x.painting.jpg in it")
+        raise JobsError(f"{folder}: expected pictures in it such as x.patch.png, x.painting.jpg")
     return found
 
 
@@ -56,7 +56,8 @@ def _pair(folder: Path, files: Sequence[Path]) -> Iterator[Draft | Refused]:
     for group in groups.values():
         for role, path in group.items():
             if path not in used:
-                yield Refused(str(path), f"a {role.replace('_', ' ')} without a patch", (path,))
+                stem, what = _parts(path)[0], role.replace("_", " ")
+                yield Refused(str(path), f"a {what} without a patch; add {stem}.patch.png", (path,))
 
 
 def _draft(folder: Path, element: Path, group: Group, paintings: int) -> Draft | Refused:

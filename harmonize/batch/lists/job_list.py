@@ -171,7 +171,7 @@ def _name_at(options: Tree, key: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise InputError(f"{key}: expected a name; got {show(value)}")
     if value is not None and not nameable(value):
-        raise InputError(f"{key}: {show(value)} is not a name that a file can have")
+        raise InputError(f"{key}: {show(value)} is not a name that a file can have; give another")
     return value
 
 
@@ -185,7 +185,7 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
         return [literal]
     files = [path for path in matching(pattern, base) if not skip(path)]
     if not files:
-        raise InputError(f"{key}: no file matches {literal}")
+        raise InputError(f"{key}: no file matches {literal}; check its name")
     return files
 
 

@@ -79,7 +79,7 @@ def _list_text(path: Path, table: bool) -> str:
     except UnicodeDecodeError as error:
         if table and not wide:  # as spreadsheets on Windows save it
             return data.decode("cp1252", "replace")
-        raise JobsError(f"{path}: not a text file in UTF-8") from error
+        raise JobsError(f"{path}: not a text file in UTF-8; save it as one") from error
 
 
 # --- YAML and JSON --------------------------------------------------------------------------------
@@ -112,9 +112,12 @@ def _json(path: Path, text: str) -> Any:
     except json.JSONDecodeError as error:
         note = text[error.pos :].lstrip().startswith(("//", "/*", "#"))
         cure = "; JSON has no comments: leave them out, or make it YAML" if note else ""
-        raise JobsError(f"{path}: line {error.lineno}: not JSON ({error.msg}){cure}") from error
+        raise JobsError(
+            f"{path}: line {error.lineno}: expected JSON ({error.msg}){cure}"
+        ) from error
     except (ValueError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else error
+        deep = "too deep; use lists of fewer levels"
+        reason = deep if isinstance(error, RecursionError) else f"{error}; leave one"
         raise JobsError(f"{path}: {reason}") from error
     return tree
 
@@ -150,9 +153,9 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[ListedJob]:
             else:
                 yield ListedJob(f"{path}: row {number}", _options(header, cells, separator))
     except csv.Error as error:
-        raise JobsError(f"{path}: line {table.line_num}: {error}") from error
+        raise JobsError(f"{path}: line {table.line_num}: {error}; export it again") from error
     if header is None:
-        raise JobsError(f"{path}: empty; the first row names the columns, such as style and patch")
+        raise JobsError(f"{path}: empty; name the columns in the first row, such as style, patch")
 
 
 def _separator(text: str) -> str:
@@ -170,13 +173,13 @@ def _column(cell: str) -> str:
 def _check_header(path: Path, header: Sequence[str]) -> None:
     if not {"style", "patch"} & set(header):
         raise JobsError(
-            f"{path}: the first row names the columns, such as style, patch, at, width, output; "
+            f"{path}: first row: expected columns such as style, patch, at, width, output; "
             f"got {show(', '.join(header))}"
         )
     named = [name for name in header if name]
     repeated = next((name for name in named if named.count(name) > 1), None)
     if repeated:
-        raise JobsError(f"{path}: two columns are called {printable(repeated)}")
+        raise JobsError(f"{path}: two columns are called {printable(repeated)}; rename one")
 
 
 def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tree | str:

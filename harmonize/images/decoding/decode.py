@@ -110,7 +110,7 @@ def check_pixel_limit(size: tuple[int, int]) -> None:
     if size[0] * size[1] > limit:
         raise Unreadable(
             f"{size[0]} x {size[1]} pixels, more than the limit of {limit:,}; make it smaller, or "
-            f"raise the limit with --max-pixels (in a program: the variable {LIMIT})"
+            f"raise the limit with `max_pixels` (in a program: the variable {LIMIT})"
         )
 
 
@@ -132,7 +132,7 @@ def _opened_image(data: bytes) -> Any:
     if known:
         raise ValueError("damaged header")
     kinds = f"{', '.join(signatures.FORMATS[:-1])} or {signatures.FORMATS[-1]}"
-    raise Unreadable(f"not an image in a format that is read here: {kinds}")
+    raise Unreadable(f"not an image in a format that is read here: use {kinds}")
 
 
 def _heic(data: bytes) -> Any:

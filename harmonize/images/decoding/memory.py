@@ -114,7 +114,7 @@ def _whole_numbers(where: str, array: NDArray[Any]) -> NDArray[Any]:
             f"{where}: array of {array.dtype}, expected uint8, uint16, or float in [0, 1]"
         )
     if not (array.min() >= 0 and array.max() <= 1):  # neither is so for NaN
-        raise InputError(f"{where}: float array with values outside [0, 1]")
+        raise InputError(f"{where}: float array with values outside [0, 1]; scale them into it")
     whole = np.empty(array.shape, np.uint8)
     for rows in strips(*array.shape[:2]):
         whole[rows] = np.rint(array[rows] * 255)

@@ -62,7 +62,7 @@ def what_is(data: bytes) -> str | None:
 
 def _text_format(start: bytes) -> str | None:
     if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page, not a picture: download the picture itself"
+        return "a web page, not a picture: save the picture itself"
     if b"<svg" in start:
         return "SVG: export it as PNG"
     return None

@@ -12,10 +12,16 @@ export function make(tag, properties = {}, ...children) {
 // Say something to those who can't see the picture.
 export const say = (text) => { $("#status").textContent = text; };
 
+// What the program says, as a sentence of the page.
+export function sentence(text) {
+  const plain = text.replaceAll("`", "").replace(/^placement: /, "");
+  return plain[0].toUpperCase() + plain.slice(1) + (/[.?!…]$/.test(plain) ? "" : ".");
+}
+
 // An error is one line, in the section that it belongs to.
 export function complain(where, error) {
   const line = typeof where === "string" ? $(where) : where;
-  line.textContent = error ? String(error.message ?? error) : "";
+  line.textContent = error ? sentence(String(error.message ?? error)) : "";
 }
 
 // Wait for the hand to rest.

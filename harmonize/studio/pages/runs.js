@@ -1,7 +1,7 @@
 // Pictures asked for: progress, the strip of what was painted, and what can be taken away.
 
 import * as api from "./api.js";
-import { $, clamp, complain, make, round, say } from "./dom.js";
+import { $, clamp, complain, make, round, say, sentence } from "./dom.js";
 import * as geometry from "./geometry.js";
 import * as state from "./state.js";
 
@@ -195,7 +195,7 @@ function result(task) {
   if (task.asked.preset !== "preview") requestAnimationFrame(() => $("#result").scrollIntoView({ block: "nearest" }));
   $("#h-result").textContent = task.result.interrupted ? "Painted so far" : "Painted";
   $("#result-facts").textContent = `${task.result.name} · ${summary(task)} · ${round(task.seconds, 1)} s`;
-  $("#result-notes").replaceChildren(...task.result.notes.map((text) => make("li", { textContent: text.replaceAll("`", "") })));
+  $("#result-notes").replaceChildren(...task.result.notes.map((text) => make("li", { textContent: sentence(text) })));
   const links = [...task.result.formats, "record", "zip"].map((kind) =>
     make("a", { className: "button small", href: `/api/tasks/${task.id}/${kind}`, download: "", textContent: NAMES[kind] }));
   const { element } = task.asked;

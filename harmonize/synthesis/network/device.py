@@ -63,7 +63,9 @@ def _require_cuda(name: str, index: int) -> None:
     if count == 0:
         raise DeviceError(f"device {name!r}: PyTorch finds no CUDA here; use `device=auto` or cpu")
     if index >= count:
-        raise DeviceError(f"device {name!r}: PyTorch finds {count} CUDA device(s), numbered from 0")
+        raise DeviceError(
+            f"device {name!r}: PyTorch finds {count} CUDA device(s); use a number from 0 up"
+        )
 
 
 # --- the caller's state ---------------------------------------------------------------------------

@@ -146,14 +146,18 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _too_large(path: Path) -> WeightsError:
-    return WeightsError(f"weights {path}: more than {LARGEST_WEIGHTS >> 30} GiB; VGG19 has 0.54")
+    return WeightsError(
+        f"weights {path}: more than {LARGEST_WEIGHTS >> 30} GiB; expected VGG19 of 0.54"
+    )
 
 
 def _parse_safetensors(data: bytes, path: Path) -> Tensors:
     try:
         tensors = load_safetensors(data)
     except (SafetensorError, KeyError) as error:  # KeyError: of a kind of number it does not know
-        raise WeightsError(f"weights {path}: not a readable .safetensors file") from error
+        raise WeightsError(
+            f"weights {path}: not a readable .safetensors file; export it again"
+        ) from error
     for key in SHAPES:
         index = tensors.pop(f"{key}.index", None)
         if index is not None:
@@ -164,9 +168,11 @@ def _parse_safetensors(data: bytes, path: Path) -> Tensors:
 
 def _looked_up(index: torch.Tensor, codebook: torch.Tensor, key: str, path: Path) -> torch.Tensor:
     if index.dtype != torch.uint8 or codebook.dim() != 1:
-        raise WeightsError(f"weights {path}: {key} has no index of bytes into a list of values")
+        raise WeightsError(
+            f"weights {path}: {key}: expected an index of bytes into a list of values"
+        )
     if index.numel() and int(index.max()) >= codebook.numel():
-        raise WeightsError(f"weights {path}: {key}.codebook has too few values")
+        raise WeightsError(f"weights {path}: {key}.codebook has too few values; export it again")
     _check_shape(index, key, path)
     return codebook[index.long()]
 
@@ -179,7 +185,9 @@ def _parse_pth(data: bytes, path: Path) -> Tensors:
                 warnings.simplefilter("ignore")  # of a file that is refused anyway
                 tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes the reader stumble in every way there is
-        raise WeightsError(f"weights {path}: not a file of plain PyTorch tensors") from error
+        raise WeightsError(
+            f"weights {path}: not a file of plain PyTorch tensors; save it as one"
+        ) from error
     if unpacked > LARGEST_WEIGHTS:
         raise _too_large(path)
     if not isinstance(tensors, dict):
@@ -203,16 +211,18 @@ def _checked(tensors: Tensors, path: Path) -> Tensors:
 
 def _checked_tensor(tensor: object, key: str, path: Path) -> torch.Tensor:
     if not isinstance(tensor, torch.Tensor):
-        raise WeightsError(
-            f"weights {path}: no tensor {key}; this is not torchvision's VGG19 layout"
-        )
+        raise WeightsError(f"weights {path}: no tensor {key}; expected torchvision's VGG19 layout")
     _check_shape(tensor, key, path)
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
     if not (plain and tensor.is_floating_point()):
-        raise WeightsError(f"weights {path}: {key} is not made of plain floating-point numbers")
+        raise WeightsError(
+            f"weights {path}: {key} is not made of plain floating-point numbers; export it again"
+        )
     tensor = tensor.detach().float()
     if not torch.isfinite(tensor).all():
-        raise WeightsError(f"weights {path}: {key} holds values that are not finite")
+        raise WeightsError(
+            f"weights {path}: {key} holds values that are not finite; export it again"
+        )
     return tensor
 
 

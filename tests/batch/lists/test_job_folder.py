@@ -81,7 +81,7 @@ def test_files_without_a_place_are_said_at_once(files: Path) -> None:
     ):
         assert words in text
     put("empty/x.png")
-    with pytest.raises(JobsError, match=r"no x\.patch\.png"):
+    with pytest.raises(JobsError, match=r"such as x\.patch\.png"):
         folder_jobs(Path("empty"))
 
 

@@ -99,8 +99,8 @@ def test_columns_as_people_name_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "empty; the first row names the columns"),
-        ("a.jpg,b.png\n", "the first row names the columns"),
+        ("", "empty; name the columns"),
+        ("a.jpg,b.png\n", "first row: expected columns such as style"),
         ("style,patch,style\n", "two columns are called style"),
         ("style,patch\n\0,b\n", ""),
         ('style,patch\n"a,b\n', ""),
@@ -145,7 +145,7 @@ def test_json_of_any_indent_and_yaml_hold_the_same(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"jobs": [{}],}', "line 1: not JSON"),
+        ('{"jobs": [{}],}', "line 1: expected JSON"),
         ('{"jobs": [  // mine\n{}]}', "JSON has no comments"),
         ('{"jobs": [{"a": 1, "a": 2}]}', "key 'a' is repeated"),
         ("[" * 100_000, "too deep"),

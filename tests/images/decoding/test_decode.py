@@ -197,7 +197,7 @@ def test_transparent_everywhere_is_taken_as_opaque_and_told(kind: str) -> None:
         (b"SIMPLE  =                    T", "FITS: export it"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "damaged|raw file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "damaged or truncated"),
-        (b"words, and no picture", "not an image in a format that is read here: PNG, JPEG"),
+        (b"words, and no picture", "not an image in a format that is read here: use PNG, JPEG"),
         (b"", "is empty"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_file_gives_the_same_tensors(tmp_path: Path, oxford: weights.WeightSet
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"features.5.bias": None}, "no tensor features.5.bias; this is not torchvision's VGG19"),
+        ({"features.5.bias": None}, "no tensor features.5.bias; expected torchvision's VGG19"),
         ({"features.5.bias": torch.zeros(64)}, "has shape (64,), expected (128,) as in VGG19"),
         ({"features.0.bias": torch.full((64,), torch.nan)}, "values that are not finite"),
     ],
@@ -159,7 +159,9 @@ def test_archives_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
         (tmp_path / f"cut{length}.pth").write_bytes(whole[:length])
     (tmp_path / "whole.pth").unlink()
     for path in sorted(tmp_path.glob("*.pth")):
-        assert message(path) == f"weights {path}: not a file of plain PyTorch tensors"
+        assert (
+            message(path) == f"weights {path}: not a file of plain PyTorch tensors; save it as one"
+        )
 
 
 def test_a_file_that_unpacks_to_far_too_much_is_not_unpacked(
@@ -230,8 +232,12 @@ def test_tensors_of_other_kinds_are_refused(
 def test_an_index_takes_no_more_than_the_networks_room(tmp_path: Path) -> None:
     index, codebook = torch.zeros(64, dtype=torch.uint8), torch.zeros(1)
     for name, tensors, said in [
-        ("deep", {"index": index, "codebook": torch.zeros(1, 1000)}, "no index of bytes"),
-        ("signed", {"index": index.to(torch.int8) - 1, "codebook": codebook}, "no index of bytes"),
+        ("deep", {"index": index, "codebook": torch.zeros(1, 1000)}, "expected an index of bytes"),
+        (
+            "signed",
+            {"index": index.to(torch.int8) - 1, "codebook": codebook},
+            "expected an index of bytes",
+        ),
         ("long", {"index": index.repeat(1000), "codebook": codebook}, "has shape (64000,)"),
     ]:
         named = {f"features.0.bias.{key}": tensor for key, tensor in tensors.items()}

@@ -215,7 +215,7 @@ class Page:
             return _image_response(task.picture)
         kept: results.Kept | None = task.kept
         if kept is None:
-            raise InputError("this picture is not finished yet")
+            raise InputError("this picture is not finished yet; wait for it")
         if kind == "view":
             return _image_response(kept.view)
         if kind == "pixels":
@@ -257,7 +257,7 @@ class Page:
         except (ValueError, RecursionError):
             tree = None
         if not isinstance(tree, dict):
-            raise InputError("a request of the page could not be read")
+            raise InputError("a request of the page could not be read; load the page again")
         return tree
 
 
