@@ -73,8 +73,8 @@ def made(call: ast.Call) -> str:
     return ast.unparse(call.func).split(".")[-1]
 
 
+# All texts that an expression in a function may be, as far as the code tells.
 def texts(node: ast.AST | None, scope: ast.AST, deep: int = 0) -> set[str]:
-    # All texts that an expression in a function may be, as far as the code tells.
     found: set[str] = set()
     if deep > 12:
         return {HOLE}
@@ -113,7 +113,6 @@ def texts(node: ast.AST | None, scope: ast.AST, deep: int = 0) -> set[str]:
 
 
 def assigned(node: ast.AST, name: str) -> ast.expr | None:
-
     targets = node.targets if isinstance(node, ast.Assign) else []
     targets = [node.target] if isinstance(node, ast.NamedExpr) else targets
     return node.value if any(getattr(one, "id", "") == name for one in targets) else None
@@ -121,7 +120,6 @@ def assigned(node: ast.AST, name: str) -> ast.expr | None:
 
 @cache
 def messages(kinds: frozenset[str]) -> list[tuple[str, str]]:
-
     found = set()
     for name, tree in trees().items():
         scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
@@ -140,7 +138,6 @@ ALL, REFUSALS = (messages(frozenset(kinds)) for kinds in (SPEAKING, REFUSING))
 
 @cache
 def flags() -> set[str]:
-
     commands = [get_command(app)]
     known = set()
     while commands:

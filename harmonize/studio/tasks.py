@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harmonize.errors import HarmonizeError, InputError, StopRun
+from harmonize.errors import HarmonizeError, InputError, MemoryLimitError, StopRun
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 MOST_WAITING = 20
@@ -145,10 +145,11 @@ class Tasks:
                 kept = self._work(task, self)
             except Abandoned:
                 return
+            except (MemoryError, MemoryLimitError):
+                told = "Out of memory; close other programs, or choose Preview."
+                self.tell(task, state=FAILED, error=told)
             except HarmonizeError as error:
                 self.tell(task, state=FAILED, error=" ".join(error.lines))
-            except MemoryError:
-                self.tell(task, state=FAILED, error="Out of memory; choose a smaller size.")
             except Exception as error:  # the page must learn of it, whatever it is
                 self.tell(task, state=FAILED, error=f"This should not have happened: {error!r}")
             else:

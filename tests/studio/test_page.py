@@ -353,6 +353,37 @@ def test_errors_are_a_line_where_they_belong(window: Callable[..., Window], pict
     assert error.inner_text() == ""
 
 
+def test_what_lies_outside_is_not_painted(window: Callable[..., Window], pictures: Path) -> None:
+    view = window()
+    view.load(pictures / "painting.png", pictures / "cutout.png")
+    view.page.wait_for_selector("#place:visible")
+    view.page.fill("#place-x", "-5000")
+    view.page.keyboard.press("Tab")
+    view.page.get_by_text("It lies outside the painting").wait_for()
+    assert view.page.locator("#preview").is_disabled()
+    view.page.locator("#badge").wait_for(state="hidden")
+    view.page.click("#center")
+    view.until("!document.querySelector('#preview').disabled")
+    assert view.text("#go-hint") == ""
+
+
+def test_a_number_that_is_none_is_said_until_one_is_given(
+    window: Callable[..., Window], pictures: Path
+) -> None:
+    view = window()
+    view.load(pictures / "painting.png", pictures / "cutout.png")
+    view.page.wait_for_selector("#place:visible")
+    view.page.fill("#place-w", "")
+    view.page.keyboard.press("Tab")
+    error = view.page.locator("#place .error")
+    error.get_by_text("The width is a number").wait_for()
+    view.page.evaluate("new Promise((done) => setTimeout(done, 50))")  # the key's own comes first
+    assert "The width is a number" in error.inner_text()
+    view.page.fill("#place-w", "40")
+    view.page.keyboard.press("Tab")
+    view.until("document.querySelector('#place .error').textContent === ''")
+
+
 def test_a_picture_is_pasted_from_the_clipboard(
     window: Callable[..., Window], pictures: Path
 ) -> None:

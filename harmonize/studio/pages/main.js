@@ -70,22 +70,18 @@ function go(name) {
 
 // --- pictures come in -----------------------------------------------------------------------------
 
-async function load(role, file, name) {
+async function receive(role, act) {
   const section = $(`.picture[data-role=${role}]`) ?? $("#cut");
   const bar = $("progress", section), error = $(".error", section);
+  const told = (share) => { if (bar && share < 1) bar.value = share; else bar?.removeAttribute("value"); };
   complain(error, null);
-  if (bar) { bar.hidden = false; bar.removeAttribute("value"); }
-  try {
-    const taken = await api.upload(role, file, name ?? file.name ?? "pasted.png", session.limits.upload, (share) => { if (bar) { if (share < 1) bar.value = share; else bar.removeAttribute("value"); } });
-    accept(role, taken);
-  } catch (problem) { complain(error, problem); } finally { if (bar) bar.hidden = true; }
+  if (bar) bar.hidden = false;
+  told(1);
+  try { accept(role, await act(told)); } catch (problem) { complain(error, problem); } finally { if (bar) bar.hidden = true; }
 }
 
-async function loadSample(role, name) {
-  const error = $(`.picture[data-role=${role}] .error`);
-  complain(error, null);
-  try { accept(role, await api.sample(name)); } catch (problem) { complain(error, problem); }
-}
+const load = (role, file, name) => receive(role, (told) => api.upload(role, file, name ?? file.name ?? "pasted.png", session.limits.upload, told));
+const loadSample = (role, name) => receive(role, () => api.sample(name));
 
 function accept(role, file) {
   files.set(file.id, file);
@@ -207,14 +203,14 @@ function showSettings() {
   if (document.activeElement !== $("#seed")) $("#seed").value = options.seed ?? 0;
   $("#preset").value = preset;
   $("#preset-about").textContent = session.presets.find((one) => one.name === preset)?.about ?? "";
-  const able = Boolean(state.painting() && state.element() && state.doc.placement);
-  $("#preview").disabled = $("#do-paint").disabled = !able;
   $("#go-hint").textContent = missing();
+  $("#preview").disabled = $("#do-paint").disabled = Boolean($("#go-hint").textContent);
 }
 
 // What must be done before anything can be painted.
 function missing() {
-  if (state.painting() && state.element()) return "";
+  const { placement } = state.doc;
+  if (state.painting() && state.element() && placement) return geometry.area(state.element(), state.painting(), placement) ? "" : "It lies outside the painting; drag it back, or press Center.";
   if (state.photo()) return state.painting() ? "Now cut the thing out." : "Cut the thing out, and choose a painting.";
   if (state.painting()) return "Now choose what to put into it.";
   return state.element() ? "Now choose a painting." : "First choose a painting, and what to put into it.";

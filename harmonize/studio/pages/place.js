@@ -194,7 +194,7 @@ export function show() {
 
 function note(file, painting, placement) {
   const [, , wide, high] = geometry.bounds(file, placement), seen = geometry.area(file, painting, placement);
-  if (!seen) return "It lies outside the painting.";
+  if (!seen) return "";  // the page says it where it paints
   if (seen < 0.2 * wide * high) return "Only a scrap of it lies on the painting.";
   const scale = placement.width / geometry.sizeOf(file)[0];
   if (scale > 1.5) return `It is enlarged ${round(scale, 1)} times beyond its own pixels.`;

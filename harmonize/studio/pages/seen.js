@@ -103,17 +103,18 @@ compare.addEventListener("input", split);
 const asked = () => ({ painting: state.doc.painting, element: state.doc.element, placement: state.doc.placement, options: state.doc.options });
 let palette = { key: null };  // the last answer, and what was asked for
 let asking = null;
+let failed = false;  // whether the last one ended with an error, which is there to be read
 
 export const mapPalette = later(20, async () => {
   const { placement } = state.doc, [painting, element] = [state.painting(), state.element()];
   if (!painting || !element || !placement || runs.shown) return;
-  complain("#place .error", null);
-  if (!geometry.area(element, painting, placement)) return;
   const wanted = structuredClone(asked()), key = JSON.stringify(wanted);
   if (asking?.key === key) return;
   asking?.abort();
   asking = null;
-  if (palette.key === key) {
+  if (failed) complain("#place .error", null);
+  failed = false;
+  if (palette.key === key || !geometry.area(element, painting, placement)) {
     mixing = false;
     redraw();
     return;
@@ -125,7 +126,9 @@ export const mapPalette = later(20, async () => {
     const found = await api.palette(wanted, own.signal);
     if (found) palette = { key, wanted, ...found };
   } catch (error) {
-    if (error.name !== "AbortError") complain("#place .error", error);
+    if (asking !== own) return;
+    failed = true;
+    complain("#place .error", error);
   }
   if (asking !== own) return;
   asking = null;
