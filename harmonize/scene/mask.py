@@ -78,7 +78,9 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
             raise InputError(f"{where}: not an image that can be read; export it again") from error
     image = ImageOps.exif_transpose(image)
     if image.mode not in ("1", "L", "P", "I", "I;16"):
-        raise InputError(f"{name(role)}: has colors, no labels; leave `mask_value`")
+        raise InputError(
+            f"{name(role)}: `mask_value` needs a mask of labels, and this has colors; leave it"
+        )
     values = np.asarray(image).astype(np.int64)
     found = values == value
     if not found.any():

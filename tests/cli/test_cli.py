@@ -256,7 +256,7 @@ def bad_files(files: Path) -> Path:
         ("--at 96,0", "lies outside the painting"),
         ("--at here", "--at here: expected x,y"),
         ("--at 1,2,3", "expected x,y in pixels"),
-        ("--at 0,0 --width 3 --scale 2", "--width or --scale, not both"),
+        ("--at 0,0 --width 3 --scale 2", "--width and --scale: leave one"),
         ("--set siez=3", "siez: unknown key; did you mean size?"),
         ("--set size=big", "got 'big'"),
         ("--set keep=-1", "keep: expected a number from 1e-12 to 1e12; got -1"),

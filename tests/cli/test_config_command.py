@@ -102,7 +102,7 @@ def test_files_are_checked_one_by_one(command: Command, files: Path) -> None:
         "wrong.yaml: line 2: keep: expected a number from 1e-12 to 1e12; got 'no'",
     ]
     assert lines[2].startswith("nowhere.yaml: No such file")
-    assert lines[3] == "mask.png: not a text file in UTF-8"
+    assert lines[3] == "mask.png: not a text file in UTF-8; save it as one"
     assert lines[4:] == ["good.yaml: ok"]
     assert command("config", "check").code == 2
 

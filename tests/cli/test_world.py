@@ -184,7 +184,10 @@ def test_pictures_from_pipes(command: Command, files: Path) -> None:
     [
         ("- -", "/dev/stdin: a pipe can be read once; give a file for one of the two"),
         ("pipe.png pipe.png", "pipe.png: a pipe can be read once; give a file"),
-        ("painting.png pipe.png --resume", "pipe.png: a pipe can be read once; --resume needs"),
+        (
+            "painting.png pipe.png --resume",
+            "pipe.png: a pipe can be read once; give files to --resume",
+        ),
         ("painting.png /dev/zero", "element /dev/zero: neither a file nor a pipe"),
     ],
 )
