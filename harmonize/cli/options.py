@@ -201,8 +201,8 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
         "keep": asked.keep,
         "keep_color": asked.keep_color,
         "seed": asked.seed,
-        "weights": _quoted(asked.weights),
-        "device": _quoted(asked.device),
+        "weights": _as_yaml_string(asked.weights),
+        "device": _as_yaml_string(asked.device),
     }
     overrides = asked.set_ or []
     if before and asked.config is None:
@@ -210,7 +210,7 @@ def settings_of(asked: Any, before: Record | None) -> Settings:
     return load(asked.config or "default", overrides, options)
 
 
-def _quoted(text: str | None) -> str | None:
+def _as_yaml_string(text: str | None) -> str | None:
     return None if text is None else json.dumps(text)
 
 

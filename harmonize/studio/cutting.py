@@ -208,8 +208,8 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
     if cut.edges:
         hints: dict[str, Any] = {
             "box": cut.box,
-            "foreground": _hints_of(cut.strokes, True, photo.size),
-            "background": _hints_of(cut.strokes, False, photo.size),
+            "foreground": _points_along(cut.strokes, True, photo.size),
+            "background": _points_along(cut.strokes, False, photo.size),
             "rough": mask,
         }
         pixels = np.asarray(photo)
@@ -223,7 +223,7 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
     return alpha
 
 
-def _hints_of(
+def _points_along(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
     """Return points along strokes; narrow ones give none."""
