@@ -28,7 +28,7 @@ from harmonize.run.result import record_path
 if TYPE_CHECKING:
     from harmonize.reports.pictures import Store
 
-JOBS, SETTINGS, RUNNING, CLUSTER, RESULTS = "Jobs", "Settings", "Running", "Cluster", "Results"
+SETTINGS, RUNNING, CLUSTER, RESULTS = "Settings", "Running", "Cluster", "Results"
 
 
 class EngineName(str, Enum):

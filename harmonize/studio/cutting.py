@@ -17,7 +17,7 @@ from harmonize.images.read import open_picture
 from harmonize.scene.cutout import cutout_alpha, doubts, quick_mask
 from harmonize.scene.mask import FAINT, Mask, fitted_to, mask_of
 from harmonize.scene.matting import with_alpha
-from harmonize.studio.files import File, Files, encoded
+from harmonize.studio.files import MISREAD, File, Files, encoded
 
 MOST_STROKES, MOST_POINTS = 2000, 200_000
 QUICK = 800  # pixels: long side of the copy that answers at once
@@ -87,7 +87,7 @@ def cut_of(tree: Mapping[str, Any], files: Files) -> Cut:
             feather=_number_between(tree.get("feather", 0), 0, FURTHEST),
         )
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise InputError("a request of the page could not be read; load the page again") from error
+        raise InputError(MISREAD) from error
     if len(strokes) > MOST_STROKES or sum(len(one.points) for one in strokes) > MOST_POINTS:
         raise InputError("too many strokes; start again, or load a mask")
     if cut.box is None and not strokes and cut.mask is None:

@@ -27,6 +27,7 @@ from harmonize.studio.guard import Limits, show_bytes
 VIEW = 2048  # pixels: long side of a picture as the page shows it
 THUMB = 240  # the same of a shipped picture
 ROLES = ("painting", "element", "mask")
+MISREAD = "a request of the page could not be read; load the page again"
 SHIPPED = {"paintings": "painting", "cutouts": "element"}
 
 

@@ -15,7 +15,7 @@ from harmonize.run.record import read_tree
 from harmonize.run.result import record_path, write_result
 from harmonize.scene.placement import Placement
 from harmonize.settings.load import presets
-from harmonize.studio.files import File, Files, encoded
+from harmonize.studio.files import MISREAD, File, Files, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,7 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
     options = tree.get("options", {})
     placement = tree.get("placement", {})
     if not isinstance(options, dict) or not isinstance(placement, dict):
-        raise InputError("a request of the page could not be read; load the page again")
+        raise InputError(MISREAD)
     unknown = set(options) - set(OPTIONS)
     if unknown:
         raise InputError(f"there is no option {sorted(unknown)[0]!r}; load the page again")

@@ -22,6 +22,7 @@ from harmonize.errors import HarmonizeError, InputError
 from harmonize.settings.load import Settings, about, presets
 from harmonize.studio import cutting, painting, results
 from harmonize.studio.files import (
+    MISREAD,
     File,
     Files,
     alpha_of,
@@ -257,7 +258,7 @@ class Page:
         except (ValueError, RecursionError):
             tree = None
         if not isinstance(tree, dict):
-            raise InputError("a request of the page could not be read; load the page again")
+            raise InputError(MISREAD)
         return tree
 
 
