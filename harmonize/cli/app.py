@@ -72,7 +72,7 @@ def _help_lines(param: Any, width: int) -> Iterator[str]:
 
 
 class Commands(TyperGroup):
-    """The commands; for a mistyped one the nearest is named."""
+    """Names the nearest command for a mistyped one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
@@ -111,7 +111,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def is_heard(words: Sequence[str]) -> bool:
-    """Tell whether a command's result is what it prints."""
+    """Tell whether a command's result is printed."""
     pairs = {("--output", "-"), ("-o", "-")}
     to_stdout = "--output=-" in words or not pairs.isdisjoint(pairwise(words))
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout

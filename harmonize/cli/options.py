@@ -97,7 +97,7 @@ def in_flags(text: str) -> str:
 
 
 def in_keys(text: str) -> str:
-    """Return a message with `element` as `patch`, as in lists."""
+    """Return a message in the keys of a list."""
 
     def key(match: re.Match[str]) -> str:
         name = FLAG_NAMES.get(match[1], match[1])
@@ -141,7 +141,7 @@ MaxPixels = Annotated[
 
 
 def given_pictures(asked: Any) -> dict[str, Path | None]:
-    """Return role → file of the command line."""
+    """Return the command line's files by role."""
     for word, flag in (("painting", "style"), ("element", "patch")):
         if getattr(asked, word) and getattr(asked, flag):
             raise InputError(f"{getattr(asked, word)}: leave it or --{flag}; both say the {word}")
@@ -158,7 +158,7 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
 
 
 def from_stdin(given: Mapping[str, Path | None]) -> tuple[dict[str, Path | None], list[Path]]:
-    """Return role → file with `-` as standard input; and the pipes."""
+    """Return role → file, `-` being standard input; and the pipes."""
     found = {role: STDIN if path == Path("-") else path for role, path in given.items()}
     pipes = [path for path in found.values() if path is not None and _is_pipe(path)]
     if len(set(pipes)) < len(pipes):
@@ -174,7 +174,7 @@ def _is_pipe(path: Path) -> bool:
 
 
 def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict[str, Path]:
-    """Return role → file, the record's or the command line's."""
+    """Return role → file of record and command line."""
     named = {role: path for role, path in given.items() if path is not None}
     pictures = {**(before.inputs if before else {}), **named}
     for role, flag in (("painting", "--style"), ("element", "--patch")):
@@ -184,7 +184,7 @@ def pictures_of(before: Record | None, given: Mapping[str, Path | None]) -> dict
 
 
 def placement_of(asked: Any, before: Record | None) -> Placement:
-    """Return the placement, the record's or the command line's."""
+    """Return the placement of record and command line."""
     words = ("at", "width", "height", "scale", "rotate", "flip")
     said = {word: value for word in words if (value := getattr(asked, word)) is not None}
     kept = before.placement if before else Placement()
@@ -294,7 +294,7 @@ def inputs_of(
     pictures: Mapping[str, Path],
     settings: Settings,
 ) -> Iterator[tuple[str, Path]]:
-    """Return all files that the run was told of, and their names."""
+    """Return the run's inputs and what messages call them."""
     words = {"patch": "element"}
     for role, path in {**pictures, **given}.items():
         if path is not None:

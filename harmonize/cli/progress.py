@@ -1,4 +1,4 @@
-"""What a command says at work, and what Ctrl-C does."""
+"""What a command says at work; Ctrl-C."""
 
 import io
 import os
@@ -41,7 +41,7 @@ class Forgiving(io.FileIO):
 
 
 def forgiving_streams() -> Callable[[], OSError | None]:
-    """Make standard streams forgiving; return what tells how stdout failed."""
+    """Make standard streams forgiving; return what tells stdout's failure."""
     for number in (0, 1, 2):  # a closed one is opened on nothing: no picture's file gets its number
         try:
             os.fstat(number)
@@ -138,7 +138,7 @@ class Bars:
 
 
 class BatchBars:
-    """Bars for batch and running job; without a terminal, lines."""
+    """Bars for batch and job; without a terminal, lines."""
 
     def __init__(self, jobs: int, pace: "Pace") -> None:
         self._pace = pace
@@ -204,7 +204,7 @@ class BatchBars:
 
 
 class Interrupt:
-    """Stops after the step on Ctrl-C; a second one aborts."""
+    """Stops after a step on Ctrl-C; the second aborts."""
 
     def __init__(self, left: Callable[[], str] = lambda: "nothing written") -> None:
         self._left = left

@@ -1,4 +1,4 @@
-"""A run's progress in a safetensors file; reading it runs no code."""
+"""A run's progress in a safetensors file; reading runs no code."""
 
 from __future__ import annotations
 
@@ -32,27 +32,21 @@ PER_SECOND = 5.0  # and this many such pauses for each second that a save takes:
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a run was, the steps it told of, its seconds."""
+    """Where a run was."""
 
     point: SavePoint
-    told: int
-    seconds: float
+    told: int  # steps that were told of
+    seconds: float  # of all runs so far
 
 
 @dataclass
 class Checkpoint:
-    """The file that a run saves itself to, and goes on from.
-
-    Attributes:
-        outputs: what the run writes in the end.
-        pause: seconds between saves, at least.
-        anew: begin again, whatever is there.
-    """
+    """The file that a run saves itself to, and goes on from."""
 
     path: Path
-    outputs: Sequence[Path] = ()
-    pause: float = field(default_factory=lambda: PAUSE)
-    anew: bool = False
+    outputs: Sequence[Path] = ()  # what the run writes; they belong to it like its settings
+    pause: float = field(default_factory=lambda: PAUSE)  # seconds between saves, at least
+    anew: bool = False  # begin again, whatever is there
     _next: float = field(default=0.0, repr=False)
 
     @property
@@ -60,7 +54,7 @@ class Checkpoint:
         return not self.anew and self.path.exists()
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Make sure that the file can be used; sweep up after killed writers."""
+        """Make sure that the file can be used; sweep up."""
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
             raise OutputError(f"{self.path}: give the checkpoint a file of its own")
         check_output(self.path, overwrite=True)
@@ -73,7 +67,7 @@ class Checkpoint:
                 sweep(path)
 
     def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
-        """Return the settings to go on with; None: others are wanted."""
+        """Return the settings to go on with, if these were asked for."""
         belongs = _read_checkpoint(self.path)[0]["belongs"] if self.there else None
         if not isinstance(belongs, dict):
             return None
@@ -82,7 +76,7 @@ class Checkpoint:
         return restore_settings(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
-        """Return what the run goes on from; InputError: damaged, or another run's."""
+        """Return what the run goes on from; InputError: another run's."""
         if not self.there:
             return None
         tree, tensors = _read_checkpoint(self.path)

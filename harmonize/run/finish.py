@@ -1,4 +1,4 @@
-"""The picture at the painting's own size, and its record."""
+"""The picture at the painting's size, and its record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
-    """Return the picture without the finish, if it is finite."""
+    """Return the picture without the finish, if finite."""
     image = painted.seen(plan.view)
     return _painted_in(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
 

@@ -1,7 +1,4 @@
-"""The memory that a run takes at its peak, and settings that fit into a limit.
-
-It is what the process holds; on a GPU, the tensors there.
-"""
+"""The memory that a run takes at its peak, and settings that fit a limit."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ ROUND, STEPS = 1 << 26, 32  # bytes, pixels
 def fit(
     canvas: Canvas, asked: Settings, level: float, limit: int | None = None
 ) -> tuple[Settings, int]:
-    """Return settings that fit `limit` (smaller tiles, then size), and the bytes they take."""
+    """Return settings that fit `limit` (smaller tiles, then size), and their bytes."""
     need = estimate_memory(canvas, asked, level)
     if limit is None or need <= SAFETY * limit:
         return asked, need
@@ -75,7 +72,7 @@ def fit(
 
 
 def at_work(whole: Canvas, settings: Settings) -> Canvas:
-    """Return the part of a canvas that is worked with."""
+    """Return the part of a canvas worked with."""
     if settings.region == "canvas":
         return whole
     longest = max(whole.box.shape)
@@ -87,14 +84,14 @@ def at_work(whole: Canvas, settings: Settings) -> Canvas:
 
 
 def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Return height and width at work of a painting."""
+    """Return a painting's height and width at work."""
     if settings.size == "native":
         return scaled(shape, 1.0)
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
 def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
-    """Return the bytes that the process, or the GPU, holds at the peak."""
+    """Return the bytes held at the peak: by the process, or on a GPU by its tensors."""
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
@@ -142,7 +139,7 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 def parse(limit: int | str | None) -> int | None:
-    """Return a limit in bytes, given as such or as 2GB, 1.5 GiB."""
+    """Return bytes, given as such or as 2GB, 1.5 GiB."""
     if limit is None:
         return None
     text = str(limit).strip() if not isinstance(limit, bool) else ""
@@ -170,7 +167,7 @@ def ceiling() -> int | None:
 
 
 def memory_warning(need: int) -> str | None:
-    """Warn if `need` bytes may be missing; MemoryLimitError: they cannot be had."""
+    """Warn if `need` bytes may be missing; MemoryLimitError: they are."""
     most = ceiling()
     if most is not None and need > most:
         raise MemoryLimitError(

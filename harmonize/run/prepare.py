@@ -39,11 +39,11 @@ RECOGNIZABLE = 1000
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network; `key` stands for weights, device and precision."""
+    """A network and its weights."""
 
     vgg: VGG19
     weights: WeightSet
-    key: Hashable
+    key: Hashable  # stands for weights, device and precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,6 @@ class Plan:
 
     @property
     def fitted(self) -> dict[str, Any] | None:
-        """What was asked for where something else fits."""
         if self.settings == self.asked:
             return None
         asked = self.asked
@@ -114,7 +113,6 @@ class Plan:
 
     @property
     def made_with(self) -> dict[str, Any]:
-        """What the picture's bytes depend on, besides the inputs."""
         weights = self.network.weights
         return {
             "version": __version__,
@@ -155,7 +153,7 @@ def make_plan(
     max_memory: int | None = None,
     settled: Settings | None = None,
 ) -> Plan:
-    """Make the plan, or keep to the settings `settled` before."""
+    """Make the plan, or keep to `settled` settings."""
     place = network.vgg.device
     whole = canvas_of(scene, place)
     level, estimated = _level_of(whole.painting, asked)
@@ -225,5 +223,5 @@ def _fine_of(painting: Raster) -> float:
 
 
 def unit(mask: Mask) -> torch.Tensor:
-    """Return a mask of 0 to 255 as float32 from 0 to 1."""
+    """Return a mask of 0 to 255 as 0 to 1."""
     return torch.from_numpy(mask.astype(np.float32)) / 255

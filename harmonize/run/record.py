@@ -30,24 +30,19 @@ ABSENT = "—"  # in place of the value of a key that is not there
 
 @dataclass(frozen=True)
 class Record:
-    """What is needed to make the same picture again.
-
-    Attributes:
-        inputs: role → file; `named` are those in the record.
-        notes: on inputs that are given anew.
-    """
+    """What is needed to make the same picture again."""
 
     path: Path
     inputs: dict[str, Path]
     placement: Placement
     config: dict[str, Any]
     output: str | None
-    named: dict[str, Path] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    named: dict[str, Path] = field(default_factory=dict)  # by the record, whatever was given
+    notes: tuple[str, ...] = ()  # on inputs that are given anew
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read a record, whatever became of its files; InputError: it is none."""
+    """Read a record whose files may be gone; InputError: it is none."""
     try:
         tree = _json_of(path)
     except OSError as error:
@@ -63,7 +58,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
-    """Read a record; InputError: it is none, or its files, or those `given`, have changed."""
+    """Read a record; InputError: it is none, or its files have changed."""
     tree = read_tree(path)
     anew = {role: file for role, file in (given or {}).items() if file is not None}
     try:
@@ -136,13 +131,10 @@ def is_result(
     picture: Path,
     config: Mapping[str, Any],
     placement: Placement,
-    inputs: Mapping[str, str | None],
+    inputs: Mapping[str, str | None],  # hashes
     max_memory: int | None = None,
 ) -> bool:
-    """Tell whether the picture is whole, and made by this version of just these.
-
-    `inputs` are hashes by role; `config` is compared as it was asked for.
-    """
+    """Tell whether this version made the picture, whole, of just these."""
     record = record_beside(picture)
     asked = {
         "version": __version__,
@@ -161,7 +153,7 @@ def is_result(
 
 
 def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = False) -> None:
-    """Write the element that was cut out for a picture; what is the same stays."""
+    """Write a picture's cut-out element, unless it is there."""
     there = _sha256(file)
     if there is not None and there == hashlib.sha256(encode_as("PNG", cut)).hexdigest():
         return
@@ -172,7 +164,7 @@ def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = 
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
-    """Return the settings as asked for; None: the limit was another."""
+    """Return the settings as asked for; None: the limit differs."""
     config, fitted = record.get("config"), record.get("fitted")
     if fitted is None:
         return config
@@ -253,7 +245,7 @@ def _mend(role: str) -> str:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (dotted key, value in `a`, value in `b`) of what differs."""
+    """Return (dotted key, value in `a`, in `b`) of what differs."""
     left, right = flat(a), flat(b)
     keys = [*left, *(key for key in right if key not in left)]
     rows = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys)

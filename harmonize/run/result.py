@@ -23,7 +23,7 @@ class Result:
 
     Attributes:
         picture: as stored, of the painting's size, depth, mode, profile and alpha.
-        record: how it was made; it can be written as JSON.
+        record: how it was made, for JSON.
     """
 
     picture: StoredImage
@@ -41,11 +41,7 @@ class Result:
         return self.picture.pixels
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the picture and its record.
-
-        Raises:
-            OutputError: a file exists, cannot be written, or is an input.
-        """
+        """Write picture and record; OutputError: a file exists, or is an input."""
         if not isinstance(path, (str, os.PathLike)):
             raise OutputError(f"path: expected a file's name; got {path!r:.60}")
         target = Path(path)
@@ -70,7 +66,7 @@ def write_result(
     *,
     replace: bool = False,
 ) -> None:
-    """Write the picture, then its record; `replace`: the picture may replace a file."""
+    """Write picture and record; `replace`: the picture may replace a file."""
     check_own_record(record_path(path))  # before the picture is there
     digest = write_picture(path, picture, overwrite or replace)
     whole = {**record, "output": path.name, "output_sha256": digest}

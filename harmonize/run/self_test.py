@@ -1,4 +1,4 @@
-"""The checks of an installation."""
+"""Checks of an installation."""
 
 import math
 import os
@@ -25,7 +25,7 @@ ENOUGH = 1 << 30  # bytes of memory: what `--config preview` takes
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and found, and what to do about it."""
+    """What was found, and what to do about it."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine() -> Iterator[Check]:
-    """Make the checks; the last one runs the program."""
+    """Make the checks."""
     yield Check("harmonize", True, f"{__version__}, Python {platform.python_version()}")
     for name in PACKAGES:
         yield _package(name)

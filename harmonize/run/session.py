@@ -1,4 +1,4 @@
-"""The Python API: pictures and settings in, a plan, a result."""
+"""The Python API: a session, a plan, a result."""
 
 from __future__ import annotations
 
@@ -55,10 +55,7 @@ class Progress:
     )
 
     def preview(self) -> Image.Image | None:
-        """Return the picture so far in 8-bit sRGB; None if there is none.
-
-        Call it before `on_progress` returns.
-        """
+        """Return the picture so far in 8-bit sRGB, if any; only within `on_progress`."""
         picture = self._picture()
         return None if picture is None else picture.shown
 
@@ -75,7 +72,7 @@ GivenPlacement = Placement | Mapping[str, Any] | None
 
 
 class Session:
-    """Settings, network and paintings that runs share; threads may share them."""
+    """Settings, network and paintings that runs and threads share."""
 
     def __init__(
         self,
@@ -101,8 +98,7 @@ class Session:
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             cache: bytes to keep between pictures.
 
-        Raises:
-            ConfigError: settings are unknown, mistyped or out of range.
+        Raises ConfigError.
         """
         common = {"strength": strength, "keep": keep, "keep_color": keep_color, "size": size}
         chosen = None if device is None else str(device)
@@ -137,11 +133,7 @@ class Session:
             loose_mask: white where the result may differ from the painting.
             max_memory: bytes that the process may hold, or text such as `2GB`.
 
-        Raises:
-            InputError: a picture, mask or placement cannot be used.
-            DeviceError: the device is not here.
-            WeightsError: the weights cannot be loaded.
-            MemoryLimitError: the run does not fit.
+        Raises InputError, DeviceError, WeightsError or MemoryLimitError.
         """
         limit = memory_limit.parse(max_memory)
         place = devices.resolve_device(self.settings.device)
@@ -176,11 +168,7 @@ class Session:
             checkpoint: file that the run saves itself to, and goes on from; the caller removes it.
             absolute_paths: in the record, in place of `~`.
 
-        Raises:
-            InputError: the checkpoint is damaged, or another run's.
-            OutputError: it cannot be written.
-            MemoryLimitError: memory was refused.
-            NumbersError: the picture is not finite.
+        Raises InputError (another run's checkpoint), OutputError, MemoryLimitError or NumbersError.
         """
         if not isinstance(plan, Plan):
             raise InputError(f"plan: expected what Session.plan returns; got {show(plan)}")
@@ -277,7 +265,7 @@ def harmonize(
 ) -> Result:
     """Paste `element` into `painting` so that it looks painted there.
 
-    Arguments and errors are those of `Session`, `Session.plan` and `Session.run`.
+    See `Session`, `Session.plan` and `Session.run`.
     """
     _check_callback(on_progress)
     session = Session(settings, **{"cache": 0, **_known(common)})

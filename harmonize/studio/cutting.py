@@ -29,7 +29,7 @@ FURTHEST = 100.0  # pixels: the most that an edge is moved or softened by
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line of the brush: what to keep, or what goes."""
+    """A line of the brush."""
 
     keep: bool
     radius: float
@@ -42,20 +42,15 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is to be cut out; lengths in pixels of the photograph.
-
-    Attributes:
-        edges: look for the edge; else take all as drawn.
-        feather: sigma that softens it.
-    """
+    """What is to be cut out; lengths in pixels of the photograph."""
 
     photo: File
     box: tuple[float, float, float, float] | None
     strokes: tuple[Stroke, ...]
     mask: File | None
-    edges: bool
-    grow: float
-    feather: float
+    edges: bool  # look for the edge; else take all as drawn
+    grow: float  # how far the edge moves out
+    feather: float  # sigma that softens it
 
     def scaled(self, factor: float) -> "Cut":
         box = self.box
@@ -226,7 +221,6 @@ def _base(cut: Cut, photo: Image.Image, quick: bool) -> Mask:
 def _points_along(
     strokes: Sequence[Stroke], keep: bool, size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Return points along strokes; narrow ones give none."""
     least, found = NARROW * max(size), list[tuple[float, float]]()
     for stroke in strokes:
         if stroke.keep != keep or stroke.radius < least:

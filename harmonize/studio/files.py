@@ -1,4 +1,4 @@
-"""The pictures of a session; the page knows only their ids."""
+"""A session's pictures; the page knows only ids."""
 
 import io
 import os
@@ -33,26 +33,19 @@ SHIPPED = {"paintings": "painting", "cutouts": "element"}
 
 @dataclass(frozen=True, eq=False)
 class File:
-    """A picture that the session may read.
-
-    Attributes:
-        box: what of it can be seen; None: all.
-        hull: x and y of the corners around that.
-        source: id of the photograph that it was cut from.
-        view: a small copy, encoded; `shown` is its visible part.
-    """
+    """A picture that the session may read."""
 
     id: str
     role: str
     name: str
     path: Path
     size: tuple[int, int]
-    box: Box | None
-    hull: list[tuple[int, int]]
+    box: Box | None  # what of it can be seen; None: all
+    hull: list[tuple[int, int]]  # corners around that
     notes: tuple[str, ...]
-    source: str | None
-    view: bytes
-    shown: bytes | None
+    source: str | None  # id of the photograph that it was cut from
+    view: bytes  # made smaller, encoded
+    shown: bytes | None  # what can be seen of that
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -117,7 +110,6 @@ class Files:
         self._sizes.pop(path.parent.name, None)
 
     def add(self, role: str, path: Path, source: str | None = None, key: str | None = None) -> File:
-        """Take in a file, under its id `key` if it has one."""
         if role not in ROLES:
             raise InputError("expected a painting, an element or a mask")
         with self._decoding:
@@ -168,7 +160,7 @@ def thumbnail(path: Path) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    """Return a name fit for a folder and a command line."""
+    """Return a name fit for folder and command line."""
     stem, suffix = os.path.splitext(name.replace("\\", "/").rpartition("/")[2])
     stem = re.sub(r"[^\w]+", "-", stem).strip("-")[:60] or "picture"
     return stem + re.sub(r"[^.A-Za-z0-9]", "", suffix)[:8].lower()
@@ -243,8 +235,8 @@ def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
     return _half_hull(points)[:-1] + _half_hull(points[::-1])[:-1]
 
 
+# Andrew, "Another efficient algorithm for convex hulls", 1979.
 def _half_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Andrew, "Another efficient algorithm for convex hulls", 1979."""
     found: list[tuple[int, int]] = []
     for x, y in points:
         while len(found) > 1:

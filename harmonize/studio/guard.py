@@ -33,18 +33,18 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a session takes in; `patience`: seconds between pieces."""
+    """What a session takes in."""
 
-    upload: int = 1 << 30
+    upload: int = 1 << 30  # bytes of a file
     pixels: int = field(default_factory=pixel_limit)
-    total: int = 8 << 30
+    total: int = 8 << 30  # bytes of all
     files: int = 1000
-    text: int = 1 << 20
-    patience: float = 30.0
+    text: int = 1 << 20  # bytes of what the page asks
+    patience: float = 30.0  # seconds between two pieces
 
 
 class PageToken:
-    """A token for one opening of the page, then a cookie."""
+    """A token for one opening, then a cookie."""
 
     def __init__(self) -> None:
         self.token: str | None = secrets.token_urlsafe(32)
@@ -67,8 +67,8 @@ def _equal(given: str, known: str) -> bool:
 class Guard:
     """Middleware that answers the session's own page alone.
 
-    The Host must be one of `hosts`; a write must have their Origin. Opening the page with the token
-    sets the cookie that all else needs.
+    The Host must be one of `hosts`; a write must have their Origin. The token in the page's address
+    sets a cookie that all else needs.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], key: PageToken) -> None:
@@ -106,8 +106,8 @@ class Guard:
             return "Only the studio's own page may ask for this."
         return None
 
+    # The cookie to set: empty if it is there, None if it may not be had.
     def _cookie(self, scope: Scope, headers: Headers) -> str | None:
-        """Return the cookie to set: empty if there, None if refused."""
         name = self.cookie_name(headers["host"])
         if self.key.knows(cookie_parser(headers.get("cookie", "")).get(name)):
             return ""

@@ -33,7 +33,7 @@ class _FirstPicture(Exception):  # noqa: N818 - no error
 
 @dataclass(eq=False)
 class Studio:
-    """Paints for a session, and keeps its network and paintings."""
+    """Paints for a session; keeps its network and paintings."""
 
     files: Files
     _network: "Session | None" = None
@@ -71,7 +71,7 @@ class Studio:
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
         """Return palette map and, below it, composite around the element, PNG, and where.
 
-        None where a later one is asked for, or something is painted.
+        None: a later one is asked for, or something is painted.
         """
         self._latest = number = self._latest + 1
         while not self._working.acquire(timeout=0.02):
@@ -149,7 +149,7 @@ def _scaled(placement: Placement, factor: float) -> Placement:
 
 
 class Watch:
-    """Tells the page how far a run is."""
+    """Tells a run's progress to the page."""
 
     def __init__(
         self, task: Task, tasks: Tasks, steps: dict[str, int], seconds: dict[str, float]

@@ -1,4 +1,4 @@
-"""A session on disk, for when its studio is killed."""
+"""A session on disk, should its studio be killed."""
 
 import contextlib
 import json
@@ -72,7 +72,7 @@ def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dic
 
 
 def restore_session(page: Page, tree: dict[str, Any]) -> None:
-    """Load what a session held; what is unpainted waits again."""
+    """Load what a session held; the unpainted waits again."""
     files = page.files
     for item in tree["files"]:
         with contextlib.suppress(HarmonizeError):  # one is gone meanwhile

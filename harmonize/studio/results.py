@@ -1,4 +1,4 @@
-"""What a finished run leaves: picture, record, command line."""
+"""What a finished run leaves."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ KEYS = ("painting", "element", "placement", "preset", "options")  # of a request
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture to be painted; `options` differ from the preset."""
+    """One picture to be painted."""
 
     painting: File
     element: File
@@ -85,11 +85,11 @@ def asked_of(tree: "Mapping[str, Any]", files: Files) -> Asked:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A finished run; other formats lie beside `picture`."""
+    """A finished run."""
 
     asked: Asked
     picture: Path
-    formats: dict[str, Path]
+    formats: dict[str, Path]  # beside the picture, as its record
     view: bytes
     interrupted: bool
     notes: list[str]

@@ -47,7 +47,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(eq=False)
 class Page:
-    """The server's side of a session; `start`: the command line's files."""
+    """The server's side of a session."""
 
     files: Files
     key: PageToken

@@ -19,29 +19,22 @@ class Abandoned(BaseException):
 
 @dataclass(eq=False)
 class Task:
-    """One run.
-
-    Attributes:
-        facts: what is asked for, as the page knows it.
-        share: how much is done, 0 to 1.
-        left: seconds to come.
-        version: grows with every change of any task.
-    """
+    """One run."""
 
     asked: Any
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # what is asked for, as the page knows it
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: str = WAITING
     stage: str = ""
-    share: float = 0.0
+    share: float = 0.0  # that is done, 0 to 1
     seconds: float = 0.0
-    left: float | None = None
+    left: float | None = None  # seconds to come
     picture: bytes | None = None
     pictures: int = 0
     kept: Any = None
     stopped: bool = False
     error: str | None = None
-    version: int = 0
+    version: int = 0  # grows with every change of any task
 
     @property
     def told(self) -> dict[str, Any]:
@@ -51,7 +44,7 @@ class Task:
 
 
 class Tasks:
-    """A session's runs in order; `work` does one, and calls `check` at every step."""
+    """A session's runs in order; `work` does one and calls `check` often."""
 
     def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
         self.version = 0
@@ -95,7 +88,7 @@ class Tasks:
         return found
 
     def stop(self, task: Task) -> None:
-        """End a run with the picture so far; what waits never begins."""
+        """End a run with the picture so far, or before it begins."""
         with self._change:
             task.stopped = True
             if task.state == WAITING:
@@ -105,7 +98,7 @@ class Tasks:
         self.on_change()
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
-        """Return the version now, the tasks changed since, and all ids."""
+        """Return the version, the tasks changed since, and all ids."""
         with self._change:
             changed = [task for task in self._all.values() if task.version > version]
             return self.version, changed, list(self._all)
