@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ from harmonize.scene.matting import bounds
 HINTS, RESULTS = "What to cut out", "Results"
 BOX, POINTS = "X,Y,W,H", '"X,Y X,Y"'
 SQUARE = 16  # pixels of the checkerboard
+SLOW = 8_000_000  # pixels: above it, each step takes a second or more and is told
 
 BoxOption = Annotated[
     str | None, option(HINTS, "Around the element, in pixels or percent.", metavar=BOX)
@@ -113,6 +116,7 @@ def _written(asked: Any, target: Path) -> NDArray[np.uint8]:
         found = _cut(asked.photo, _hints_of(asked))
         if asked.crop:
             found = found[bounds(found[..., 3]) or np.s_[:, :]]
+        _say_step(found.shape[:2], f"writing {target}")
         write_picture(target, as_picture(found), asked.overwrite)
         if asked.preview:
             write_picture(asked.preview, StoredImage(_on_checkerboard(found)), asked.overwrite)
@@ -150,9 +154,15 @@ def cut_first(asked: Any, pictures: dict[str, Path], target: Path) -> dict[str, 
 
 
 def _cut(photo: Path, hints: Hints) -> NDArray[np.uint8]:
-    found, notes = cut_from(open_picture("photo", photo), hints)
+    source = open_picture("photo", photo)
+    found, notes = cut_from(source, hints, partial(_say_step, source.stored.size))
     warn(notes)
     return found
+
+
+def _say_step(size: tuple[int, ...], step: str) -> None:
+    if math.prod(size) > SLOW:
+        typer.echo(f"{step} …", err=True)
 
 
 def _on_checkerboard(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -39,6 +39,7 @@ LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}  # pixels a side
 LONGEST_PROFILE = {"PNG": 1 << 20, "JPEG": 255 * 65519, "BMP": 0}  # bytes that Pillow reads again
 MOST_JPEG_DPI = 65535
 WITHOUT_RESOLUTION = {"PNG": png_without_resolution, "TIFF": tiff_without_resolution}
+LARGE, RUNS = 4_000_000, 3  # pixels; zlib's strategy Z_RLE
 GAP = 12  # pixels between the pictures of a sheet
 MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pictures so far
 
@@ -171,6 +172,8 @@ def encode_as(kind: str, picture: StoredImage) -> bytes:
         )
         return data if picture.dpi else WITHOUT_RESOLUTION[kind](data)
     options = dict(SAVE_OPTIONS.get(kind, {}))
+    if kind == "PNG" and picture.alpha is not None and picture.alpha.size > LARGE:
+        options["compress_type"] = RUNS  # a cut-out is as small so, in a third of the time
     if picture.icc:
         options["icc_profile"] = picture.icc
     if picture.dpi and (kind != "JPEG" or max(picture.dpi) < MOST_JPEG_DPI):

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ PIECES = 6  # more than these are told
 
 @dataclass(frozen=True)
 class Hints:
-    """What tells an element from the rest: see `cut_out`; `mask` is used as it is."""
+    """What tells an element from the rest: see `cut_out`, or a `mask`."""
 
     box: HintBox | None = None
     foreground: Sequence[Point] = ()
@@ -54,8 +54,13 @@ class Hints:
     rembg: bool = False
 
 
-def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return RGBA of the photo's size and warnings; bad hints raise an InputError."""
+def cut_from(
+    source: Source, hints: Hints, on_step: Callable[[str], None] = lambda step: None
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return RGBA of the photo's size and warnings; bad hints raise an InputError.
+
+    `on_step` is told what is done next.
+    """
     photo = np.ascontiguousarray(eight_bits(source.stored.srgb()))
     notes = list(source.warnings)
     if hints.mask is None and (hints.mask_value is not None or hints.invert_mask):
@@ -70,8 +75,12 @@ def cut_from(source: Source, hints: Hints) -> tuple[NDArray[np.uint8], list[str]
         rough = None if hints.rough is None else _like("rough mask", hints.rough, source, notes)
         if hints.box is None and rough is None and not hints.foreground:
             notes.append("no `box`: what lies along the photo's edge is taken for background")
-        front, back = hints.foreground, hints.background
-        found = cut_out(photo, box=hints.box, foreground=front, background=back, rough=rough)
+        on_step("finding the outline")
+        outline = _outline(photo, hints.box, hints.foreground, hints.background, rough)
+        on_step("softening the edge")
+        alpha = _softened(photo, *outline)
+        on_step("taking the background out of the edge's colors")
+        found = with_alpha(photo, alpha)
     if source.stored.alpha is not None:
         found[..., 3] = np.minimum(found[..., 3], eight_bits(source.stored.alpha))
     return found, [*notes, *doubts(found[..., 3])]
@@ -130,32 +139,17 @@ def cut_out(
         foreground, background: points x, y on the element and beside it.
         rough: [H, W], white roughly where the element is.
     """
-    hints: dict[str, Any] = {"foreground": foreground, "background": background, "rough": rough}
-    return with_alpha(photo, cutout_alpha(photo, box=box, **hints))
+    return with_alpha(photo, _softened(photo, *_outline(photo, box, foreground, background, rough)))
 
 
-def cutout_alpha(
-    photo: Photo,
-    *,
-    box: HintBox | None = None,
-    foreground: Iterable[Point] = (),
-    background: Iterable[Point] = (),
-    rough: Mask | None = None,
-) -> Mask:
+def cutout_alpha(photo: Photo, **hints: Any) -> Mask:
     """Return the alpha [H, W] of `cut_out`."""
-    return _softened(photo, *_outline(photo, box, foreground, background, rough))
+    return _softened(photo, *_outline(photo, **hints))
 
 
-def quick_mask(
-    photo: Photo,
-    *,
-    box: HintBox | None = None,
-    foreground: Iterable[Point] = (),
-    background: Iterable[Point] = (),
-    rough: Mask | None = None,
-) -> Mask:
+def quick_mask(photo: Photo, **hints: Any) -> Mask:
     """Return a hard mask within a second; see `cut_out`."""
-    inside, _ = _outline(photo, box, foreground, background, rough, quick=True)
+    inside, _ = _outline(photo, **hints, quick=True)
     return inside
 
 
@@ -196,10 +190,10 @@ def doubts(alpha: Mask) -> list[str]:
 
 def _outline(
     photo: Photo,
-    box: HintBox | None,
-    foreground: Iterable[Point],
-    background: Iterable[Point],
-    rough: Mask | None,
+    box: HintBox | None = None,
+    foreground: Iterable[Point] = (),
+    background: Iterable[Point] = (),
+    rough: Mask | None = None,
     quick: bool = False,
 ) -> tuple[Mask, float]:
     """Return the hard mask, and the scale of the copy it was found on."""
@@ -240,7 +234,7 @@ def _outline(
     whole = np.zeros((height, width), np.uint8)
     # Enlarged softly and cut at one half, so that the contour has no steps.
     grown = cv2.resize(found, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
-    whole[top:bottom, left:right] = np.where(grown > 127, 255, 0)
+    whole[top:bottom, left:right] = cv2.threshold(grown, 127, 255, cv2.THRESH_BINARY)[1]
     return whole, float(ratio.min())
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harmonize.images.pixels import strips
 from harmonize.scene.mask import Mask
 
 Photo = NDArray[np.uint8]
 Planes = NDArray[np.float32]
+Spans = tuple[slice, slice]  # rows and columns
 
 FLAT = 1e-4  # variance of colors, 0 to 1 squared, below which a neighborhood counts as flat
 SMOOTH = 1e-5  # weight that keeps neighbors alike where alpha is the same …
@@ -19,6 +22,7 @@ STEEP = 1.0  # … and more of it per step of alpha
 SMALL_LEVEL = 32  # pixels: up to this side a level of the pyramid gets FEW more rounds
 ROUNDS, FEW = 2, 10
 LARGEST_COPY = 2_000_000  # pixels: of a larger picture, slopes and colors come from a smaller copy
+ALONG = 256  # pixels: side of the tiles that are worked on along the contour
 ONE = np.float32(255)
 
 
@@ -27,10 +31,9 @@ def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
     found = np.zeros((*alpha.shape, 4), np.uint8)
     shown = bounds(alpha, 4)
     if shown is not None:
-        part = alpha[shown]
-        found[(*shown, slice(0, 3))] = element_colors(photo[shown], part)
-        found[(*shown, 3)] = part
-        found[shown][part == 0] = 0
+        found[(*shown, slice(0, 3))] = element_colors(photo[shown], alpha[shown])
+        found[..., 3] = alpha
+        found.view(np.uint32)[..., 0] *= alpha > 0  # four bytes at once
     return found
 
 
@@ -54,24 +57,40 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
     height, width = inside.shape
     hard = np.where(inside > 127, np.uint8(255), np.uint8(0))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    band = cv2.dilate(hard, kernel) != cv2.erode(hard, kernel)
     size = _within(width, height)
     small = max(1, round(radius * size[0] / width))
     *slopes, offset = _linear(_sized(photo, size), _sized(hard, size), small)
     alpha: Mask = hard.copy()
-    for rows in strips(height, width):
-        near = band[rows]
-        if not near.any():
-            continue
-        guided = _resized_rows(offset, rows, (width, height))
+    for tile in _tiles_with_contour(hard, radius):
+        around, inner = _grown(tile, radius)
+        part = hard[around]
+        near = (cv2.dilate(part, kernel) != cv2.erode(part, kernel))[inner]
+        guided = _tile_of(offset, tile, (width, height))
         for channel, slope in enumerate(slopes):
-            guided += _resized_rows(slope, rows, (width, height)) * (
-                photo[rows][..., channel] / ONE
-            )
+            guided += _tile_of(slope, tile, (width, height)) * (photo[tile][..., channel] / ONE)
         # Stretched, as the average of windows takes a little of the contrast away.
         guided = np.clip((guided - 0.5) * 1.25 + 0.5, 0, 1)
-        alpha[rows][near] = np.rint(guided[near] * 255)
+        alpha[tile][near] = np.rint(guided[near] * 255)
     return alpha
+
+
+def _tiles_with_contour(alpha: Mask, margin: int) -> Iterator[Spans]:
+    """Yield the tiles that are not all 0 or 255 within `margin` pixels."""
+    height, width = alpha.shape
+    for top in range(0, height, ALONG):
+        for left in range(0, width, ALONG):
+            tile = np.s_[top : min(top + ALONG, height), left : min(left + ALONG, width)]
+            part = alpha[_grown(tile, margin)[0]]
+            low, high = part.min(), part.max()
+            if low < high or 0 < low < 255:
+                yield tile
+
+
+def _grown(tile: Spans, margin: int) -> tuple[Spans, Spans]:
+    before = [min(margin, span.start) for span in tile]
+    larger = [slice(s.start - b, s.stop + margin) for s, b in zip(tile, before, strict=True)]
+    inner = [slice(b, b + s.stop - s.start) for s, b in zip(tile, before, strict=True)]
+    return (larger[0], larger[1]), (inner[0], inner[1])
 
 
 def _within(width: int, height: int) -> tuple[int, int]:
@@ -79,12 +98,14 @@ def _within(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _resized_rows(plane: Planes, rows: slice, size: tuple[int, int]) -> Planes:
-    if plane.shape == (size[1], size[0]):
-        return plane[rows].copy()
-    ratio = plane.shape[0] / size[1]
-    box = (0, rows.start * ratio, plane.shape[1], rows.stop * ratio)
-    shape = (size[0], rows.stop - rows.start)
+def _tile_of(plane: NDArray[Any], tile: Spans, size: tuple[int, int]) -> NDArray[Any]:
+    rows, columns = tile
+    if plane.shape[1::-1] == size:
+        return plane[tile].copy()
+    high, wide = plane.shape[:2]
+    x, y = wide / size[0], high / size[1]
+    box = columns.start * x, rows.start * y, min(columns.stop * x, wide), min(rows.stop * y, high)
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
     return np.array(Image.fromarray(plane).resize(shape, Image.Resampling.BILINEAR, box=box))
 
 
@@ -114,7 +135,7 @@ def _linear(image: Planes, target: Planes, radius: int) -> list[Planes]:
 
 
 def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
-    """Return the element's colors F [H, W, 3] without the background that shines through.
+    """Return the photo [H, W, 3] with the element's colors F where the background shines through.
 
     F and background B minimize (alpha F + (1 - alpha) B - I)² and the squared differences of
     neighbors, weighed by 1e-5 + that of their alphas, from coarse to fine (Germer and others 2020).
@@ -122,8 +143,11 @@ def element_colors(photo: NDArray[np.uint8], alpha: Mask) -> NDArray[np.uint8]:
     height, width = alpha.shape
     size = _within(width, height)
     colors = np.rint(_estimated(_sized(photo, size), _sized(alpha, size)) * 255).astype(np.uint8)
-    grown = colors if size == (width, height) else cv2.resize(colors, (width, height))
-    return np.where(alpha[..., None] < 255, grown, photo)
+    found = photo.copy()
+    for tile in _tiles_with_contour(alpha, 0):
+        mixed = (0 < alpha[tile]) & (alpha[tile] < 255)
+        found[tile][mixed] = _tile_of(colors, tile, (width, height))[mixed]
+    return found
 
 
 def _sized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Planes:

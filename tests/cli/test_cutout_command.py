@@ -51,6 +51,18 @@ def test_a_box_gives_a_cut_out(command: Command, photo: Path) -> None:
     assert set(np.unique(corner)) == {153, 204}
 
 
+def test_a_large_photo_is_told_step_by_step(
+    command: Command, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harmonize.cli.cutout.SLOW", 160 * 120 - 1)
+    told = command("cutout", "photo.png", BOX, "-o", "cut.png")
+    assert told.code == 0
+    steps = told.err.splitlines()
+    assert steps[0] == "finding the outline …"
+    assert steps[-1] == "writing cut.png …"
+    assert told.out.startswith("cut.png (")
+
+
 def test_nothing_is_replaced_unless_asked(command: Command, photo: Path) -> None:
     Path("cut.png").write_bytes(b"mine")
     again = ("cutout", "photo.png", BOX, "-o", "cut.png")

@@ -35,8 +35,12 @@ def test_lossless_formats_keep_every_pixel(tmp_path: Path, name: str) -> None:
         assert (np.asarray(image) == PIXELS).all()
 
 
+@pytest.mark.parametrize("large", [48 * 40 - 1, 48 * 40])
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
-def test_alpha_profile_and_hidden_colors_are_kept(tmp_path: Path, name: str) -> None:
+def test_alpha_profile_and_hidden_colors_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, large: int
+) -> None:
+    monkeypatch.setattr("harmonize.images.write.LARGE", large)
     alpha = disc(48, 40)
     write_picture(tmp_path / name, StoredImage(PIXELS, icc=b"profile", alpha=alpha))
     with Image.open(tmp_path / name) as image:

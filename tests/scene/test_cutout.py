@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import disc, strokes
+from PIL import Image
 
 from harmonize.errors import InputError
 from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_rembg
@@ -215,6 +216,30 @@ def test_a_large_picture_is_done_by_way_of_a_smaller_one(monkeypatch: pytest.Mon
     edge = (true > 100) & (true < 255)
     assert np.abs(colors[edge].astype(int) - (200, 40, 40)).mean() < 12
     assert (colors[true == 255] == photo[true == 255]).all()
+
+
+@pytest.mark.parametrize("side", [40, 7])
+def test_tiles_along_the_contour_leave_no_trace(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
+    def edge() -> tuple[np.ndarray, np.ndarray]:
+        hard = np.where(soft() > 127, 255, 0).astype(np.uint8)
+        return soft_alpha(blended(soft()), hard, 6), with_alpha(blended(soft()), soft())
+
+    in_one = edge()
+    monkeypatch.setattr("harmonize.scene.matting.ALONG", side)
+    assert all((a == b).all() for a, b in zip(edge(), in_one, strict=True))
+
+
+def test_the_cut_of_an_enlarged_photo_is_the_enlarged_cut() -> None:
+    def larger(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(pixels).resize((12 * WIDTH, 12 * HEIGHT)))
+
+    small = cut_out(photo(), box=BOX)
+    found = cut_out(larger(photo()), box=[12 * length for length in BOX])
+    expected = larger(small)
+    assert overlap(found[6::12, 6::12, 3]) > 0.95
+    assert np.abs(found[..., 3].astype(int) - expected[..., 3]).mean() < 4
+    sure = (found[..., 3] == 255) & (expected[..., 3] == 255)
+    assert (found[sure][:, :3] == larger(photo())[sure]).all()
 
 
 def test_odd_shapes_have_colors_too() -> None:
