@@ -430,7 +430,7 @@ def test_an_extension_says_nothing_of_the_contents(tmp_path: Path) -> None:
 
 def test_formats_that_run_programs_or_hold_no_pixels_are_not_opened(tmp_path: Path) -> None:
     for name, said in (
-        ("a.eps", "PostScript: export it as"),
+        ("a.eps", r"PostScript \(EPS\): export it as"),
         ("a.pdf", "a PDF: export its page as"),
         ("a.pcx", "PCX: export it as PNG"),
     ):

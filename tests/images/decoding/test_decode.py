@@ -14,10 +14,13 @@ import pillow_heif
 import pytest
 import pyvips
 from conftest import disc, strokes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from profiles import ADOBE_ICC
 
 from harmonize.errors import InputError
+from harmonize.images.decoding.signatures import FORMATS, what_is
 from harmonize.images.read import open_picture
 
 W, H = 48, 40
@@ -195,6 +198,16 @@ def test_transparent_everywhere_is_taken_as_opaque_and_told(kind: str) -> None:
         (b"P7\nWIDTH 1\nHEIGHT 1\n", "PAM: export it"),
         (b"PF\n1 1\n-1.0\n", "PFM: export it"),
         (b"SIMPLE  =                    T", "FITS: export it"),
+        (b"\xd7\xcd\xc6\x9a\0\0" + bytes(40), "a Windows metafile .*: export it"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0\1\0\1\0\x30\0\0\0\x16\0\0\0", "a cursor of Windows"),
+        (b"\0\0\0\0\x11\xaf" + bytes(40), "an animation .*: export it"),
+        (b"\x59\xa6\x6a\x95" + bytes(40), "a Sun raster: export it"),
+        (b"/* a comment */\n#define thing_width 8\n#define thing_height 1\n", "XBM: export it"),
+        (b"Image type: RGB image\r\nName: a\r\nImage size (x*y): 4*4\r\n", "IM: export it"),
+        (b"\0\0\1\xb3" + bytes(40), "a video"),
+        (b"RIFF\x40\0\0\0AVI LIST" + bytes(40), "a video"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "Office document"),
+        (b"\xff\xd8\xff\xf7\0\x11\x08" + bytes(40), "a lossless JPEG"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "damaged|raw file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "damaged or truncated"),
         (b"words, and no picture", "not an image in a format that is read here: use PNG, JPEG"),
@@ -204,6 +217,33 @@ def test_transparent_everywhere_is_taken_as_opaque_and_told(kind: str) -> None:
 def test_what_is_not_read_is_named(data: bytes, said: str) -> None:
     with pytest.raises(InputError, match=said):
         open_picture("painting", data)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of formats that Pillow will drop
+def test_every_format_that_pillow_writes_is_read_or_named() -> None:
+    Image.init()
+    named = set()
+    for kind in Image.SAVE:
+        for mode in ("RGB", "P", "1"):
+            try:
+                data = encoded(kind, Image.fromarray(RGB).convert(mode))
+            except (OSError, ValueError, RuntimeError):  # not in this mode, or not without more
+                continue
+            if kind in (*FORMATS, "MPO", "HEIF"):
+                open_picture("painting", data)
+                continue
+            with pytest.raises(InputError, match=rf"painting: .*\b{kind}\b.*: export ") as caught:
+                open_picture("painting", data)
+            assert "\n" not in str(caught.value)
+            named.add(kind)
+    assert named >= {"DIB", "EPS", "MSP", "PALM", "PCX", "PDF", "SGI", "SPIDER", "XBM"}
+
+
+@given(st.binary(max_size=400), st.sampled_from([b"", b"(\0\0\0", b"\1\xda", b"#define", b"P7"]))
+@settings(max_examples=200, deadline=None)
+def test_what_is_unknown_is_named_on_one_line_or_not_at_all(data: bytes, start: bytes) -> None:
+    said = what_is(start + data)
+    assert said is None or (said == said.strip() and "\n" not in said and ": " in said)
 
 
 def test_heic_is_read_with_its_package_and_named_without(monkeypatch: pytest.MonkeyPatch) -> None:
