@@ -11,8 +11,7 @@
     ├── NumbersError      values that are no numbers
     └── ClusterError      a Ray cluster
 
-A message says what, where, what to do, a line a problem. The command turns names in backquotes
-(`max_memory=2GB`) into flags.
+Messages say what, where, what to do. The command turns names in backquotes into flags.
 """
 
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ class JobsError(HarmonizeError):
 
 
 class InputError(HarmonizeError):
-    """A picture, mask or placement cannot be used."""
+    """A picture, mask or placement is wrong."""
 
 
 class OutputError(HarmonizeError):
@@ -55,7 +54,7 @@ class OutputError(HarmonizeError):
 
 
 class WeightsError(HarmonizeError):
-    """Weights are missing, damaged or of the wrong shape."""
+    """Weights are missing or damaged."""
 
 
 class DeviceError(HarmonizeError):
@@ -80,4 +79,4 @@ def _first(lines: Sequence[str]) -> list[str]:
 
 
 class StopRun(Exception):  # noqa: N818 - a request, not an error
-    """Raise this in `on_progress` to end a run early and keep the picture so far."""
+    """Raise this in `on_progress` to end a run and keep the picture."""

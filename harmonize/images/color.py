@@ -65,9 +65,9 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
 def from_srgb(
     part: NDArray[np.float32], mode: str, icc: bytes | None, under: Pixels
 ) -> NDArray[np.float32]:
-    """Convert sRGB [H, W, 3], 0 to 1, to a reachable profile.
+    """Convert sRGB [H, W, 3], 0 to 1, to a reachable profile: float32 in `under`'s range.
 
-    Returns float32 in shape and range of `under`, whose black ink is kept.
+    Black ink stays as in `under`.
     """
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):

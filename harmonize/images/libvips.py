@@ -26,7 +26,7 @@ SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class UnknownValues(ValueError):
-    """Values or colors are of a kind that is not read."""
+    """Values or colors of a kind that is not read."""
 
 
 def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, Pixels | None]:

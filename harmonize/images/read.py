@@ -45,7 +45,7 @@ class Source:
 
 
 def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
-    """Return a picture's name for messages."""
+    """Return a picture's name."""
     return role.replace("_", " ") + (f" {os.fspath(path)}" if path is not None else "")
 
 

@@ -41,7 +41,6 @@ class Layout:
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def oriented(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of pixels [h, w, ...]."""
         if self.flip:
             pixels = np.flip(pixels, 1 if self.flip == "horizontal" else 0)
         return np.rot90(pixels, self.quarters)

@@ -10,9 +10,7 @@ from harmonize.scene.mask import Mask
 
 LOOSE_SIGMA = 11.667  # the authors' 35/3, in pixels of a painting 700 pixels long
 NOMINAL = 700  # sizes in the settings are in pixels of a painting this long; at others they scale
-SHORT_ELEMENT = (
-    0.23  # of the long side: a shorter element is worked on as if the painting ended nearer
-)
+SHORT_ELEMENT = 0.23  # of the long side: shorter ones are worked on as if the painting ended nearer
 LEVEL = np.float32(0.1)  # of the blur: what lies above it is loose
 BLOCK = 16  # pixels: the part that is blurred begins and ends at a multiple
 

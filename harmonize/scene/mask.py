@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 
 from harmonize.errors import InputError
 from harmonize.images.color import LUMA
+from harmonize.images.decoding.labels import ORIENTATION
+from harmonize.images.decoding.memory import upright
 from harmonize.images.decoding.signatures import FORMATS
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import Size, eight_bits, strips
@@ -29,7 +31,6 @@ APART = 60  # between two colors that are not the same
 SOME, OTHERS = 0.002, 0.02  # of the pixels: that make a mask colored, that make it more than two
 SEEN = 500_000  # pixels that colors are counted in
 SAME_SHAPE = 0.01  # how far two shapes that are the same may be apart
-ORIENTATION = 0x0112  # tag of EXIF
 
 
 def mask_of(source: Source) -> tuple[Mask, list[str]]:
@@ -164,7 +165,7 @@ def _listed(values: NDArray[np.integer]) -> str:
 
 
 def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the background's and the element's color; None for grays."""
+    """Return background and element color; None for grays."""
     stored = source.stored
     if stored.mode != "RGB":
         return None
@@ -188,7 +189,7 @@ def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32
 
 
 def _dominant(seen: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the two commonest colors; black, or the border's, first."""
+    """Return the two commonest colors, black or the border's first."""
     coarse = (seen >> 4).astype(np.int64)
     keys = coarse[..., 0] * 256 + coarse[..., 1] * 16 + coarse[..., 2]
     found, counts = np.unique(keys, return_counts=True)
@@ -241,10 +242,4 @@ def _turned(mask: Mask, element: Source) -> Mask | None:
             turn = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF data say nothing
         return None
-    if turn not in (5, 6, 7, 8):
-        return None
-    exif = Image.Exif()
-    exif[ORIENTATION] = turn
-    lying = Image.fromarray(mask)
-    lying.info["exif"] = exif.tobytes()
-    return np.asarray(ImageOps.exif_transpose(lying))
+    return eight_bits(upright(mask, turn)) if turn in (5, 6, 7, 8) else None

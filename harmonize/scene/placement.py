@@ -104,7 +104,7 @@ def in_pixels(length: Length, whole: int) -> float:
 
 def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float, float, float]:
     """Return a box's left, top, right and bottom in a photo."""
-    lengths = [length_of(value) for value in (box.split(",") if isinstance(box, str) else box)]
+    lengths = _lengths(box)
     if len(lengths) != 4 or None in lengths:
         raise InputError(
             f"`box={box}`: expected left, top, width and height in pixels or percent, such as "
@@ -124,9 +124,7 @@ def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float
 
 def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, float]:
     """Return a point's x and y in a photo."""
-    lengths = [
-        length_of(value) for value in (point.split(",") if isinstance(point, str) else point)
-    ]
+    lengths = _lengths(point)
     if len(lengths) != 2 or None in lengths:
         raise InputError(f"point {point}: expected x and y in pixels or percent, such as 120,40")
     x, y = (in_pixels(length, side) for length, side in zip(lengths, (width, height), strict=True))  # type: ignore[arg-type]
@@ -135,6 +133,10 @@ def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, f
             f"point {x:g},{y:g}: lies outside the photo of {width} x {height}; give one within it"
         )
     return x, y
+
+
+def _lengths(values: Sequence[Any]) -> list[Length | None]:
+    return list(map(length_of, values.split(",") if isinstance(values, str) else values))
 
 
 def _at(at: Any) -> Corner | str | None:

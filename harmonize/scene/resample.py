@@ -34,7 +34,7 @@ def fitted(mask: Mask, layout: Layout) -> Mask:
 
 
 def fitted_element(colors: Pixels, alpha: Mask, layout: Layout) -> tuple[Pixels, Mask]:
-    """Return colors [h, w, 3] and alpha [h, w] likewise."""
+    """Return colors [h, w, 3] and alpha [h, w] there."""
     colors, alpha = layout.oriented(colors), layout.oriented(alpha)
     if layout.angle:
         return _turned_element(colors, alpha, layout)

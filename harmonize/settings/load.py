@@ -139,7 +139,7 @@ def load(
 def settle(given: object = None, options: Mapping[str, object] | None = None) -> Settings:
     """Return the settings that a Python caller means.
 
-    `given` is a preset's name, a path, a mapping or Settings; a complete mapping changes no preset.
+    `given` is a preset's name, a path, a mapping or Settings; a complete mapping stands alone.
     """
     if isinstance(given, Settings):
         layers = [Layer("settings", given.model_dump(mode="json"))]
@@ -332,7 +332,7 @@ def _merge(base: Tree, over: Tree) -> Tree:
 
 
 def by_name(value: object) -> bool:
-    """Return whether this is a mapping other than a table by style level."""
+    """Return whether this is a mapping, not a table by style level."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and not value_types.is_number(key) for key in value
     )

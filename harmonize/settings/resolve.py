@@ -204,8 +204,8 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
     """Weaken passes as the underpainting counts by `lead`, 0 to 1.
 
-    Strokes before the pass that begins with it shrink as `lead` grows, and these passes go at 1;
-    later strokes and steps shrink with it.
+    At 1 those before the one that begins with it go; the others keep `lead` of their strokes and
+    steps.
     """
     starts = [item.start for item in passes]
     if "underpainting" not in starts:

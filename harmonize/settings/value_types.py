@@ -129,27 +129,19 @@ Strength = Annotated[
     Expects("auto, weak, medium, strong, or a number from 1 to 10"),
 ]
 Amount = Annotated[float, Limit(ge=0, le=LARGEST_NUMBER)]
-Table = Annotated[
-    dict[Level, Amount],
-    Limit(
-        min_length=1,
-        json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},
-    ),
-]
+BY_LEVEL = Limit(
+    min_length=1,
+    json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},
+)
+Table = Annotated[dict[Level, Amount], BY_LEVEL]
 Weight = Annotated[
     Amount | Table,
     BeforeValidator(number_keys),
     Expects("a number from 0 to 1e12, or a table of style level (1 to 10): number"),
 ]
+StepSize = Annotated[float, Limit(ge=1e-12, le=LARGEST_NUMBER)]
 Rate = Annotated[
-    Annotated[float, Limit(ge=1e-12, le=LARGEST_NUMBER)]
-    | Annotated[
-        dict[Level, Annotated[float, Limit(ge=1e-12, le=LARGEST_NUMBER)]],
-        Limit(
-            min_length=1,
-            json_schema_extra={"propertyNames": {"pattern": r"^([1-9](\.\d+)?|10(\.0+)?)$"}},
-        ),
-    ],
+    StepSize | Annotated[dict[Level, StepSize], BY_LEVEL],
     BeforeValidator(number_keys),
     Expects("a number from 1e-12 to 1e12, or a table of style level (1 to 10): number"),
 ]

@@ -1,7 +1,6 @@
 """Read YAML with the line of every key and problem.
 
-As in YAML 1.2, `1e-3` is a number, `no` a string, `010` ten. Merge keys work, objects and repeated
-keys do not.
+As in YAML 1.2, `1e-3` is a number, `no` a string, `010` ten.
 """
 
 import re
@@ -68,7 +67,7 @@ def read_value(text: str, longest: int = LONGEST_TEXT) -> tuple[Any, tuple[Probl
 
 
 def read_setting(key: str, text: str, source: str) -> Layer:
-    """Read one setting, such as `passes.refine.steps` and `9`."""
+    """Read one setting."""
     reader = _Reader()
     value = reader.read(text)
     if reader.problems:

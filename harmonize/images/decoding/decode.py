@@ -24,13 +24,7 @@ from harmonize.images.image import StoredImage
 
 LIMIT = "HARMONIZE_MAX_PIXELS"  # a variable of the environment
 MOST_PIXELS = 178_956_970  # of a file, unless the variable says otherwise
-MULTIPLE = (
-    "PNG",
-    "GIF",
-    "WEBP",
-    "AVIF",
-    "TIFF",
-)  # formats in which more pictures may follow the first
+MULTIPLE = ("PNG", "GIF", "WEBP", "AVIF", "TIFF")  # more pictures may follow the first
 END_OF_JPEG = b"\xff\xd9"
 NOT_THESE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)
 
@@ -76,7 +70,7 @@ def quiet() -> Iterator[None]:
 
 
 def parse_pixels(text: str, name: str) -> int:
-    """Read a number like `250M` or `1.5G`, or raise a ConfigError."""
+    """Read a number like `250M`, or raise a ConfigError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text.strip())
     count = float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]] if found else 0
     if not 1 <= count < 1e15:
@@ -92,7 +86,7 @@ def pixel_limit() -> int:
 
 @contextmanager
 def limited_to(text: str) -> Iterator[None]:
-    """Set the limit here and in child processes, or raise a ConfigError."""
+    """Set the limit here and in child processes."""
     parse_pixels(text, "`max_pixels`")
     before = os.environ.get(LIMIT)
     os.environ[LIMIT] = text

@@ -13,17 +13,8 @@ from harmonize.images.profiles import BT709
 BITS = (1, 2, 4, 8, 16, 32)  # of a channel that are read; 32 as grays
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RAW_PHOTO = 'a camera\'s raw file; develop it and export it as "TIFF, 16 bits", or JPEG'
-COLOR_CHANNELS = {
-    0: 1,
-    1: 1,
-    2: 3,
-    3: 1,
-    5: 4,
-    6: 3,
-    8: 3,
-    9: 3,
-    10: 3,
-}  # channels of a photometric
+# Channels of a photometric.
+COLOR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
 YCBCR, CFA, LINEAR_RAW = 6, 32803, 34892
 RAW_TAGS = (50706, 33421)  # version of DNG, pattern of the sensor
 UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # kinds of extra channels
