@@ -79,7 +79,7 @@ def fitting(kind: str, picture: StoredImage) -> StoredImage:
         picture = picture.on_white()
     foreign = picture.mode == "CMYK" and kind not in WITH_CMYK
     gray_profile = picture.mode == "L" and picture.icc and kind == "WEBP"  # WebP holds no grays
-    if foreign or gray_profile or _too_long(kind, picture):
+    if foreign or gray_profile or _too_long(kind, picture) or _unheard_of(kind, picture):
         picture = picture.in_srgb()
     return picture
 
@@ -104,6 +104,11 @@ def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
             f"{path.name}: other programs read no {kind} with a profile of {len(picture.icc):,} "
             "bytes, it comes out in sRGB; use TIFF"
         )
+    elif picture.icc and _unheard_of(kind, picture):
+        found.append(
+            f"{path.name}: other programs read no TIFF of 16-bit grays with profile and alpha, it "
+            "comes out in sRGB; use PNG"
+        )
     return tuple(found)
 
 
@@ -114,6 +119,12 @@ def _holds_alpha(kind: str, picture: StoredImage) -> bool:
 def _too_long(kind: str, picture: StoredImage) -> bool:
     icc = picture.icc or b""
     return len(icc) > LONGEST_PROFILE.get(kind, len(icc))
+
+
+def _unheard_of(kind: str, picture: StoredImage) -> bool:
+    """Whether Pillow would not read the file again: 16-bit grays with alpha, which become RGB."""
+    deep_gray = picture.mode == "L" and picture.bits == 16 and picture.alpha is not None
+    return kind == "TIFF" and deep_gray
 
 
 def marked(kind: str, data: bytes) -> bytes:
