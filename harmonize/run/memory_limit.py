@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -95,19 +95,21 @@ def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
-    if resolve_settings(settings, level).underpainting:
-        area = view[0] * view[1]
-        kept = KEPT * area if len(tiles(view, settings.tile, ALIGN)) == 1 else 0
-        stages = kept + PLACE * area + POSITION * _window_at(part, view, settings).area
     # With or without an underpainting, whatever the painting is like.
-    for one in (
-        *resolve_settings(settings, level, 0).passes,
-        *resolve_settings(settings, level, 1).passes,
-    ):
-        shape = scaled(view, one.scale)
-        window = _window_at(part, shape, settings)
-        held = max(held, _raster(part, view) + _raster(part, shape))
-        stages = max(stages, STEP * window.area, LOOK * _largest(shape, settings.tile))
+    for fine in (0, 1):
+        resolved = resolve_settings(settings, level, fine)
+        looks: set[float] = set()  # what was seen of the painting, by scale, until it is used
+        if resolved.underpainting:
+            looks = {1.0, *(one.scale for one in resolved.passes)}
+            area = view[0] * view[1]
+            near = POSITION * _window_at(part, view, settings).area
+            stages = max(stages, _seen(view, looks, settings) + PLACE * area + near)
+        for one in resolved.passes:
+            shape, looks = scaled(view, one.scale), looks - {one.scale}
+            kept = _seen(view, looks, settings)
+            window = _window_at(part, shape, settings)
+            held = max(held, _raster(part, view) + _raster(part, shape))
+            stages = max(stages, kept + STEP * window.area, LOOK * _largest(shape, settings.tile))
     coming = held + stages + ALWAYS
     # The result's own pixels, a copy of them to encode, and the file.
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
@@ -127,6 +129,12 @@ def _window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Wi
 
 def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
     return 0 if shape == canvas.shape else 12 * shape[0] * shape[1]
+
+
+def _seen(view: tuple[int, int], scales: Iterable[float], settings: Settings) -> int:
+    """Return the bytes of the activations of a painting of one tile at some scales of `view`."""
+    shapes = [scaled(view, scale) for scale in scales]
+    return sum(KEPT * h * w for h, w in shapes if len(tiles((h, w), settings.tile, ALIGN)) == 1)
 
 
 def _largest(shape: tuple[int, int], side: int) -> int:

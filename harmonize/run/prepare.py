@@ -22,7 +22,7 @@ from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
 from harmonize.settings.load import LEVELS, Settings
-from harmonize.settings.resolve import resolve_settings
+from harmonize.settings.resolve import Resolved, resolve_settings
 from harmonize.synthesis import style_level
 from harmonize.synthesis.image_ops.crops import Canvas, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -84,8 +84,14 @@ class Plan:
         return wide, high
 
     @property
+    def resolved(self) -> Resolved:
+        """The settings as plain numbers."""
+        return resolve_settings(self.settings, self.level, self.fine)
+
+    @property
     def steps(self) -> list[tuple[str, int]]:
-        return resolve_settings(self.settings, self.level, self.fine).steps
+        """The passes in order, and how many steps each has at most."""
+        return self.resolved.steps
 
     @property
     def composite(self) -> Image.Image:

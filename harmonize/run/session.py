@@ -208,14 +208,11 @@ class _Run:
         part = (plan.canvas.corner, plan.canvas.shape)
         key = (plan.network.key, plan.scene.hashes["painting"], part, plan.settings.tile)
         painter = Painter(
-            plan.settings,
+            plan.resolved,
             plan.network.vgg,
-            plan.level,
-            plan.fine,
-            memory,
-            key,
-            self._step,
-            self._save,
+            recall=lambda what, make: memory.recall((*key, what), make),
+            on_step=self._step if self.on_progress or self.checkpoint else None,
+            on_safe=self._save,
         )
         painted, logs, interrupted = painter.paint(plan.canvas, plan.view, self.start)
         with suppress(StopRun):  # nothing is gained by stopping here

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.settings.load import Settings
-from harmonize.settings.resolve import Resolved, ResolvedPass, resolve_settings
+from harmonize.settings.resolve import Resolved, ResolvedPass
 from harmonize.synthesis import passes, strokes
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State, Step
@@ -27,6 +25,9 @@ from harmonize.synthesis.start import Start, bring_back_light, map_palette, unde
 # Pixels that are looked at to see how grainy the painting is.
 GRAIN_PIXELS = 1 << 22
 
+# Long side at work in pixels; of a larger picture a small palette map is told first.
+LARGE = 500
+
 # How many times as large as at its start the sum of a pass's losses may end. Where gradients are
 # balanced the sum is not what is minimized, and rises where the drawing is held: over the default,
 # `preview` and the paper's passes, strengths 1 to 10, `keep` 0.25 to 30, good runs ended at up to
@@ -35,6 +36,8 @@ WORSE = {"gradient": 4.0, "loss": 1.1}
 
 # Receives each step, and a function that returns the picture so far.
 Watcher = Callable[[Step, Callable[[], Painted]], None]
+# Returns what a key stands for, or makes it.
+Recall = Callable[[Hashable, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -60,32 +63,32 @@ class SavePoint:
 
 @dataclass(frozen=True)
 class Painter:
-    """What the passes of a run have in common.
+    """What the passes of one run have in common.
 
-    `fine` is the painting's `fine_share`. `memory` keeps under `key` what depends on painting and
-    network alone. A `StopRun` from `on_step` ends the run with the picture so far.
+    `recall` returns what depends on painting and network alone, by key. A `StopRun` from `on_step`
+    ends the run with the picture so far.
     """
 
-    config: Settings
+    resolved: Resolved
     network: VGG19
-    level: float
-    fine: float
-    memory: Cache
-    key: Hashable
+    recall: Recall
     on_step: Watcher | None = None
     on_safe: Callable[[Callable[[], SavePoint]], None] | None = None
-
-    @cached_property
-    def resolved(self) -> Resolved:
-        return resolve_settings(self.config, self.level, self.fine)
+    _held: dict[Hashable, Mapping[str, Tensor]] = field(default_factory=dict, init=False)
 
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
-        """Run all passes from `progress` on; return the picture, logs, and whether they stopped."""
+        """Run all passes from `progress` on; return the picture, logs, and whether it was stopped.
+
+        `view` is the canvas at the working size. Outside the loose mask the picture is the
+        painting.
+        """
         noise = float(losses.noise(view.painting.bands(GRAIN_PIXELS)))
         smoothness = losses.total_variation_weight(noise)
-        resumed, progress, stopped = progress is not None, progress or SavePoint(), False
+        resumed, progress = progress is not None, progress or SavePoint()
+        if not resumed and (early := self._early(canvas, view)):
+            return early, [], True
         start, stopped = self._begin(view, told=resumed)
         schedule = self.resolved.passes
         done = len(progress.logs)
@@ -102,16 +105,40 @@ class Painter:
             self._safe(lambda: progress)
         return self._end(here, view, progress.picture, start), progress.logs, stopped
 
+    def _early(self, canvas: Canvas, view: View) -> Painted | None:
+        """Tell a palette map at the coarsest pass's scale; return it if the run is stopped there.
+
+        That pass looks at the painting at this scale anyway.
+        """
+        coarsest = min(self.resolved.passes, key=lambda item: item.scale, default=None)
+        goal = self.resolved.palette
+        if goal is None or coarsest is None or not self._palette_steps(view) > 1:
+            return None
+        small = self._view(coarsest, canvas, view)
+        features = self._features(small.painting, passes.taps_of(coarsest), hold=True)
+        image = map_palette(small, features, goal)[0].image
+        try:
+            _Stages(self.on_step, small)("palette", 1, 2, image)
+        except StopRun:
+            return Painted.on(small, image)
+        return None
+
+    def _palette_steps(self, view: View) -> int:
+        """Return how many palette maps are told."""
+        smaller = any(item.scale < 1 for item in self.resolved.passes)
+        begun = self.resolved.underpainting is not None and self.on_step is not None
+        return 2 if begun and smaller and max(view.shape) > LARGE else 1
+
     def _begin(self, view: View, told: bool) -> tuple[Start | None, bool]:
         palette, underpainting = self.resolved.palette, self.resolved.underpainting
         if palette is None or underpainting is None:
             return None, False
-        features = self._features(view.painting, self._taps())
+        features = self._features(view.painting, self._taps(), hold=True)
         start, matched = map_palette(view, features, palette)
-        scales = len(underpainting.steps)
+        scales, maps = len(underpainting.steps), self._palette_steps(view)
         tell = _Stages(None if told else self.on_step, view)
         try:
-            tell("palette", 1, 1, start.image)
+            tell("palette", maps, maps, start.image)
             scale = iter(range(1, scales + 1))
             start = underpaint(
                 start,
@@ -221,12 +248,20 @@ class Painter:
         )
         return start, objective
 
-    def _features(self, painting: Raster, taps: tuple[str, ...]) -> PaintingFeatures:
+    def _features(
+        self, painting: Raster, taps: tuple[str, ...], hold: bool = False
+    ) -> PaintingFeatures:
+        """Return what the network sees in `painting`; `hold` it for the next pass that asks."""
         features = PaintingFeatures(painting, self.network, self.resolved.tile)
         if not features.single:
             return features
-        key = (self.key, painting.shape, taps)
-        return replace(features, seen=self.memory.recall(key, lambda: features.look(taps)))
+        key = (painting.shape, taps)
+        seen = self._held.pop(key, None)
+        if seen is None:
+            seen = self.recall(key, lambda: features.look(taps))
+        if hold:
+            self._held[key] = seen
+        return replace(features, seen=seen)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from harmonize import (
     harmonize,
 )
 from harmonize.settings.load import load
+from harmonize.synthesis import painter
 
 FEW = load("default", [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES), "size=64"])
 AT = {"at": (20, 20)}
@@ -124,6 +125,31 @@ def test_stop_keeps_the_picture_so_far(plan: Plan, kept: Session) -> None:
         assert sum(log["steps"] for log in result.record["passes"]) == steps
         assert result.image.size == (96, 80)
         assert (np.asarray(result.image) != plan.scene.painting).any()
+
+
+def test_of_a_large_picture_a_small_palette_map_comes_first(
+    plan: Plan, kept: Session, plain: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painter, "LARGE", 63)
+    seen: Told = []
+    result = kept.run(plan, on_progress=lambda one: seen.append((one, one.preview())))
+    assert result.image.tobytes() == plain
+    maps = [(one, shown) for one, shown in seen if one.stage == "palette"]
+    assert [(one.step, one.total, one.done) for one, _ in maps] == [(1, 2, 1), (2, 2, 2)]
+    (_, early), (_, exact) = maps
+    assert early is not None and exact is not None and early != exact
+    apart, changed = (
+        np.abs(np.asarray(early, float) - np.asarray(other)).mean()
+        for other in (exact, plan.composite)
+    )
+    assert apart < changed
+
+    def stop(_: Progress) -> None:
+        raise StopRun
+
+    stopped = kept.run(plan, on_progress=stop)
+    assert stopped.record["interrupted"] is True and stopped.record["passes"] == []
+    assert (np.asarray(stopped.image) != plan.scene.painting).any()
 
 
 def test_what_a_callback_raises_comes_out(plan: Plan, kept: Session) -> None:

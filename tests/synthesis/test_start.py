@@ -13,7 +13,6 @@ from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.network import weights
-from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.painter import Painter
 from harmonize.synthesis.start import (
@@ -78,7 +77,8 @@ def network() -> VGG19:
 def paint(network: VGG19, fine: float, *more: str) -> Tensor:
     steps = [f"passes.{name}.steps=2" for name in Settings.preset().passes]
     steps = [*steps, "underpainting.fine=[0.3, 0.4]", "underpainting.steps=[1, 1]"]
-    painter = Painter(load("default", [*steps, *more]), network, 5.0, fine, Cache(0), "key")
+    resolved = resolve_settings(load("default", [*steps, *more]), 5.0, fine)
+    painter = Painter(resolved, network, recall=lambda key, make: make())
     whole = canvas()
     painted, _, _ = painter.paint(whole, whole.view((64, 80), 16))
     return painted.image

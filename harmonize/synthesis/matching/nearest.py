@@ -12,6 +12,7 @@ from torch import Tensor
 from harmonize.synthesis.image_ops.tiled_image import Raster
 
 AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
+BLOCK = 128  # values of a row whose maximum is found together
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
@@ -23,6 +24,26 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
     dy, dx = torch.meshgrid(*(torch.arange(size, device=features.device),) * 2, indexing="ij")
     index = (y[:, None] + dy.flatten()) * (w + 2 * half) + x[:, None] + dx.flatten()
     return padded[:, index].permute(1, 0, 2).reshape(len(positions), c * size**2)
+
+
+def largest(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest of each row of `values` [n, m], and its first place.
+
+    PyTorch finds a maximum far sooner than its place: blocks come first, then the best one's place.
+    """
+    count = values.shape[1] // BLOCK
+    if count < 2:
+        highest, place = values.max(1)
+        return highest, place
+    blocks = values[:, : count * BLOCK].unflatten(1, (count, BLOCK))
+    highest, block = blocks.amax(2).max(1)
+    row = torch.arange(len(values), device=values.device)
+    place = block * BLOCK + blocks[row, block].argmax(1)
+    if values.shape[1] > count * BLOCK:
+        beyond, there = values[:, count * BLOCK :].max(1)
+        place = torch.where(beyond > highest, there + count * BLOCK, place)
+        highest = torch.maximum(highest, beyond)
+    return highest, place
 
 
 @dataclass(frozen=True)
@@ -95,7 +116,7 @@ def _nearest_in(
                 there = part.guide[:, first:last]
                 likeness += (2 * here[:, inside].T @ there.flatten(1)).view_as(likeness)
                 likeness -= there.square().sum(0)
-            value, place = likeness.flatten(1).max(1)
+            value, place = largest(likeness.flatten(1))
             better = value > best[inside]
             found[inside] = torch.where(better, place + first * wide, found[inside])
             best[inside] = torch.maximum(best[inside], value)
@@ -152,7 +173,7 @@ def nearest_patches(
     for part in positions.split(max(1, block // len(keys))):
         asked = patches(query, part, size)
         likeness = torch.cat((asked, torch.ones_like(asked[:, :1])), dim=1) @ keys.T
-        best = candidates[likeness.argmax(1)]
+        best = candidates[largest(likeness)[1]]
         for step in reach:
             around = _with_neighbors(best, reference.shape, step)
             apart = [(reference.patches(p, size) - asked).square().sum(1) for p in around.T]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harmonize.synthesis.matching.nearest import largest
+
 SEARCHED_AT_ONCE = 1 << 22  # similarities in memory at once: 16 MiB of float32
 SAMPLED_PATCHES = 20_000  # patches from which principal components are found
 NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -87,7 +89,7 @@ class Places:
         known = torch.cat((self.rows[index], -(self.half + bias)[index, None]), 1).T.contiguous()
         asked = torch.cat((wanted, torch.ones_like(wanted[:, :1])), 1)
         parts = asked.split(max(1, SEARCHED_AT_ONCE // max(1, len(index))))
-        return index[torch.cat([(part @ known).argmax(1) for part in parts])]
+        return index[torch.cat([largest(part @ known)[1] for part in parts])]
 
 
 @dataclass(frozen=True)
@@ -143,16 +145,17 @@ def improve(
 
     To continue neighbors' matches is up to `coherence` cheaper: strokes are copied whole.
     """
-    near, there = [], []
+    neighbors, there = [], []
     for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy * reach, dx * reach)
-        near.append(moved_field(field[number], -dy * reach, -dx * reach, places.shape))
+        neighbors.append(moved_field(field[number], -dy * reach, -dx * reach, places.shape))
         there.append(inside)
-    valid = torch.stack(there)
+    # Where there is no neighbor, no match is continued.
+    near = torch.where(torch.stack(there), torch.stack(neighbors), -1)
     around = [moved_field(field, dy * reach, dx * reach, places.shape) for dy, dx in NEIGHBORS]
     best, lowest = field, torch.full_like(wanted[:, 0], torch.inf)
-    for candidate in (field, *near, *around):
-        continued = torch.stack([n == candidate for n in near]).logical_and_(valid).sum(0)
+    for candidate in (field, *neighbors, *around):
+        continued = (near == candidate).sum(0)
         cost = places.cost(wanted, candidate, bias) - coherence / len(NEIGHBORS) * continued
         better = cost < lowest
         best, lowest = torch.where(better, candidate, best), torch.where(better, cost, lowest)
