@@ -206,6 +206,7 @@ WORDS = (
     "bad_alloc",
     "bad allocation",
     "cannot allocate memory",
+    "could not create a primitive",  # oneDNN's word for it
     "can't start new thread",
     "could not create a memory",
 )
