@@ -54,7 +54,7 @@ def test_the_last_word_is_shown(command: Command, files: Path) -> None:
     out = command("config", "show", "mine.yaml", "--set", "seed=2").out
     assert re.search(r"^keep: 2.0 +# mine.yaml, line 2$", out, re.MULTILINE)
     assert re.search(r"^seed: 2 +# --set$", out, re.MULTILINE)
-    assert re.search(r"^size: 320 +# preset preview, line \d+$", out, re.MULTILINE)
+    assert re.search(r"^size: 288 +# preset preview, line \d+$", out, re.MULTILINE)
     assert re.search(r"^ +steps: 3.0 +# mine.yaml, line 5$", out, re.MULTILINE)
     assert re.search(r"^strength: auto +# preset default, line \d+$", out, re.MULTILINE)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from harmonize.synthesis.image_ops.tiled_image import Raster
 
 AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
+COMPARED_AT_ONCE = 1 << 22  # patches that are compared in memory at once: what a cache holds
 BLOCK = 128  # values of a row whose maximum is found together
 
 
@@ -160,7 +161,7 @@ def nearest_patches(
     *,
     size: int,
     reach: Sequence[int] = (2, 1),
-    block: int = AT_ONCE,
+    block: int = COMPARED_AT_ONCE,
 ) -> Tensor:
     """Return each position's place with a near patch, by squared distance.
 
