@@ -13,7 +13,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 
 AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
 COMPARED_AT_ONCE = 1 << 22  # patches that are compared in memory at once: what a cache holds
-BLOCK = 128  # values of a row whose maximum is found together
+ROW_BLOCK = 128  # values of a row whose maximum is found together
 
 
 def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
@@ -32,17 +32,17 @@ def largest(values: Tensor) -> tuple[Tensor, Tensor]:
 
     PyTorch finds a maximum far sooner than its place: blocks come first, then the best one's place.
     """
-    count = values.shape[1] // BLOCK
+    count = values.shape[1] // ROW_BLOCK
     if count < 2:
         highest, place = values.max(1)
         return highest, place
-    blocks = values[:, : count * BLOCK].unflatten(1, (count, BLOCK))
+    blocks = values[:, : count * ROW_BLOCK].unflatten(1, (count, ROW_BLOCK))
     highest, block = blocks.amax(2).max(1)
     row = torch.arange(len(values), device=values.device)
-    place = block * BLOCK + blocks[row, block].argmax(1)
-    if values.shape[1] > count * BLOCK:
-        beyond, there = values[:, count * BLOCK :].max(1)
-        place = torch.where(beyond > highest, there + count * BLOCK, place)
+    place = block * ROW_BLOCK + blocks[row, block].argmax(1)
+    if values.shape[1] > count * ROW_BLOCK:
+        beyond, there = values[:, count * ROW_BLOCK :].max(1)
+        place = torch.where(beyond > highest, there + count * ROW_BLOCK, place)
         highest = torch.maximum(highest, beyond)
     return highest, place
 
