@@ -80,7 +80,10 @@ def test_a_job_that_is_done_is_not_cut_again(command: Command) -> None:
         ({"box": 7}, "box: expected x,y,width,height; got 7"),
         ({"box": "1,2,3"}, "expected left, top, width and height"),
         ({"box": "5,4,38,32", "mask": "labels.png"}, "`box` cuts the element out, `mask` has"),
-        ({"mask": "labels.png", "mask_value": 5}, "nothing in it has the value 5; choose of 0, 3, 7"),
+        (
+            {"mask": "labels.png", "mask_value": 5},
+            "nothing in it has the value 5; choose of 0, 3, 7",
+        ),
         ({"mask": "labels.png", "mask_value": "7"}, "mask_value: expected a number"),
         ({"mask_value": 7}, "`mask_value` and `invert_mask` go with `mask`"),
         ({"mask": "outside.png", "invert_mask": 1}, "invert_mask: expected true or false"),
