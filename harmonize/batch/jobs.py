@@ -14,7 +14,7 @@ from harmonize.errors import ConfigError, HarmonizeError, InputError, JobsError,
 from harmonize.images.atomic_file import check_name, made_folders
 from harmonize.images.protected import Named, clashes
 from harmonize.images.read import Source, open_picture
-from harmonize.run.record import write_cutout
+from harmonize.run.record import check_own_picture, write_cutout
 from harmonize.run.result import check_own_record, record_path
 from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
@@ -70,6 +70,7 @@ class Job:
         max_memory: in bytes.
         cut: how the element is cut out first; its file is not there yet.
         photo: what it is cut out of.
+        overwrite: replace a picture that is none of this program's.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Job:
     max_memory: int | None = None
     cut: Hints | None = None
     photo: Path | None = None
+    overwrite: bool = False
 
     @property
     def files(self) -> list[Path]:
@@ -110,11 +112,12 @@ def check_jobs(
     overrides: Sequence[str] = (),
     listed: Path | None = None,
     look: Look | None = None,
+    overwrite: bool = False,
 ) -> Checked:
     """Check every job whose result is to go to `folder`.
 
     `config` replaces every job's own, `overrides` have the last word, `listed` is the list's file.
-    `look` is shown each scene.
+    `look` is shown each scene. `overwrite` lets jobs replace pictures that are none of theirs.
     """
     seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], look)
     found: dict[int, Job | Refused] = {}
@@ -143,6 +146,7 @@ def check_jobs(
             ]
             inputs.append(("the settings", Path(config or item.config)))
     inputs += [("the weights", Path(job.config.weights)) for _, job in jobs]
+    jobs = [(where, replace(job, overwrite=overwrite)) for where, job in jobs]
     return Checked(_apart(jobs, refused, inputs), refused, inputs)
 
 
@@ -173,6 +177,17 @@ def write_element(job: Job) -> list[str]:
     with made_folders([file]):
         write_cutout(file, as_picture(found), job.output, overwrite=True)
     return notes
+
+
+def check_own_files(job: Job) -> None:
+    """Find out whether a job replaces only what this program wrote.
+
+    Raises:
+        OutputError: it does not, and was not told to.
+    """
+    check_own_record(record_path(job.output))
+    if not job.overwrite:
+        check_own_picture(job.output)
 
 
 def lines(refused: Iterable[Refused]) -> list[str]:
@@ -207,7 +222,7 @@ def _apart(
         wrong.setdefault(name, f"output {problem}, such as {{painting}}-{{patch}}-{{index}}")
     for name in [name for name in names if name not in wrong]:
         try:
-            check_own_record(record_path(names[name][1].output))
+            check_own_files(names[name][1])
         except OutputError as error:
             wrong[name] = str(error)
     refused += [Refused(names[name][0], text) for name, text in wrong.items()]

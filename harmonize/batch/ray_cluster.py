@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from harmonize.batch.jobs import Job, in_order
+from harmonize.batch.jobs import Job, check_own_files, in_order
 from harmonize.batch.ray_workers import Hand, Need, Parcel, Pool, nodes, ray, ready, room, short
 from harmonize.batch.runner import Engine, Event, Tell
 from harmonize.batch.workers import next_job
 from harmonize.errors import ClusterError, HarmonizeError
-from harmonize.images.atomic_file import write_file
 from harmonize.run.record import hide
-from harmonize.run.result import record_path, write_record
+from harmonize.run.result import write_both
 
 MOST_DEATHS = 3  # of workers at one job
 MOST_STARTS = 3  # of workers that fail in a row while none is at work
@@ -238,8 +237,8 @@ def _received(job: Job, parcel: Parcel) -> Event:
             record["inputs"][role]["path"] = here if job.absolute_paths else hide(here)
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
-            write_file(job.output, parcel.picture, overwrite=True)
-            write_record(record_path(job.output), record, overwrite=True)
+            check_own_files(job)
+            write_both(job.output, parcel.picture, record, overwrite=True)
         except (HarmonizeError, OSError) as error:
             return Event("failed", job, error=" ".join(str(error).split()))
     return replace(parcel.event, job=job)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from harmonize.batch.jobs import Checked, Job, Refused, in_order
+from harmonize.batch.jobs import Checked, Job, Refused, check_own_files, in_order
 from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell
 from harmonize.errors import DeviceError, HarmonizeError
 from harmonize.images.read import Source, open_picture
@@ -63,6 +63,7 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
 
         result = session.run(plan, on_progress=on_progress, absolute_paths=job.absolute_paths)
         job.output.parent.mkdir(parents=True, exist_ok=True)
+        check_own_files(job)
         write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:
         raise

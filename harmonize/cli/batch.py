@@ -117,6 +117,10 @@ def batch(
             CLUSTER, "Send files through Ray; else all share paths.", "--transfer", metavar=None
         ),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        option(RESULTS, "Replace foreign and edited pictures too.", "--overwrite", metavar=None),
+    ] = False,
     report: Annotated[
         bool,
         option(RESULTS, "Also write report.html, to look through.", "--report", metavar=None),
@@ -168,7 +172,7 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
     items = read(asked.jobs, own_files(folder))
     asked.store = _store(asked, len(items))
     look = asked.store and asked.store.look
-    found = check_jobs(items, folder, asked.config, asked.set_ or [], listed, look)
+    found = check_jobs(items, folder, asked.config, asked.set_ or [], listed, look, asked.overwrite)
     own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
     found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
     if asked.engine is EngineName.local and not asked.dry_run:

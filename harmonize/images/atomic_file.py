@@ -96,16 +96,34 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
     """Write a file, through links."""
     check_output(path, overwrite)
+    with contextlib.suppress(OSError):
+        sweep(path)
+    with _file_beside(path, data):
+        pass
+
+
+@contextlib.contextmanager
+def file_at_hand(path: Path, data: bytes, overwrite: bool = False) -> Iterator[None]:
+    """Keep a file beside its place until the work within is done; `unfinished` after a kill."""
+    check_output(path, overwrite)
+    with _file_beside(path, data):
+        yield
+    with contextlib.suppress(OSError):  # not before: what is there may be all that is known
+        sweep(path)
+
+
+@contextlib.contextmanager
+def _file_beside(path: Path, data: bytes) -> Iterator[None]:
     target = Path(os.path.realpath(path))
     part = target.with_name(f"{_temporary_start(target)}{os.getpid()}.part")
     try:
-        sweep(target)
         with open(part, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # who may read the file stays as it was
             shutil.copymode(target, part)
+        yield
         os.replace(part, target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -128,9 +146,26 @@ def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
+def unfinished(path: Path) -> list[Path]:
+    """Return what killed writers of this file have left beside it, on whatever machine."""
+    target = Path(os.path.realpath(path))
+    start = _short_name(target)
+    try:
+        names = os.listdir(target.parent)
+    except OSError:
+        return []
+    return [
+        target.parent / name for name in names if name.startswith(start) and name.endswith(".part")
+    ]
+
+
 def _temporary_start(target: Path) -> str:
     host = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())[:40]
-    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{host}."
+    return f"{_short_name(target)}{host}."
+
+
+def _short_name(target: Path) -> str:
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}."
 
 
 def sweep(path: Path) -> None:

@@ -157,11 +157,23 @@ def write_picture(
 
     With `mark`, batches do not take it for a painting.
     """
-    kind = picture_format(path)
     check_output(path, overwrite)
+    data = picture_bytes(path, picture)
+    data = marked(picture_format(path), data) if mark else data
+    write_file(path, data, overwrite)
+    return hashlib.sha256(data).hexdigest()
+
+
+def picture_bytes(path: Path, picture: StoredImage) -> bytes:
+    """Return what a file of this name would hold of a picture.
+
+    Raises:
+        OutputError: its format is not written here, or cannot hold the picture.
+    """
+    kind = picture_format(path)
     held = fitting(kind, picture)
     try:
-        data = encode_as(kind, held)
+        return encode_as(kind, held)
     except MemoryError:
         raise
     except Exception as error:  # encoders raise anything
@@ -170,9 +182,6 @@ def write_picture(
             f"{path}: a picture of {width} x {height} pixels cannot be written as {kind} "
             f"({error}); use another format"
         ) from error
-    data = marked(kind, data) if mark else data
-    write_file(path, data, overwrite)
-    return hashlib.sha256(data).hexdigest()
 
 
 def encode_as(kind: str, picture: StoredImage) -> bytes:

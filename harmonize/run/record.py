@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harmonize import __version__
-from harmonize.errors import InputError
-from harmonize.images.atomic_file import check_output, check_own
+from harmonize.errors import InputError, OutputError
+from harmonize.images.atomic_file import check_output, check_own, unfinished
 from harmonize.images.image import StoredImage
 from harmonize.images.read import name
 from harmonize.images.write import encode_as, write_picture
@@ -119,12 +119,32 @@ def nameable(text: str) -> bool:
 
 def record_beside(picture: Path) -> dict[str, Any]:
     """Return a picture's record; empty: there is none."""
+    return _record_of(picture, record_path(picture))
+
+
+def _record_of(picture: Path, file: Path) -> dict[str, Any]:
     try:
-        tree = _json_of(record_path(picture))
+        tree = _json_of(file)
     except (OSError, ValueError):
         return {}
     written = isinstance(tree, dict) and tree.get("output") == picture.name and "inputs" in tree
     return tree if written else {}
+
+
+def check_own_picture(picture: Path) -> None:
+    """Refuse to replace a picture that is not this program's as it was written."""
+    if not os.path.isfile(picture) or not os.path.getsize(picture):
+        return
+    own = record_path(picture)
+    known = [_record_of(picture, file) for file in (own, *unfinished(own))]
+    digest = _sha256(picture)
+    if digest is not None and digest in [tree.get("output_sha256") for tree in known]:
+        return
+    what = "changed since it was painted" if any(known) else "not known from a record beside it"
+    raise OutputError(
+        f"{picture}: is there, and {what}; use `overwrite` to replace it, or give another "
+        "`output_dir`"
+    )
 
 
 def is_result(

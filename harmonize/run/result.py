@@ -1,5 +1,6 @@
 """A run's picture and record → files."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harmonize.errors import OutputError
-from harmonize.images.atomic_file import check_output, check_own, write_file
+from harmonize.images.atomic_file import check_output, check_own, file_at_hand, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
-from harmonize.images.write import losses, write_picture
+from harmonize.images.write import losses, picture_bytes
 from harmonize.scene.scene import Scene
 
 
@@ -67,11 +68,28 @@ def write_result(
     replace: bool = False,
 ) -> None:
     """Write picture and record; `replace`: the picture may replace a file."""
-    check_own_record(record_path(path))  # before the picture is there
-    digest = write_picture(path, picture, overwrite or replace)
-    whole = {**record, "output": path.name, "output_sha256": digest}
+    check_output(path, overwrite or replace)
+    data = picture_bytes(path, picture)
+    whole = {**record, "output": path.name, "output_sha256": hashlib.sha256(data).hexdigest()}
     whole["warnings"] = [*record.get("warnings", ()), *losses(path, picture)]
-    write_record(record_path(path), whole, overwrite)
+    write_both(path, data, whole, overwrite, replace=replace)
+
+
+def write_both(
+    path: Path,
+    data: bytes,
+    record: dict[str, Any],
+    overwrite: bool = False,
+    *,
+    replace: bool = False,
+) -> None:
+    """Write a picture's bytes, then its record."""
+    # The record lies at hand before the picture has its name: whenever the process is killed,
+    # `check_own_picture` knows the picture.
+    beside = record_path(path)
+    check_own_record(beside)
+    with file_at_hand(beside, _record_bytes(record), overwrite):
+        write_file(path, data, overwrite or replace)
 
 
 def check_record(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
@@ -96,6 +114,10 @@ def _is_record(path: Path) -> bool:
 def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
     """Write a run record as JSON."""
     check_record(path, overwrite)
+    write_file(path, _record_bytes(record), overwrite)
+
+
+def _record_bytes(record: dict[str, Any]) -> bytes:
     text = json.dumps(record, indent=2, ensure_ascii=False)
     # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.
-    write_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), overwrite)
+    return f"{text}\n".encode("utf-8", "backslashreplace")

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -145,14 +146,14 @@ def test_what_is_not_as_asked_is_done_again(
 ) -> None:
     shutil.copytree(whole[0] / DONE, listed)
 
-    def redone() -> list[str]:
-        out = command("batch", "jobs.yaml").out
+    def redone(*words: str) -> list[str]:
+        out = command("batch", "jobs.yaml", *words).out
         assert digests(listed) == digests(whole[0] / DONE)
         return [line.split()[-1] for line in out.splitlines() if line.startswith("done")]
 
     (listed / "1.png").write_bytes(b"half")
     (listed / "2.json").unlink()
-    assert redone() == ["1.png", "2.png"]
+    assert redone("--overwrite") == ["1.png", "2.png"]
     (listed / "3.png").unlink()
     assert redone() == ["3.png"]
     Image.fromarray(strokes(96, 80, seed=9)).save("painting.png")
@@ -162,6 +163,85 @@ def test_what_is_not_as_asked_is_done_again(
     assert again.out.endswith("3 to do, 0 done already\n")
     again = command("batch", "jobs.yaml", "--dry-run", "--restart")
     assert again.out.endswith("3 to do, 0 done already\n")
+
+
+def test_what_was_not_painted_here_or_is_edited_stays_and_the_others_are_done(
+    listed: Path, command: Command, whole: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole[0] / DONE, listed)
+    (listed / "1.json").unlink()
+    (listed / "1.png").write_bytes(b"mine")
+    (listed / "2.png").write_bytes(b"retouched")
+    (listed / "3.png").unlink()
+    for words in ((), ("--restart",)):
+        ended = command("batch", "jobs.yaml", *words)
+        assert ended.code == 1
+        assert ended.out.splitlines()[-1].endswith(": 1 done, 0 skipped, 2 failed")
+        cure = "use --overwrite to replace it, or give another --output-dir"
+        for name, job, what in (
+            ("1.png", 1, "not known from a record beside it"),
+            ("2.png", 2, "changed since it was painted"),
+        ):
+            said = f"jobs.yaml: job {job}: {DONE}/{name}: is there, and {what}; {cure}"
+            assert f"harmonize: not done: {said}" in ended.err.replace(f"{listed.parent}/", "")
+        assert (listed / "1.png").read_bytes() == b"mine"
+        assert not (listed / "1.json").exists()
+        assert (listed / "2.png").read_bytes() == b"retouched"
+    assert command("batch", "jobs.yaml", "--dry-run").code == 1
+    assert command("batch", "jobs.yaml", "--strict").code == 2
+    assert (
+        command("batch", "jobs.yaml", "--overwrite")
+        .out.splitlines()[-1]
+        .endswith(": 2 done, 1 skipped, 0 failed")
+    )
+    assert digests(listed) == digests(whole[0] / DONE)
+
+
+def test_what_comes_while_a_job_is_painted_stays(listed: Path, command: Command) -> None:
+    real = workers.losses
+
+    def late(path: Path, picture: Any) -> Any:
+        listed.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+        return real(path, picture)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "losses", late)
+        ended = command("batch", "jobs.yaml")
+    assert ended.out.splitlines()[-1].endswith(": 0 done, 0 skipped, 3 failed")
+    assert {path.name: path.read_bytes() for path in listed.iterdir()} == dict.fromkeys(
+        ("1.png", "2.png", "3.png"), b"mine"
+    )
+
+
+# The process ends, as by kill -9, when a file of that kind is about to get its name.
+KILLED = """
+import os
+from harmonize.cli.app import main
+rename = os.replace
+os.replace = lambda a, b: os._exit(9) if str(b).endswith({kind!r}) else rename(a, b)
+main(["batch", "jobs.yaml", *{words!r}])
+"""
+
+
+@pytest.mark.parametrize("kind", [".png", ".json"])
+@pytest.mark.parametrize("again", [False, True])
+def test_killed_between_picture_and_record_it_goes_on(
+    listed: Path, command: Command, whole: tuple[Path, Outcome], kind: str, again: bool
+) -> None:
+    if again:  # over pictures and records of other settings
+        assert command("batch", "jobs.yaml", "--set", "passes.refine.steps=2").code == 0
+    old = digests(listed)
+    for words in ([], ["--restart"]):
+        code = KILLED.format(kind=kind, words=words)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+        assert ended.returncode == 9, ended.stderr
+        assert (digests(listed) != old) == (kind == ".json")
+    resumed = command("batch", "jobs.yaml")
+    assert resumed.out.splitlines()[-1].endswith(": 3 done, 0 skipped, 0 failed"), resumed.err
+    assert digests(listed) == digests(whole[0] / DONE)
+    assert {path.suffix for path in listed.iterdir()} == {".png", ".json"}
 
 
 def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
