@@ -1,1 +1,1 @@
-"""Many pictures: jobs, where they come from, who does them."""
+"""Many pictures."""

@@ -1,4 +1,4 @@
-"""The names of results: templates filled in, nothing outside the output folder."""
+"""The names of results."""
 
 import os
 import re
@@ -18,11 +18,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 def fill_template(
     template: str, painting: Path, values: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> str:
-    """Fill in a template's `{key}`s from `values` and dotted settings.
-
-    Raises:
-        InputError: a key stands for nothing, or the format is not written here.
-    """
+    """Fill in a template's `{key}`s from `values` and dotted settings."""
 
     def fill(match: re.Match[str]) -> str:
         value = values.get(match[1], setting(settings, match[1]))
@@ -42,7 +38,7 @@ def fill_template(
 
 
 def with_format(name: str, painting: Path) -> str:
-    """Add the painting's extension, or .png where that format is not written."""
+    """Add the painting's extension, or .png."""
     return name + default_output(painting).suffix
 
 
@@ -55,11 +51,7 @@ def setting(tree: Mapping[str, Any], dotted: str) -> Any:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return where a result goes.
-
-    Raises:
-        InputError: outside the folder, a folder itself, or no name that a file can have.
-    """
+    """Return where a result goes; nowhere outside the folder."""
     path = folder / name
     root = os.path.realpath(folder)
     try:

@@ -1,4 +1,4 @@
-"""Jobs: what a list asks for, named and checked before the first one starts."""
+"""Jobs, checked before the first one starts."""
 
 import json
 import os
@@ -29,14 +29,13 @@ Look = Callable[[Scene, Placement, float], object]  # the last one is the loose 
 
 @dataclass(frozen=True)
 class Draft:
-    """One job as a list asks for it, nothing checked yet.
+    """One job as a list asks for it.
 
     Attributes:
         where: what messages call it.
         inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
         varied: dotted setting → the matrix's value.
-        output: template of the output's name; `name`, without extension, takes its place.
-        cut: how the element is cut out first.
+        output: the name's template; or `name`, without extension.
     """
 
     where: str
@@ -52,7 +51,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Refused:
-    """Something that cannot be done: where the list asks for it, why, its files."""
+    """A place in a list that cannot be done."""
 
     where: str
     reason: str
@@ -65,12 +64,10 @@ class Job:
 
     Attributes:
         name: its path within the output folder.
-        hashes: role → SHA-256 when it was checked.
-        absolute_paths: of files in the home, in the record.
+        hashes: role → SHA-256.
         max_memory: in bytes.
-        cut: how the element is cut out first; its file is not there yet.
-        photo: what it is cut out of.
-        overwrite: replace a picture that is none of this program's.
+        cut: how the element's file is cut out of `photo` first.
+        overwrite: any picture may be replaced.
     """
 
     name: str
@@ -87,7 +84,6 @@ class Job:
 
     @property
     def files(self) -> list[Path]:
-        """What it writes."""
         made = [] if self.cut is None else [self.inputs["element"]]
         return [record_path(self.output), self.output, *made]
 
@@ -98,7 +94,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Checked:
-    """A list looked through; `inputs` are all files it names, with what messages call them."""
+    """What a list comes to; `inputs` are all its files."""
 
     jobs: list[Job]
     refused: list[Refused]
@@ -114,10 +110,9 @@ def check_jobs(
     look: Look | None = None,
     overwrite: bool = False,
 ) -> Checked:
-    """Check every job whose result is to go to `folder`.
+    """Check jobs whose results go to `folder`.
 
-    `config` replaces every job's own, `overrides` have the last word, `listed` is the list's file.
-    `look` is shown each scene. `overwrite` lets jobs replace pictures that are none of theirs.
+    `config` replaces every job's, `overrides` have the last word, `look` is shown each scene.
     """
     seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], look)
     found: dict[int, Job | Refused] = {}
@@ -164,12 +159,7 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
 
 
 def write_element(job: Job) -> list[str]:
-    """Cut out a job's element, if it asks for that; return what the user should know.
-
-    Raises:
-        InputError: it cannot be cut out.
-        OutputError: its file cannot be written.
-    """
+    """Cut out a job's element, if it asks for that; return warnings."""
     if job.cut is None:
         return []
     found, notes = cut_from(open_picture("element", job.photo or ""), job.cut)
@@ -180,11 +170,7 @@ def write_element(job: Job) -> list[str]:
 
 
 def check_own_files(job: Job) -> None:
-    """Find out whether a job replaces only what this program wrote.
-
-    Raises:
-        OutputError: it does not, and was not told to.
-    """
+    """Refuse to replace what a job may not."""
     check_own_record(record_path(job.output))
     if not job.overwrite:
         check_own_picture(job.output)
@@ -211,7 +197,6 @@ def _refusal_line(reason: str, where: Sequence[str]) -> str:
 def _apart(
     jobs: Sequence[tuple[str, Job]], refused: list[Refused], inputs: Sequence[Named]
 ) -> list[Job]:
-    """The jobs that write no input, no stranger's file, and nothing that an earlier one writes."""
     # A record has one name for all extensions: two jobs' pictures clash in it.
     names = {
         f"job {number} ({job.name})": (where, job) for number, (where, job) in enumerate(jobs, 1)

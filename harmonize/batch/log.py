@@ -1,4 +1,4 @@
-"""The log of a batch: a line of JSON for each event, at a file's end."""
+"""The log of a batch: JSON, an event a line."""
 
 import json
 import os
@@ -19,11 +19,7 @@ LINES_EVERY = 10.0  # seconds between lines on how far a job is
 
 
 class EventLog:
-    """Writes events to a file; without a path, nothing.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Writes events to the end of a file; without a path, nothing."""
 
     def __init__(
         self, path: Path | None, pace: Pace, clock: Callable[[], float] = time.monotonic
@@ -81,7 +77,7 @@ class EventLog:
 
 
 def _appended(path: Path) -> int:
-    """A file open at its end; a pipe that nobody reads is an error, not a reason to wait."""
+    """A pipe that nobody reads is an error, not a reason to wait."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
     handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
     os.set_blocking(handle, True)
@@ -89,11 +85,7 @@ def _appended(path: Path) -> int:
 
 
 def check_log(path: Path | None) -> None:
-    """Make sure that a log can be written; leave nothing there but its folder.
-
-    Raises:
-        OutputError: it cannot.
-    """
+    """Make sure that a log can be written; leave only its folder."""
     if path is None:
         return
     there = os.path.exists(path)
@@ -105,7 +97,6 @@ def check_log(path: Path | None) -> None:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a file begins as a log does."""
     try:
         with path.open("rb") as file:
             start = file.readline(1000)

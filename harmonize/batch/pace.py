@@ -1,4 +1,4 @@
-"""How far a batch is, and how long the rest will take."""
+"""How long a batch will take."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ SOON = 0.02  # of a job: with less done there is nothing to tell by
 
 
 class Pace:
-    """Follows a batch of so many `jobs`, skipped ones too."""
+    """Follows a batch of so many `jobs`."""
 
     def __init__(self, jobs: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -34,7 +34,6 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """None as long as there is nothing to tell it by."""
         if self._left == 0:
             return 0.0
         running = sum(self._shares.values())
@@ -45,7 +44,7 @@ class Pace:
 
 
 def spoken(seconds: float) -> str:
-    """Return a time such as `40 s`, `12 min` or `3 h 5 min`."""
+    """Return a time such as `40 s` or `3 h 5 min`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -1,4 +1,4 @@
-"""The Ray engine: jobs to workers that come and go."""
+"""Jobs to workers that come and go."""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ def on_ray(
 ) -> Engine:
     """Return an engine on the Ray cluster at `address` (None: RAY_ADDRESS, or one started here).
 
-    All nodes share the files' paths, or `transfer` sends the files.
-
     Raises:
-        ClusterError: no cluster can be reached, or it has no room for a worker.
+        ClusterError: no cluster, or no room.
     """
     need = Need(num_cpus, num_gpus)
 
@@ -149,7 +147,6 @@ class _Batch:
             self.tell(_received(job, parcel))
 
     def _lost(self, hand: Hand, job: Job, reason: str) -> Iterator[Job]:
-        """Yield the job once more, unless it is to blame."""
         self.pool.drop(hand)
         places = self.places.setdefault(job.name, [])
         places.append(hand.node)
@@ -176,14 +173,11 @@ class _Batch:
 
 
 class _Patience:
-    """Says what a batch waits for, and when there is no more use in it."""
-
     def __init__(self, pool: Pool, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool, self._tell, self._clock = pool, tell, clock
         self._worked = self._had_room = self._said = clock()
 
     def over(self, jobs: int) -> str | None:
-        """Why the jobs that are left have failed; None while there is hope."""
         now, pool = self._clock(), self._pool
         if not jobs or pool.busy or pool.idle:
             self._worked = self._had_room = self._said = now
@@ -229,7 +223,7 @@ class _Sender:
 
 
 def _received(job: Job, parcel: Parcel) -> Event:
-    """Write what was sent back; the record names the inputs here."""
+    """Write what was sent back."""
     if parcel.picture is not None and parcel.record is not None:
         record = json.loads(parcel.record)
         for role, path in job.inputs.items():

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: as many as there is room and work for."""
+"""Workers on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A job's end, with its files' bytes where they travel."""
+    """A job's end, with files if they travel."""
 
     event: Event
     picture: bytes | None = None
@@ -51,7 +51,7 @@ class Parcel:
 
 
 class Worker:
-    """A worker on the cluster: holds the network, and what it knows of paintings."""
+    """Paints on the cluster."""
 
     def __init__(self, threads: int, pixels: int) -> None:
         torch.set_num_threads(threads)
@@ -84,7 +84,7 @@ class Worker:
 
 
 def room(need: Need) -> int:
-    """Count the workers that the nodes hold together, used or not."""
+    """Count the workers that nodes hold, used or not."""
     wanted = [(kind, n) for kind, n in (("CPU", need.num_cpus), ("GPU", need.num_gpus)) if n]
     if not wanted:
         return len(nodes())
@@ -95,13 +95,13 @@ def room(need: Need) -> int:
 
 
 def nodes() -> dict[str, dict[str, float]]:
-    """Return id → resources of every node alive."""
+    """Return id → resources of nodes alive."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 @dataclass(eq=False)
 class Hand:
-    """A worker as seen from here; `node` is None until it is there."""
+    """A worker seen from here; `node`: None until it is there."""
 
     actor: Any
     began: Any  # the answer that says it is there
@@ -135,7 +135,7 @@ class Pool:
         self._next = 0.0
 
     def fit(self, jobs: int) -> None:
-        """Start workers while there is room, `jobs` at most; forget those of lost nodes."""
+        """Start workers, one a job at most; forget lost ones."""
         wanted = min(jobs, room(self.need), self._limit or jobs)
         there = nodes()
         for hand in self.idle:
@@ -149,7 +149,7 @@ class Pool:
             self.hands.append(Hand(actor, actor.node.remote()))
 
     def greet(self) -> None:
-        """Take note of workers that have come, or failed to."""
+        """Notice workers that came, or failed to."""
         for hand in [hand for hand in self.hands if hand.node is None]:
             if not ready([hand.began], 0):
                 continue
@@ -176,7 +176,7 @@ class Pool:
 
 
 def ready(answers: Sequence[Any], seconds: float) -> list[Any]:
-    """Return the first answers that come within so many seconds."""
+    """Return the first answers within so many seconds."""
     if not answers:
         time.sleep(seconds)
         return []
@@ -184,7 +184,7 @@ def ready(answers: Sequence[Any], seconds: float) -> list[Any]:
 
 
 def short(error: Exception) -> str:
-    """Return the first words of one of Ray's errors."""
+    """Return an error's first words."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     wordy = ("class_name:", "actor_id:", "namespace:", "pid:", "ip:", "name:")
     kept = [line for line in lines if not line.startswith(wordy)][:2]

@@ -1,4 +1,4 @@
-"""A batch: which jobs are done, the others by an engine, what became of each."""
+"""What becomes of jobs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,7 @@ class JobStep:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens in a batch.
-
-    Attributes:
-        kind: `waiting` is a moment to stop, `note` something to know.
-        job: None for `waiting`, and for a note on no job.
-    """
+    """Something that happens; `waiting` and `note` may be on no job."""
 
     kind: Literal["started", "step", "note", "waiting"] | Status
     job: Job | None = None
@@ -41,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: `done`, `skipped` (it was done before) or `failed`, and why."""
+    """How a job ended; `skipped` was done before."""
 
     job: Job
     status: Status
@@ -56,7 +51,7 @@ Engine = Callable[[Sequence[Job], Tell], None]
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Raised by telling: the engine drops what it has not finished."""
+    """Raised by telling: the engine drops what is unfinished."""
 
 
 def run_jobs(
@@ -99,7 +94,6 @@ def run_jobs(
 
 
 def _is_cut(job: Job, tell: Tell) -> bool:
-    """Whether the element is there, cut out where the job asks for it; what is wrong is told."""
     try:
         notes = write_element(job)
     except HarmonizeError as error:
@@ -111,6 +105,6 @@ def _is_cut(job: Job, tell: Tell) -> bool:
 
 
 def is_done(job: Job) -> bool:
-    """Tell whether the picture is there, of the same inputs and settings, by this version."""
+    """Tell whether this version made the picture of the same inputs and settings."""
     config = job.config.model_dump(mode="json")
     return is_result(job.output, config, job.placement, job.hashes, job.max_memory)

@@ -1,4 +1,4 @@
-"""Workers on this machine: in this process, or in several."""
+"""Workers on this machine."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ENDING_SECONDS = 60  # seconds that a worker has to end after its step when the 
 
 
 class WorkerCache:
-    """What a worker keeps between jobs: the network, and what it knows of paintings."""
+    """What a worker keeps between jobs."""
 
     def __init__(self) -> None:
         self.session = Session()
         self._last: Source | None = None
 
     def painting(self, job: Job) -> Source:
-        """Return a job's painting, opened once for jobs in a row that share it."""
+        """Return a job's painting, opened once for jobs in a row."""
         path, last = job.inputs["painting"], self._last
         if last is None or (last.path, last.sha256) != (os.path.abspath(path), job.painting):
             self._last = last = open_picture("painting", path)
@@ -47,7 +47,7 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
     """Make a job's picture and record; what goes wrong is in the event.
 
     Raises:
-        Stopped: by `on_step`; nothing is written then.
+        Stopped: by `on_step`.
     """
     began = time.monotonic()
     try:
@@ -80,7 +80,7 @@ def _failed(job: Job, began: float, error: str) -> Event:
 
 
 def with_devices(found: Checked) -> Checked:
-    """Refuse the jobs whose device this machine does not have."""
+    """Refuse jobs whose device is not here."""
     problems: dict[str, str] = {}
     for name in {job.config.device for job in found.jobs}:
         try:
@@ -100,7 +100,7 @@ def with_devices(found: Checked) -> Checked:
 
 
 def local(workers: int = 1, threads: int | None = None) -> Engine:
-    """Return an engine with this many workers, which share the `threads` (None: torch's)."""
+    """Return an engine of workers that share the `threads` (None: torch's)."""
     if workers == 1:
         return partial(_paint_alone, threads=threads)
     return partial(_together, count=workers, threads=threads)
@@ -121,8 +121,6 @@ def _tell_step(job: Job, tell: Tell, step: JobStep) -> None:
 
 @dataclass
 class _Worker:
-    """A process; `job` is what it is at, `painting` what it knows."""
-
     process: SpawnProcess
     pipe: Connection
     job: Job | None = None
@@ -225,7 +223,6 @@ def _hear(worker: _Worker, tell: Tell) -> bool:
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """Let idle workers go; others notice the closed pipe at their next step."""
     for worker in workers:
         worker.pipe.close()
     for worker in workers:

@@ -1,1 +1,1 @@
-"""Run records as one HTML page."""
+"""Run records as a page."""

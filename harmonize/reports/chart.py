@@ -1,4 +1,4 @@
-"""A pass's losses → the curves of an SVG chart."""
+"""Losses → the curves of an SVG chart."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class TermCurve:
 
 @dataclass(frozen=True)
 class Chart:
-    """A pass's terms over its steps, by powers of ten; `ticks` are height and label of lines."""
+    """A pass's terms over its steps, by powers of ten; `ticks` are height and label."""
 
     curves: list[TermCurve]
     ticks: list[tuple[float, str]]
@@ -34,7 +34,7 @@ class Chart:
 
 
 def chart(losses: Sequence[Mapping[str, float]]) -> Chart:
-    """Return a pass's chart; what is too small lies on its edge."""
+    """Return a pass's chart."""
     names = list(dict.fromkeys(name for report in losses for name in report))
     values = {name: [_finite(report.get(name)) for report in losses] for name in names}
     shown = [value for row in values.values() for value in row if value is not None]

@@ -1,7 +1,4 @@
-"""Run records → one HTML page that opens without a network.
-
-Pictures are sRGB, at most `LONGEST_PICTURE` pixels long; smaller for more than `MANY` runs.
-"""
+"""Run records → one HTML page that needs no network."""
 
 import math
 import os
@@ -37,7 +34,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 
 @dataclass(frozen=True)
 class Entry:
-    """One run on a page: `done`, `skipped` or `failed`; the picture lies beside its record."""
+    """One run: `done`, `skipped` or `failed`; its picture lies beside its record."""
 
     name: str
     status: str
@@ -47,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PassView:
-    """A pass on the page; `share` is of all seconds."""
+    """A pass; `share` is of all seconds."""
 
     name: str
     steps: int
@@ -58,7 +55,7 @@ class PassView:
 
 @dataclass
 class EntryView:
-    """What the page says of an entry; `split` is where the slider begins, in percent."""
+    """What the page says; `split` is where the slider begins, in percent."""
 
     name: str
     status: str
@@ -85,11 +82,7 @@ def store_for(entries: int) -> Store:
 
 
 def check_page(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
-    """Find out, as `check_output`, whether a page could be written.
-
-    Raises:
-        OutputError: it could not; or a file is there that is no such page.
-    """
+    """Refuse to write where no page can be, or another file is."""
     check_output(path, overwrite, missing_folder)
     check_own(path, "page of runs", lambda there: b"<footer>harmonize " in there.read_bytes())
 
@@ -97,13 +90,7 @@ def check_page(path: Path, overwrite: bool = False, missing_folder: bool = False
 def write_report(
     path: Path, entries: Sequence[Entry], overwrite: bool = False, store: Store | None = None
 ) -> None:
-    """Write the page of one or many runs; it says what can no longer be shown.
-
-    Inputs that `store` has looked at are not read again.
-
-    Raises:
-        OutputError: the page exists and may not be replaced, or cannot be written.
-    """
+    """Write the page of runs; inputs that `store` looked at are not read again."""
     check_page(path, overwrite)
     store = store or store_for(len(entries))
     views = [_view(entry, path.parent, store) for entry in entries]
@@ -197,7 +184,6 @@ def _input_line(item: dict[str, Any]) -> str:
 
 
 def _show_result(view: EntryView, picture: Path, folder: Path, store: Store) -> Image.Image | None:
-    """Show the picture; None if it is not there."""
     try:
         image = read_srgb("picture", picture)
     except InputError as error:
@@ -222,7 +208,6 @@ def _again(record: Path, folder: Path) -> str:
 def _show_inputs(
     view: EntryView, path: Path, tree: dict[str, Any], folder: Path, store: Store
 ) -> Inputs | None:
-    """Show what went in; None if it is not there."""
     inputs = store.inputs(tree)
     if inputs is None:
         try:

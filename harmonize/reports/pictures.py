@@ -1,4 +1,4 @@
-"""Pictures on a page: made smaller, encoded, each once."""
+"""Pictures on a page."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ CLOSE_SHAPE = 1.6  # the most that a close look is longer than wide
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture on the page; `key` names it in the store."""
+    """A picture; `key` names it in the store."""
 
     title: str
     key: str
@@ -37,10 +37,9 @@ class Inputs:
     """What went into a run.
 
     Attributes:
-        pictures: painting, composite, mask, and the loose mask if it is known.
-        split: the element's middle, in percent of the width.
+        split: the element's middle, percent of the width.
         close: the box around the element.
-        size: the painting's width and height.
+        size: the painting's.
     """
 
     pictures: tuple[Shown, ...]
@@ -58,7 +57,7 @@ class Store:
         self._inputs: dict[str, Inputs] = {}
 
     def look(self, scene: Scene, placement: Placement, loose_sigma: float | None) -> Inputs:
-        """Take in what goes into a run, to be found again by the run's record."""
+        """Take in what goes into a run."""
         pictures = [
             ("Painting", eight_bits(scene.painting)),
             ("Composite", eight_bits(scene.composite)),
@@ -77,7 +76,7 @@ class Store:
         return inputs
 
     def inputs(self, record: Mapping[str, Any]) -> Inputs | None:
-        """Return what went into the run of a record, if it was looked at."""
+        """Return what went into a run, if it was looked at."""
         hashes = {role: entry["sha256"] for role, entry in record["inputs"].items()}
         sigma = record["config"].get("loose_sigma")
         return self._inputs.get(_key(hashes, record["placement"], sigma))
@@ -99,7 +98,7 @@ def _key(hashes: Mapping[str, str], placement: Mapping[str, Any], sigma: object)
 
 
 def close_look(tight: Mask) -> Box:
-    """Return the box around an element, [H, W], to judge it by."""
+    """Return the box to judge an element by, [H, W]."""
     spans = [np.flatnonzero(tight.any(axis)) for axis in (0, 1)]
     shown = [(int(span[0]), int(span[-1]) + 1) for span in spans]
     sides = [max((1 + 2 * CLOSE_AROUND) * (end - start), CLOSE_LEAST) for start, end in shown]

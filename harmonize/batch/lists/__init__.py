@@ -1,1 +1,1 @@
-"""Lists of jobs: files of several kinds, and folders."""
+"""Lists and folders of jobs."""

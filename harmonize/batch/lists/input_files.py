@@ -1,4 +1,4 @@
-"""The files that names and patterns mean: in any case and Unicode form, no results."""
+"""What names and patterns mean."""
 
 import fnmatch
 import glob
@@ -25,7 +25,7 @@ def folded(name: str) -> str:
 
 
 def actual(path: Path) -> Path:
-    """Return the path, or if there is none the only one that differs in case or Unicode form."""
+    """Return the path, or else the only one but for case or Unicode form."""
     if os.path.lexists(path):
         return path
     found = list(_found(Path(path.anchor or "."), path.relative_to(path.anchor).parts))
@@ -33,7 +33,7 @@ def actual(path: Path) -> Path:
 
 
 def matching(pattern: str, base: Path) -> list[Path]:
-    """Return the files under `base` that match a glob, sorted; `**` is any folders."""
+    """Return the files that match a glob, sorted; `**` is any folders."""
     asked = Path(pattern)
     parts: list[PathPart] = []
     names = asked.relative_to(asked.anchor).parts
@@ -47,7 +47,7 @@ def matching(pattern: str, base: Path) -> list[Path]:
 
 
 def is_beside(path: Path) -> bool:
-    """Tell whether a file's extension is a picture's sidecar's."""
+    """Tell whether a file accompanies pictures."""
     return path.suffix.lower() in BESIDE
 
 
@@ -92,7 +92,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield all visible folders in a folder, itself too, with the files that `skip` leaves."""
+    """Yield each visible folder with the files that `skip` leaves."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not skip(Path(place, name))
@@ -102,7 +102,7 @@ def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def own_files(output: Path) -> Skip:
-    """Return a test for this program's files: all in `output`, what runs wrote anywhere."""
+    """Return a test for this program's files, and all in `output`."""
     root = os.path.realpath(output)
 
     def skip(path: Path) -> bool:

@@ -17,11 +17,7 @@ Group = dict[str, Path]  # role → file
 
 
 def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
-    """Return the drafts in a folder and its subfolders, and what is wrong with them.
-
-    Raises:
-        JobsError: there is no patch at all.
-    """
+    """Return the drafts in a folder and its subfolders."""
     found: list[Draft | Refused] = []
     for _, files in visible(folder, skip):
         named = [path for path in files if FILE_NAME.fullmatch(path.name)]

@@ -1,4 +1,4 @@
-"""Entries of a list → drafts of jobs: defaults, globs, matrices."""
+"""Entries of a list → drafts of jobs."""
 
 import glob
 import itertools
@@ -39,12 +39,7 @@ JOB_OPTIONS = (*INPUTS, *CUT, *PLACEMENT_KEYS, "config", "set", "settings", *SHO
 
 
 def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
-    """Return a list's drafts, and in their places what is wrong with it.
-
-    Raises:
-        ConfigError: the file cannot be read, or is no YAML.
-        JobsError: no list of jobs, wrong defaults, or too many jobs.
-    """
+    """Return a list's drafts."""
     defaults, entries = read_entries(path)
     try:
         _check_keys(defaults)
@@ -148,7 +143,6 @@ def _placement(options: Tree) -> Placement:
 
 
 def _hints(options: Tree) -> Hints | None:
-    """How the element is cut out first; the mask is still to come."""
     kinds = {"box": (str, list), "mask_value": (int,), "invert_mask": (bool,)}
     said = {"box": "x,y,width,height", "mask_value": "a number", "invert_mask": "true or false"}
     given = {key: options[key] for key in CUT if options.get(key) is not None}
@@ -203,7 +197,6 @@ def _masks(options: Tree, base: Path, painting: Path, element: Path) -> dict[str
 
 
 def _native(config: str) -> Tree:
-    """The settings as they are, to know which are lists by nature."""
     try:
         return load(config).model_dump()
     except ConfigError:  # said when the job is checked
@@ -211,7 +204,6 @@ def _native(config: str) -> Tree:
 
 
 def _lists(tree: Tree, native: Tree, path: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Dotted setting → values, where a single one belongs."""
     for key, value in tree.items():
         dotted = f"{path}{key}"
         if isinstance(value, dict):
@@ -234,7 +226,6 @@ def _filled(tree: Tree, varied: Mapping[str, Any], path: str = "") -> Tree:
 
 
 def _with_weights(tree: Tree, base: Path) -> Tree:
-    """A weights file beside the list goes before a name."""
     weights = tree.get("weights")
     if isinstance(weights, str) and nameable(weights):
         path = actual(base / find_home(weights))

@@ -1,4 +1,4 @@
-"""A list's file → its entries: YAML, JSON, or a table."""
+"""A list's file → its entries."""
 
 import csv
 import io
@@ -38,12 +38,7 @@ class ListedJob:
 
 
 def read_entries(path: Path) -> tuple[Tree, list[ListedJob]]:
-    """Return the defaults of a list's file, and its entries.
-
-    Raises:
-        ConfigError: it cannot be read, or is no YAML.
-        JobsError: it is no list of jobs.
-    """
+    """Return a list's defaults and entries."""
     kind = path.suffix.lower()
     text = _list_text(path, kind in TABLES)
     if kind in TABLES:
@@ -97,7 +92,6 @@ def _yaml(path: Path, text: str) -> Any:
 
 
 def _quoting(lines: Sequence[str], number: int) -> str:
-    """YAML takes braces for its own: what to say of them."""
     for line in lines[max(number - 2, 0) : number]:
         found = BRACES.search(line.partition("#")[0])
         if found:
@@ -159,7 +153,6 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[ListedJob]:
 
 
 def _separator(text: str) -> str:
-    """Of comma, semicolon and tab, the first row's most frequent outside quotes."""
     row = next((line for line in text.splitlines() if line.strip()), "")
     bare = re.sub(r'"[^"]*"', "", row)
     return max(",;\t", key=bare.count)
@@ -205,7 +198,6 @@ def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tre
 
 
 def _value(cell: str, separator: str) -> Any:
-    """A cell as a number or truth value; a decimal comma where none separates."""
     plain = cell
     if separator != "," and re.fullmatch(r"[-+]?\d+,\d+\s*%?", cell):
         plain = cell.replace(",", ".")
