@@ -20,7 +20,7 @@ from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
-from harmonize.settings.load import Settings, load
+from harmonize.settings.load import Settings, load, weights_file
 
 KEPT_PICTURES = 1 << 29  # bytes of opened pictures that are kept for the jobs to come
 
@@ -140,7 +140,8 @@ def check_jobs(
                 (f"the {role.replace('_', ' ')}", path) for role, path in item.inputs.items()
             ]
             inputs.append(("the settings", Path(config or item.config)))
-    inputs += [("the weights", Path(job.config.weights)) for _, job in jobs]
+    weights = [weights_file(job.config) for _, job in jobs]
+    inputs += [("the weights", file) for file in weights if file is not None]
     jobs = [(where, replace(job, overwrite=overwrite)) for where, job in jobs]
     return Checked(_apart(jobs, refused, inputs), refused, inputs)
 
@@ -148,6 +149,23 @@ def check_jobs(
 def _painting(numbered: tuple[int, Draft | Refused]) -> str:
     item = numbered[1]
     return "" if isinstance(item, Refused) else str(item.inputs.get("painting", ""))
+
+
+def without(found: Checked, problem: Callable[[Job], str | None]) -> Checked:
+    """Refuse the jobs that have a problem."""
+    said = [(job, problem(job)) for job in found.jobs]
+    refused = [Refused(job.name, text) for job, text in said if text]
+    jobs = [job for job, text in said if not text]
+    return replace(found, jobs=jobs, refused=[*found.refused, *refused])
+
+
+def missing_weights(job: Job) -> str | None:
+    """Return why a job's weights cannot be read here, if they are in a file."""
+    file = weights_file(job.config)
+    if file is None or os.path.isfile(file):
+        return None
+    reason = "no ordinary file" if os.path.exists(file) else "No such file or directory"
+    return f"weights {file}: {reason}; expected oxford, torchvision, or a file"
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:

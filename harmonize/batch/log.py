@@ -37,9 +37,7 @@ class EventLog:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._file:
-            with suppress(OSError):  # what could not be written has been said
-                self._file.close()
+        self._close()
 
     def write(self, event: str, **about: Any) -> None:
         if not self._file:
@@ -48,8 +46,15 @@ class EventLog:
         try:
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
-        except OSError as error:
+        except OSError as error:  # said once
+            self._close()
             raise self._cannot(error) from error
+
+    def _close(self) -> None:
+        if self._file:
+            with suppress(OSError):  # what could not be written has been said
+                self._file.close()
+        self._file = None
 
     def tell(self, event: Event) -> None:
         if event.kind == "note":

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from harmonize.batch.jobs import Checked, Job, Refused, check_own_files, in_order
+from harmonize.batch.jobs import Checked, Job, check_own_files, in_order, without
 from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell
 from harmonize.errors import DeviceError, HarmonizeError
 from harmonize.images.read import Source, open_picture
@@ -87,13 +87,7 @@ def with_devices(found: Checked) -> Checked:
             device.resolve_device(name)
         except DeviceError as error:
             problems[name] = str(error)
-    refused = [
-        Refused(job.name, problems[job.config.device])
-        for job in found.jobs
-        if job.config.device in problems
-    ]
-    jobs = [job for job in found.jobs if job.config.device not in problems]
-    return replace(found, jobs=jobs, refused=[*found.refused, *refused])
+    return without(found, lambda job: problems.get(job.config.device))
 
 
 # --- engines --------------------------------------------------------------------------------------

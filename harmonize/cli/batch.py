@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harmonize.batch.jobs import Checked, Job, Refused, check_jobs, lines
+from harmonize.batch.jobs import Checked, Job, Refused, check_jobs, lines, missing_weights, without
 from harmonize.batch.lists.input_files import own_files
 from harmonize.batch.lists.job_folder import read_folder
 from harmonize.batch.lists.job_list import read_list
@@ -19,9 +19,9 @@ from harmonize.batch.log import EventLog, check_log
 from harmonize.batch.pace import Pace
 from harmonize.batch.runner import Engine, Event, Outcome, is_done, run_jobs
 from harmonize.cli.options import COMPLETE, MaxPixels, in_keys, option
-from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt
+from harmonize.cli.progress import INTERRUPTED, BatchBars, Interrupt, table, warn
 from harmonize.errors import InputError, JobsError, OutputError
-from harmonize.images.atomic_file import check_output
+from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.protected import protect
 from harmonize.run.result import record_path
 
@@ -143,11 +143,13 @@ def batch(
     _check_words(asked)
     folder = output_dir or jobs.absolute().with_name(f"{jobs.absolute().stem}-harmonized")
     found = _checked_jobs(asked, folder)
+    _check_outputs(asked, found, folder)
     if dry_run:
         raise typer.Exit(_dry_run(found, restart))
     chosen = _engine(asked, found.jobs)
-    _check_outputs(asked, found, folder)
-    raise typer.Exit(_paint_jobs(asked, found, folder, chosen))
+    with made_folders([folder / ".harmonize"]):
+        code = _paint_jobs(asked, found, folder, chosen)
+    raise typer.Exit(code)
 
 
 # --- before ---------------------------------------------------------------------------------------
@@ -175,10 +177,12 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
     found = check_jobs(items, folder, asked.config, asked.set_ or [], listed, look, asked.overwrite)
     own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
     found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
-    if asked.engine is EngineName.local and not asked.dry_run:
-        from harmonize.batch.workers import with_devices
+    if asked.engine is EngineName.local:
+        found = without(found, missing_weights)
+        if not asked.dry_run:
+            from harmonize.batch.workers import with_devices
 
-        found = with_devices(found)
+            found = with_devices(found)
     said = [replace(item, reason=in_keys(item.reason)) for item in found.refused]
     found = replace(found, refused=said)
     if found.refused and (asked.strict or asked.fail_fast or not found.jobs):
@@ -209,18 +213,18 @@ def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
     written += [("--report", folder / "report.html")] if asked.report else []
     results = [(job.name, path) for job in found.jobs for path in job.files]
     protect(found.inputs, [*results, *written])
-    check_log(asked.log_json)
+    if not asked.dry_run:
+        check_log(asked.log_json)
     if asked.report:
         from harmonize.reports.page import check_page
 
         check_page(folder / "report.html", overwrite=True, missing_folder=True)
+    inside = folder / ".harmonize"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); see --output-dir"
-        ) from error
-    check_output(folder / ".harmonize", overwrite=True)
+        check_output(inside, overwrite=True, missing_folder=True)
+    except OutputError as error:
+        said = str(error).removeprefix(f"{inside}: ")
+        raise OutputError(f"{folder}: {said}; see --output-dir") from error
 
 
 def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
@@ -255,8 +259,8 @@ def _paint_jobs(asked: Any, found: Checked, folder: Path, engine: Engine) -> int
         left = len(found.jobs) - len(ended)
         seconds = time.monotonic() - began
         numbers = {"done": counts["done"], "skipped": counts["skipped"], "failed": failed}
-        log.write("batch done", **numbers, left=left, seconds=round(seconds, 3))
-    _table([*map(_refused_row, found.refused), *map(_row, ended)])
+        _log(lambda: log.write("batch done", **numbers, left=left, seconds=round(seconds, 3)))
+    table([*map(_refused_row, found.refused), *map(_row, ended)])
     parts = [f"{number} {status}" for status, number in numbers.items()]
     parts += [f"{left} left; the same command goes on with them"] if left else []
     if asked.report:
@@ -276,12 +280,20 @@ def _run_jobs(
             pace.see(event)
             event = _in_keys(event)
             bars.show(event)
-            log.tell(event)
+            _log(lambda: log.tell(event))
             interrupt.check()
 
         options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
         ended = run_jobs(jobs, engine, on_event, **options)
     return [replace(one, error=one.error and in_keys(one.error)) for one in ended], interrupt.asked
+
+
+def _log(write: Callable[[], None]) -> None:
+    """Once begun, a batch goes on without its log."""
+    try:
+        write()
+    except OutputError as error:
+        warn([f"{error}; the batch goes on without it"])
 
 
 def _in_keys(event: Event) -> Event:
@@ -314,7 +326,7 @@ def _dry_run(found: Checked, restart: bool) -> int:
         ("skip" if skip else "run", "", job.name, "")
         for job, skip in zip(found.jobs, done, strict=True)
     ]
-    _table([*map(_refused_row, found.refused), *rows])
+    table([*map(_refused_row, found.refused), *rows])
     failed = f", {len(found.refused)} failed" if found.refused else ""
     total = len(found.jobs) + len(found.refused)
     typer.echo(
@@ -334,10 +346,3 @@ def _refused_row(item: Refused) -> tuple[str, ...]:
 
 def _jobs_said(jobs: int) -> str:
     return "1 job" if jobs == 1 else f"{jobs} jobs"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
-        typer.echo("  ".join(cells).rstrip())

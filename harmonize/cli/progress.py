@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -231,3 +231,11 @@ class Interrupt:
     def check(self) -> None:
         if self.asked:
             raise StopRun
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in columns; columns of nothing are left out."""
+    widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
+        typer.echo("  ".join(cells).rstrip())

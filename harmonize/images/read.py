@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import select
 import stat
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ Picture = (
 )
 
 LARGEST_FILE = 1 << 31  # bytes of a file
+ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs|file|data):/?")
 PIPE_WAIT = 30  # seconds without a byte from a pipe
 
 
@@ -109,7 +111,10 @@ def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
             raise InputError(f"{where}: neither a file nor a pipe; give a picture's file")
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{where}: {reason or 'cannot be read'}; check its name") from error
+        cure = "check its name"
+        if isinstance(error, FileNotFoundError) and ADDRESS.search(os.fsdecode(path)):
+            cure = "an address is no file: download it, and give the file's name"
+        raise InputError(f"{where}: {reason or 'cannot be read'}; {cure}") from error
     except MemoryError as error:
         raise _beyond_memory(where) from error
     return _checked_size(where, data)

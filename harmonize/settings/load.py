@@ -112,8 +112,15 @@ def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[
     yield from (("a preset", path) for path in _preset_folder().glob("*.yaml"))
     if name_or_path is not None and str(name_or_path) not in presets():
         yield "the settings", Path(name_or_path)
-    if settings.weights not in ("oxford", "torchvision"):
-        yield "the weights", Path(settings.weights).expanduser()
+    weights = weights_file(settings)
+    if weights is not None:
+        yield "the weights", weights
+
+
+def weights_file(settings: Settings) -> Path | None:
+    """Return the file of the weights; None for those with a name."""
+    named = settings.weights in ("oxford", "torchvision")
+    return None if named else Path(settings.weights).expanduser()
 
 
 def about(preset: str) -> str:

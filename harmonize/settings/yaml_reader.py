@@ -106,6 +106,20 @@ def _brief(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+# What PyYAML says → what it means.
+PLAINLY = {
+    r"found character '\t' that cannot start": "begins with a tab; YAML is indented with spaces",
+    "cannot start any token": "YAML takes this character for its own; put the value in quotes",
+    "mapping values are not allowed": "a colon too many; put a value that has one in quotes",
+    "expected <block end>": "is not in line with what is above it",
+    "expected ',' or": "a bracket or brace above is not closed",
+    "found unknown escape character": (
+        "a backslash in double quotes; use single quotes, or / in the names of files"
+    ),
+    "expected '<document start>'": "does not go on with what is above it; is it YAML?",
+    "found another document": "a second document begins (---); leave one",
+}
+
 _UNREAD = object()  # in place of a value that could not be read
 
 
@@ -124,7 +138,8 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             problem = " ".join((error.problem or "not YAML").split())
-            return self._note((), mark.line + 1 if mark else 1, problem)
+            plain = next((text for start, text in PLAINLY.items() if start in problem), problem)
+            return self._note((), mark.line + 1 if mark else 1, plain)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             return self._note(

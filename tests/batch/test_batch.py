@@ -26,6 +26,7 @@ from PIL import Image
 import harmonize
 from harmonize.batch import workers
 from harmonize.batch.jobs import Job
+from harmonize.batch.log import EventLog
 from harmonize.batch.runner import Event, is_done, run_jobs
 from harmonize.batch.workers import WorkerCache
 from harmonize.cli.app import main
@@ -427,6 +428,27 @@ def test_a_failure_stops_no_other(listed: Path, command: Command, painted: list[
     assert table[-1].endswith(": 2 done, 0 skipped, 1 failed")
     assert "[2/3] 2.png failed: ZeroDivisionError" in done.err
     assert events()[4]["error"] == "ZeroDivisionError: division by zero"
+
+
+def test_a_log_that_is_lost_on_the_way_stops_nothing(
+    listed: Path, command: Command, painted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: EventLog, event: Event) -> None:
+        if self._file:
+            with open("/dev/full", "wb") as disk:
+                os.dup2(disk.fileno(), self._file.fileno())
+        real(self, event)
+
+    real = EventLog.tell
+    monkeypatch.setattr(EventLog, "tell", full)
+    done = command("batch", "jobs.yaml", "--log-json", "log")
+    assert painted == ["1.png", "3.png", "2.png"]
+    assert done.code == 1  # of the job that fails
+    lost = [line for line in done.err.splitlines() if "goes on without it" in line]
+    assert lost == [
+        "harmonize: warning: --log-json log: cannot be written (No space left on device); the "
+        "batch goes on without it"
+    ]
 
 
 def test_fail_fast_stops_at_the_first(listed: Path, command: Command, painted: list[str]) -> None:

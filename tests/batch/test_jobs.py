@@ -230,6 +230,28 @@ def test_no_name_leads_out_of_the_output_folder(files: Path, output: str, said: 
     assert problem.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"patch": 7}, 'patch: expected a name; got 7; put it in quotes: "7"'),
+        ({"style": ["painting.png", "patch.png"]}, "give a pattern such as *.png, or a job for"),
+        ({"style": "*.{png,jpg}"}, "braces mean nothing in a pattern, give a job for each"),
+        ({"style": "https://example.org/a.png"}, "an address, not a file; download it"),
+        ({"patch": "file:///tmp/a.png"}, "an address, not a file; download it"),
+    ],
+)
+def test_what_is_meant_otherwise_is_told(files: Path, job: dict[str, object], said: str) -> None:
+    [problem] = problems({"jobs": [{**PLACED, **job}]})
+    assert said in problem
+
+
+def test_globs_with_backslashes(files: Path) -> None:
+    put("in/a.png")
+    put("in/b.png")
+    found = jobs({"jobs": [{**PLACED, "style": "in\\*.png"}]})
+    assert names(found) == ["a-cutout.png", "b-cutout.png"]
+
+
 def test_a_home_is_no_more_than_a_name(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(files))
     [job] = jobs({"jobs": [{**PLACED, "output": "~/a"}]})
@@ -519,10 +541,30 @@ def test_what_is_wrong_is_listed_and_counted(files: Path, command: Command) -> N
     ] * 2
 
 
+def test_weights_that_are_not_there_are_found_before_the_start(
+    files: Path, command: Command
+) -> None:
+    tree = {"jobs": [PLACED, {**PLACED, "weights": "no.pth", "output": "b"}]}
+    Path("jobs.yaml").write_text(yaml.safe_dump(tree))
+    done = command("batch", "jobs.yaml", "--dry-run")
+    assert done.code == 1
+    assert "failed  b.png" in done.out
+    assert "weights no.pth: No such file or directory" in done.err
+    assert done.out.splitlines()[-1] == "2 jobs: 1 to do, 0 done already, 1 failed"
+
+
+def test_a_dry_run_finds_a_folder_that_cannot_be(files: Path, command: Command) -> None:
+    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [PLACED]}))
+    done = command("batch", "jobs.yaml", "--dry-run", "--output-dir", "painting.png/out")
+    assert done.code == 2
+    assert "painting.png/out: cannot write there (Not a directory); see --output-dir" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["nowhere.yaml"], "nowhere.yaml: no such file or folder"),
+        ([".", "--output-dir", "."], ".: lies where results go; give another --output-dir"),
         (["painting.png"], "painting.png: "),
         (["jobs.yaml", "--transfer"], "use them with --engine ray"),
         (["jobs.yaml", "--output-dir", "painting.png"], "painting.png: "),

@@ -12,8 +12,12 @@ from pathlib import Path
 from harmonize.images.write import is_marked
 from harmonize.run.record import record_beside
 
-# What lies beside pictures: records, sidecars, lists, reports, logs.
-BESIDE = {".json", ".xmp", ".txt", ".md", ".yaml", ".yml", ".csv", ".tsv", ".html", ".log"}
+# What lies beside pictures: records, reports, lists, sidecars, leftovers of other programs.
+BESIDE = {
+    *(".json", ".checkpoint", ".html", ".log", ".yaml", ".yml", ".csv", ".tsv", ".txt", ".md"),
+    *(".xmp", ".aae", ".pp3", ".dop", ".cos", ".mov", ".mp4", ".pdf", ".zip"),
+    *(".db", ".ini", ".lnk", ".url", ".webloc", ".bak", ".tmp", ".part", ".crdownload"),
+}
 
 Skip = Callable[[Path], bool]
 PathPart = str | re.Pattern[str]  # of a path: a name, or what a name must match
@@ -29,7 +33,14 @@ def actual(path: Path) -> Path:
     if os.path.lexists(path):
         return path
     found = list(_found(Path(path.anchor or "."), path.relative_to(path.anchor).parts))
+    if not found and (other := with_slashes(str(path))) != str(path):
+        return actual(Path(other))
     return found[0] if len(found) == 1 else path
+
+
+def with_slashes(path: str) -> str:
+    """Return a path as Windows writes it the way it is written here."""
+    return path.replace("\\", os.sep)
 
 
 def matching(pattern: str, base: Path) -> list[Path]:
@@ -48,7 +59,7 @@ def matching(pattern: str, base: Path) -> list[Path]:
 
 def is_beside(path: Path) -> bool:
     """Tell whether a file accompanies pictures."""
-    return path.suffix.lower() in BESIDE
+    return path.suffix.lower() in BESIDE or path.name.endswith(("~", "\r"))
 
 
 def _found(folder: Path, parts: Sequence[PathPart]) -> Iterator[Path]:

@@ -18,6 +18,8 @@ Group = dict[str, Path]  # role → file
 
 def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
     """Return the drafts in a folder and its subfolders."""
+    if skip(folder):
+        raise JobsError(f"{folder}: lies where results go; give another `output_dir`")
     found: list[Draft | Refused] = []
     for _, files in visible(folder, skip):
         named = [path for path in files if FILE_NAME.fullmatch(path.name)]

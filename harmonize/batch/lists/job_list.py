@@ -10,7 +10,7 @@ from typing import Any
 
 from harmonize.batch.job_names import PLACEHOLDER, setting
 from harmonize.batch.jobs import Draft, Refused, override
-from harmonize.batch.lists.input_files import Skip, actual, matching
+from harmonize.batch.lists.input_files import Skip, actual, matching, with_slashes
 from harmonize.batch.lists.list_file import ListedJob, read_entries
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.run.record import find_home, nameable
@@ -57,6 +57,8 @@ def read_list(path: Path, skip: Skip) -> list[Draft | Refused]:
 
 def _drafts(entry: ListedJob, defaults: Tree, base: Path, skip: Skip) -> Iterator[Draft | Refused]:
     try:
+        if entry.wrong:
+            raise InputError(entry.wrong)
         _check_keys(entry.options)
         yield from _expand(entry.where, _job_over(defaults, entry.options), base, skip)
     except (InputError, ConfigError) as error:
@@ -163,7 +165,10 @@ def _name_at(options: Tree, key: str) -> str | None:
         name = f"{{{next(iter(value))}}}"
         raise InputError(f'{key}: YAML takes {name} for its own; put it in quotes: "{name}"')
     if value is not None and (not isinstance(value, str) or not value):
-        raise InputError(f"{key}: expected a name; got {show(value)}")
+        cure = f'; put it in quotes: "{value}"' if isinstance(value, (int, float)) else ""
+        if isinstance(value, list) and value:
+            cure = "; for many files give a pattern such as *.png, or a job for each"
+        raise InputError(f"{key}: expected a name; got {show(value)}{cure}")
     if value is not None and not nameable(value):
         raise InputError(f"{key}: {show(value)} is not a name that a file can have; give another")
     return value
@@ -177,9 +182,14 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
     literal = actual(base / pattern)
     if os.path.lexists(literal) or not glob.has_magic(pattern):
         return [literal]
-    files = [path for path in matching(pattern, base) if not skip(path)]
+    found = matching(pattern, base) or matching(with_slashes(pattern), base)
+    files = [path for path in found if not skip(path)]
+    if found and not files:
+        raise InputError(f"{key}: only results match {literal}, which are left out; give the pictures")
     if not files:
-        raise InputError(f"{key}: no file matches {literal}; check its name")
+        braces = "braces mean nothing in a pattern, give a job for each"
+        cure = braces if "{" in pattern else "check its name"
+        raise InputError(f"{key}: no file matches {literal}; {cure}")
     return files
 
 

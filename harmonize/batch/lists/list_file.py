@@ -24,6 +24,8 @@ from harmonize.settings.yaml_reader import (
 
 LARGEST_LIST = 20_000_000  # bytes of a table or of JSON
 TABLES = {".csv": "", ".tsv": "\t", ".tab": "\t"}  # extension → what separates its columns
+IN_JSON = (".json", ".jsonl", ".ndjson")
+SPREADSHEETS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how files of spreadsheets' own begin
 TEXT_KEYS = {"style", "patch", "mask", "loose_mask", "config", "output", "weights", "device", "at"}
 COLUMNS = {"painting": "style", "element": "patch", "loose": "loose_mask"}  # other names of options
 BRACES = re.compile(r"(?:^|[\s:\-])(\{\w[\w.]*\}[^\s,}]*)")
@@ -35,6 +37,7 @@ class ListedJob:
 
     where: str
     options: Any
+    wrong: str = ""  # what is, whatever the options are
 
 
 def read_entries(path: Path) -> tuple[Tree, list[ListedJob]]:
@@ -43,11 +46,12 @@ def read_entries(path: Path) -> tuple[Tree, list[ListedJob]]:
     text = _list_text(path, kind in TABLES)
     if kind in TABLES:
         return {}, list(_rows(path, text, TABLES[kind]))
-    tree = _json(path, text) if kind == ".json" else _yaml(path, text)
+    tree = _json(path, text) if kind in IN_JSON else _yaml(path, text)
     if isinstance(tree, list):
         tree = {"jobs": tree}
     if not isinstance(tree, dict):
-        raise JobsError(f"{path}: expected a list of jobs, got {show(tree)}")
+        cure = "; a table's name ends in .csv or .tsv" if isinstance(tree, str) else ""
+        raise JobsError(f"{path}: expected a list of jobs, got {show(tree)}{cure}")
     unknown = sorted(map(str, set(tree) - {"defaults", "jobs"}))
     if unknown:
         name = printable(unknown[0])
@@ -68,6 +72,8 @@ def _list_text(path: Path, table: bool) -> str:
         raise JobsError(f"{path}: {reason}; expected a list of jobs, or a folder") from error
     if len(data) > LARGEST_LIST:
         raise JobsError(f"{path}: more than {LARGEST_LIST // 10**6} MB; use several lists")
+    if data.startswith(SPREADSHEETS):
+        raise JobsError(f"{path}: a spreadsheet's own file, or an archive; export it as CSV")
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -106,6 +112,8 @@ def _json(path: Path, text: str) -> Any:
     except json.JSONDecodeError as error:
         note = text[error.pos :].lstrip().startswith(("//", "/*", "#"))
         cure = "; JSON has no comments: leave them out, or make it YAML" if note else ""
+        if error.msg == "Extra data":
+            cure = "; put all jobs into one list: [{…}, {…}]"
         raise JobsError(
             f"{path}: line {error.lineno}: expected JSON ({error.msg}){cure}"
         ) from error
@@ -145,11 +153,19 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[ListedJob]:
                 header = [_column(cell) for cell in cells]
                 _check_header(path, header)
             else:
-                yield ListedJob(f"{path}: row {number}", _options(header, cells, separator))
+                where, extra = f"{path}: row {number}", cells[len(header) :]
+                wrong = _more_cells(extra, separator) if any(extra) else ""
+                yield ListedJob(where, _options(header, cells, separator), wrong)
     except csv.Error as error:
         raise JobsError(f"{path}: line {table.line_num}: {error}; export it again") from error
     if header is None:
         raise JobsError(f"{path}: empty; name the columns in the first row, such as style, patch")
+
+
+def _more_cells(extra: Sequence[str], separator: str) -> str:
+    cure = f'put a cell that has "{separator}" in it in quotes' if separator != "\t" else ""
+    cure = cure or "leave no tab within a cell"
+    return f"more cells than columns, from {show(next(filter(None, extra)))} on; {cure}"
 
 
 def _separator(text: str) -> str:
@@ -177,8 +193,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 def _options(header: Sequence[str], cells: Sequence[str], separator: str) -> Tree | str:
     options: Tree = {}
-    names = [*header, *[""] * (len(cells) - len(header))]
-    for name, cell in zip(names, cells, strict=False):
+    for name, cell in zip(header, cells, strict=False):
         if not cell or name.startswith("#"):
             continue
         if not name:

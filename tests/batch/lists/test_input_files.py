@@ -122,6 +122,21 @@ def test_hidden_files_stay_hidden(tmp_path: Path, pattern: str) -> None:
     assert matching("._*.png", tmp_path) == [tmp_path / "._a.png"]
 
 
+def test_what_other_programs_leave_is_no_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "Thumbs.db", "desktop.ini", "a.MOV", "r.checkpoint", "a.png~", "Icon\r"):
+        (tmp_path / name).touch()
+    assert matching("*", tmp_path) == [tmp_path / "a.png"]
+
+
+def test_backslashes_separate_folders_where_there_is_no_such_name(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").touch()
+    assert actual(Path(f"{tmp_path}/in\\A.png")) == tmp_path / "in" / "a.png"
+    (tmp_path / "in\\A.png").touch()
+    assert actual(Path(f"{tmp_path}/in\\A.png")) == tmp_path / "in\\A.png"
+    assert actual(Path("no\\such.png")) == Path("no/such.png")
+
+
 def test_results_are_those_of_the_output_folder_under_any_name(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "out")

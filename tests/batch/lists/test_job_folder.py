@@ -144,7 +144,7 @@ def test_what_is_no_file_or_lies_beside_pictures_is_left_alone(files: Path) -> N
     os.mkfifo("in/a.mask.png")
     put("in/.hidden/c.patch.png")
     put("in/._a.patch.png")
-    for name in ("a.painting.xmp", "a.patch.JSON", "a.mask.txt"):
+    for name in ("a.painting.xmp", "a.patch.JSON", "a.mask.txt", "a.patch.png~", "a.patch.bak"):
         Path("in", name).write_text("beside")
     [draft] = read_folder(Path("in"), lambda path: False)
     assert isinstance(draft, Draft)

@@ -119,6 +119,25 @@ def test_what_is_no_table(tmp_path: Path, text: str, said: str) -> None:
         assert not said
 
 
+def test_a_row_of_more_cells_than_columns_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+    for name, text, cure in (
+        ("a.csv", "style,patch,at\na,b,30,20\nc,d,1%\n", 'a cell that has "," in it in quotes'),
+        ("a.tsv", "style\tpatch\na\tb\t20\nc\td\t\n", "leave no tab within a cell"),
+    ):
+        (tmp_path / name).write_text(text)
+        _, (wrong, right) = read_entries(tmp_path / name)
+        assert "more cells than columns, from '20' on; " in wrong.wrong
+        assert cure in wrong.wrong
+        assert not right.wrong
+        assert right.options["style"] == "c"
+
+
+def test_a_table_by_another_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("style,patch\na,b\n")
+    with pytest.raises(JobsError, match=r"a table's name ends in \.csv"):
+        read_entries(tmp_path / "a.txt")
+
+
 TREES = st.fixed_dictionaries(
     {"jobs": st.lists(st.dictionaries(NAMES, NUMBERS | NAMES | st.none()), min_size=1)},
     optional={"defaults": st.dictionaries(NAMES, NUMBERS, min_size=1)},
@@ -150,6 +169,8 @@ def test_json_of_any_indent_and_yaml_hold_the_same(
         ('{"jobs": [{"a": 1, "a": 2}]}', "key 'a' is repeated"),
         ("[" * 100_000, "too deep"),
         ("3", "expected a list of jobs"),
+        ('{"style": 1}\n{"style": 2}\n', "put all jobs into one list"),
+        ("PK\3\4 of a spreadsheet", "export it as CSV"),
         ('{"job": []}', "'job': unknown key"),
         ("\xff\xfe\x00", "not a text file"),
     ],
