@@ -113,7 +113,7 @@ PLAINLY = {
     "mapping values are not allowed": "a colon too many; put a value that has one in quotes",
     "expected <block end>": "is not in line with what is above it",
     "expected ',' or": "a bracket or brace above is not closed",
-    "found unknown escape character": (
+    "escape": (
         "a backslash in double quotes; use single quotes, or / in the names of files"
     ),
     "expected '<document start>'": "does not go on with what is above it; is it YAML?",
