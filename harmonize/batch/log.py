@@ -107,7 +107,7 @@ def _is_log(path: Path) -> bool:
             start = file.readline(1000)
     except OSError:  # said when it is opened to be written
         return True
-    return start.startswith(b'{"time": ')
+    return start.startswith(b'{"time": ') and b'"event": "batch started"' in start
 
 
 def _about(event: Event) -> dict[str, Any]:

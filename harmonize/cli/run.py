@@ -37,7 +37,7 @@ from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import check_sheet, losses, write_sheet
-from harmonize.run.record import hashes, is_result, read_record
+from harmonize.run.record import check_own_so_far, hashes, is_result, read_record
 from harmonize.run.result import write_result
 from harmonize.run.snapshots import Keeper
 from harmonize.settings.load import Settings
@@ -215,9 +215,7 @@ def _run_picture(asked: Any) -> None:
     targets = targets_of(asked, before, pictures["painting"])
     placement = placement_of(asked, before)
     wanted = {**pictures, "placement": placement, "max_memory": asked.max_memory}
-    path = asked.checkpoint or (
-        targets.picture.with_suffix(".checkpoint") if asked.resume else None
-    )
+    path = asked.checkpoint or (asked.resume and targets.picture.with_suffix(".checkpoint")) or None
     outputs = [*targets.files, *([("--checkpoint", path)] if path else [])]
     outputs += cut_file(asked, targets.picture)
     protect(inputs_of(asked, before, given, pictures, settings), [*outputs, *targets.old_frames])
@@ -257,6 +255,8 @@ def _checkpoint(
         raise OutputError(f"{path}: exists; give --resume to go on, or --overwrite to begin anew")
     saved = Checkpoint(path, targets.all, anew=not asked.resume)
     saved.check([*pictures.values()])
+    if saved.there and not asked.overwrite:
+        check_own_so_far(targets.picture, targets.sheet)
     return saved
 
 

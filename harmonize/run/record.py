@@ -13,7 +13,7 @@ from harmonize.errors import InputError, OutputError
 from harmonize.images.atomic_file import check_output, check_own, unfinished
 from harmonize.images.image import StoredImage
 from harmonize.images.read import name
-from harmonize.images.write import encode_as, write_picture
+from harmonize.images.write import encode_as, is_marked, write_picture
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.settings.text_file import opened
@@ -142,9 +142,16 @@ def check_own_picture(picture: Path) -> None:
         return
     what = "changed since it was painted" if any(known) else "not known from a record beside it"
     raise OutputError(
-        f"{picture}: is there, and {what}; use `overwrite` to replace it, or give another "
-        "`output_dir`"
+        f"{picture}: is there, and {what}; use `overwrite` to replace it, or another name or folder"
     )
+
+
+def check_own_so_far(picture: Path, sheet: Path | None) -> None:
+    """Refuse to replace what a run that goes on has not written itself."""
+    if not is_marked(picture):
+        check_own_picture(picture)
+    if sheet is not None:
+        check_own(sheet, "sheet of a run", is_marked)
 
 
 def is_result(

@@ -113,9 +113,7 @@ PLAINLY = {
     "mapping values are not allowed": "a colon too many; put a value that has one in quotes",
     "expected <block end>": "is not in line with what is above it",
     "expected ',' or": "a bracket or brace above is not closed",
-    "escape": (
-        "a backslash in double quotes; use single quotes, or / in the names of files"
-    ),
+    "escape": ("a backslash in double quotes; use single quotes, or / in the names of files"),
     "expected '<document start>'": "does not go on with what is above it; is it YAML?",
     "found another document": "a second document begins (---); leave one",
 }

@@ -178,7 +178,7 @@ def test_what_was_not_painted_here_or_is_edited_stays_and_the_others_are_done(
         ended = command("batch", "jobs.yaml", *words)
         assert ended.code == 1
         assert ended.out.splitlines()[-1].endswith(": 1 done, 0 skipped, 2 failed")
-        cure = "use --overwrite to replace it, or give another --output-dir"
+        cure = "use --overwrite to replace it, or another name or folder"
         for name, job, what in (
             ("1.png", 1, "not known from a record beside it"),
             ("2.png", 2, "changed since it was painted"),

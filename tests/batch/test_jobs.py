@@ -591,6 +591,16 @@ def test_a_log_takes_names_that_are_no_text(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "log").read_bytes())["folder"] == "\udcff"
 
 
+@pytest.mark.parametrize("line", ['{"time": 1, "level": "info"}', '{"time": 1, "event": "x"}', "x"])
+def test_another_programs_log_is_not_added_to(files: Path, command: Command, line: str) -> None:
+    Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [PLACED]}))
+    Path("log").write_text(f"{line}\n")
+    done = command("batch", "jobs.yaml", "--log-json", "log")
+    assert done.code == 2
+    assert "log: is there and no log of a batch" in done.err
+    assert Path("log").read_text() == f"{line}\n"
+
+
 def test_what_a_run_wrote_is_no_input(files: Path, command: Command) -> None:
     for stem in ("a", "b"):
         put(f"in/{stem}.painting.png")

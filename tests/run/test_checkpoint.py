@@ -25,6 +25,7 @@ from harmonize import Session
 from harmonize.cli.app import main
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _temporary_start
+from harmonize.images.write import MARK
 from harmonize.run import checkpoint, memory_limit
 from harmonize.run.checkpoint import Checkpoint
 from harmonize.run.session import Progress
@@ -286,13 +287,30 @@ def test_killed_between_picture_and_record_it_may_replace_its_own(
     command: Command, left: Path
 ) -> None:
     assert command(*QUICK, "--output=whole.png").code == 0
-    Path("a.png").write_bytes(b"picture so far")
+    Path("a.png").write_bytes(b"picture so far" + MARK)
     for name in ("a.png", "run.ckpt"):
         Path(f"{_temporary_start(Path(name))}{2**22 + 1}.part").write_bytes(b"half of it")
     assert "a.png: exists" in command(*QUICK, "--output=a.png").err
     assert command(*QUICK, *SAVED, "--resume").code == 0
     assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
     assert not list(Path().glob(".*.part"))
+
+
+@pytest.mark.parametrize("name", ["a.png", "sheet.png"])
+def test_what_came_there_meanwhile_is_not_replaced(command: Command, left: Path, name: str) -> None:
+    sheet = () if name == "a.png" else ("--sheet=sheet.png",)
+    if sheet:
+        left.unlink()
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt(patch, at=3, presses=2)
+            assert command(*QUICK, *SAVED, *sheet).code == 130
+    Path(name).write_bytes(b"mine")
+    refused = command(*QUICK, *SAVED, *sheet, "--resume")
+    assert refused.code == 2
+    assert f"{name}: is there" in refused.err
+    assert Path(name).read_bytes() == b"mine"
+    assert command(*QUICK, *SAVED, *sheet, "--resume", "--overwrite").code == 0
+    assert Path(name).read_bytes() != b"mine"
 
 
 @pytest.mark.parametrize(
