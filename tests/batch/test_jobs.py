@@ -236,8 +236,8 @@ def test_no_name_leads_out_of_the_output_folder(files: Path, output: str, said: 
         ({"patch": 7}, 'patch: expected a name; got 7; put it in quotes: "7"'),
         ({"style": ["painting.png", "patch.png"]}, "give a pattern such as *.png, or a job for"),
         ({"style": "*.{png,jpg}"}, "braces mean nothing in a pattern, give a job for each"),
-        ({"style": "https://example.org/a.png"}, "an address, not a file; download it"),
-        ({"patch": "file:///tmp/a.png"}, "an address, not a file; download it"),
+        ({"style": "https://example.org/a.png"}, "an address is no file: download it"),
+        ({"patch": "file:///tmp/a.png"}, "an address is no file: download it"),
     ],
 )
 def test_what_is_meant_otherwise_is_told(files: Path, job: dict[str, object], said: str) -> None:
