@@ -108,13 +108,13 @@ def _brief(text: str) -> str:
 
 # What PyYAML says → what it means.
 PLAINLY = {
-    r"found character '\t' that cannot start": "begins with a tab; YAML is indented with spaces",
+    r"found character '\t' that cannot start": "begins with a tab; use spaces",
     "cannot start any token": "YAML takes this character for its own; put the value in quotes",
     "mapping values are not allowed": "a colon too many; put a value that has one in quotes",
-    "expected <block end>": "is not in line with what is above it",
-    "expected ',' or": "a bracket or brace above is not closed",
-    "escape": ("a backslash in double quotes; use single quotes, or / in the names of files"),
-    "expected '<document start>'": "does not go on with what is above it; is it YAML?",
+    "expected <block end>": "is not in line with what is above it; move it",
+    "expected ',' or": "a bracket or brace is not closed; add it",
+    "escape": "a backslash in double quotes; use single quotes, or / in names of files",
+    "expected '<document start>'": "does not go on with what is above it; expected YAML",
     "found another document": "a second document begins (---); leave one",
 }
 

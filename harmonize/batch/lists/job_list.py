@@ -185,7 +185,7 @@ def _files(options: Tree, key: str, base: Path, skip: Skip) -> Sequence[Path]:
     found = matching(pattern, base) or matching(with_slashes(pattern), base)
     files = [path for path in found if not skip(path)]
     if found and not files:
-        raise InputError(f"{key}: only results match {literal}, which are left out; give the pictures")
+        raise InputError(f"{key}: only results match {literal}; give other pictures")
     if not files:
         braces = "braces mean nothing in a pattern, give a job for each"
         cure = braces if "{" in pattern else "check its name"
