@@ -224,7 +224,7 @@ def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
         check_output(inside, overwrite=True, missing_folder=True)
     except OutputError as error:
         said = str(error).removeprefix(f"{inside}: ")
-        raise OutputError(f"{folder}: {said}; see --output-dir") from error
+        raise OutputError(f"--output-dir {folder}: {said}") from error
 
 
 def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:

@@ -557,7 +557,7 @@ def test_a_dry_run_finds_a_folder_that_cannot_be(files: Path, command: Command) 
     Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [PLACED]}))
     done = command("batch", "jobs.yaml", "--dry-run", "--output-dir", "painting.png/out")
     assert done.code == 2
-    assert "painting.png/out: cannot write there (Not a directory); see --output-dir" in done.err
+    assert "--output-dir painting.png/out: cannot write there (Not a directory);" in done.err
 
 
 @pytest.mark.parametrize(
