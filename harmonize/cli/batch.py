@@ -223,8 +223,8 @@ def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
     try:
         check_output(inside, overwrite=True, missing_folder=True)
     except OutputError as error:
-        said = str(error).removeprefix(f"{inside}: ")
-        raise OutputError(f"--output-dir {folder}: {said}") from error
+        said = str(error).removeprefix(f"{inside}: ").partition(";")[0]
+        raise OutputError(f"--output-dir {folder}: {said}; choose another place") from error
 
 
 def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
