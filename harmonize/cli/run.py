@@ -37,7 +37,7 @@ from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import check_sheet, losses, write_sheet
-from harmonize.run.record import check_own_so_far, hashes, is_result, read_record
+from harmonize.run.record import goes_on, hashes, is_result, read_record
 from harmonize.run.result import write_result
 from harmonize.run.snapshots import Keeper
 from harmonize.settings.load import Settings
@@ -229,7 +229,8 @@ def _run_picture(asked: Any) -> None:
             frames = [targets.frames] if targets.frames else []
             stack.enter_context(made_folders([*(path for _, path in outputs), *frames]))
         saved = _checkpoint(path, asked, targets, pictures)
-        overwrite = asked.overwrite or bool(saved and saved.there)  # there by now: this run's own
+        so_far = (targets.picture, targets.sheet, bool(saved and saved.there))
+        overwrite = asked.overwrite or (asked.resume and goes_on(*so_far))
         if asked.resume and not overwrite and _is_made(settings, wanted, targets):
             typer.echo(f"{targets.picture} (done already)")
             return
@@ -255,8 +256,6 @@ def _checkpoint(
         raise OutputError(f"{path}: exists; give --resume to go on, or --overwrite to begin anew")
     saved = Checkpoint(path, targets.all, anew=not asked.resume)
     saved.check([*pictures.values()])
-    if saved.there and not asked.overwrite:
-        check_own_so_far(targets.picture, targets.sheet)
     return saved
 
 

@@ -146,12 +146,16 @@ def check_own_picture(picture: Path) -> None:
     )
 
 
-def check_own_so_far(picture: Path, sheet: Path | None) -> None:
-    """Refuse to replace what a run that goes on has not written itself."""
-    if not is_marked(picture):
+def goes_on(picture: Path, sheet: Path | None, saved: bool) -> bool:
+    """Tell whether a run had begun; refuse to replace what it has not written itself."""
+    so_far = is_marked(picture)
+    if not saved and not so_far:
+        return False
+    if not so_far:
         check_own_picture(picture)
     if sheet is not None:
         check_own(sheet, "sheet of a run", is_marked)
+    return True
 
 
 def is_result(

@@ -25,7 +25,8 @@ from harmonize import Session
 from harmonize.cli.app import main
 from harmonize.errors import InputError
 from harmonize.images.atomic_file import _temporary_start
-from harmonize.images.write import MARK
+from harmonize.images.image import StoredImage
+from harmonize.images.write import MARK, write_picture
 from harmonize.run import checkpoint, memory_limit
 from harmonize.run.checkpoint import Checkpoint
 from harmonize.run.session import Progress
@@ -294,6 +295,15 @@ def test_killed_between_picture_and_record_it_may_replace_its_own(
     assert command(*QUICK, *SAVED, "--resume").code == 0
     assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
     assert not list(Path().glob(".*.part"))
+
+
+def test_a_picture_so_far_without_a_checkpoint_is_begun_anew(command: Command, left: Path) -> None:
+    left.unlink()
+    assert command(*QUICK, "--output=whole.png").code == 0
+    write_picture(Path("a.png"), StoredImage(strokes(48, 40)), mark=True)
+    assert "a.png: exists" in command(*QUICK, *SAVED).err
+    assert command(*QUICK, *SAVED, "--resume").code == 0
+    assert Path("a.png").read_bytes() == Path("whole.png").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["a.png", "sheet.png"])
