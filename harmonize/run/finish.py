@@ -30,7 +30,8 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
             image, view.composite, radius=chroma.radius, eps=chroma.eps
         )
     if steps.vote:
-        image = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
+        voted = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
+        image = postprocess.keep_hue(voted, image, sigma=steps.vote.hue)
     detail = steps.detail.amount if steps.detail else 0.0
     return _painted_in(image, plan, detail=detail, strokes=painted.strokes)
 

@@ -23,9 +23,10 @@ class Matching:
 
 @dataclass(frozen=True)
 class Overlay:
-    """Share of the strokes' detail; sigma in pixels."""
+    """The shares of strokes' detail over the start; sigma in pixels."""
 
     amount: float
+    underpainting: float
     sigma: float
 
 
@@ -137,8 +138,8 @@ class PaletteGoal:
     edge: int
     soften: float
     light: float
+    hue: float
     light_sigma: float
-    contrast: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ class SynthesisGoal:
     amount: float
     drawing: float
     lead: float
+    broad: float
     seed: int
 
 
@@ -172,6 +174,10 @@ class Resolved:
     palette: PaletteGoal | None
     underpainting: SynthesisGoal | None
     passes: tuple[ResolvedPass, ...]
+
+    @property
+    def broad(self) -> float:
+        return self.underpainting.broad if self.underpainting else 0.0
 
     @property
     def lead(self) -> float:
@@ -196,35 +202,34 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
         margin=settings.margin if settings.region == "patch" else None,
         tile=settings.tile,
         palette=_palette(settings, level),
-        underpainting=underpainting if underpainting and underpainting.lead else None,
+        underpainting=underpainting if underpainting and underpainting.broad else None,
         passes=tuple(item for item in _led(passes, lead) if item.method.steps),
     )
 
 
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
-    """Weaken passes as the underpainting counts by `lead`, 0 to 1.
+    """Weaken passes as the underpainting leads, 0 to 1.
 
-    At 1 those before the one that begins with it go; the others keep `lead` of their strokes and
-    steps.
+    The strokes of those before the first that begins with it shrink, and at 1 these passes go; the
+    steps of that one and later ones grow.
     """
     starts = [item.start for item in passes]
     if "underpainting" not in starts:
         return passes
     first = starts.index("underpainting")
-    earlier = [_fainter(item, 1 - lead) for item in passes[:first]]
-    fading = [
-        replace(
-            _fainter(item, lead), method=replace(item.method, steps=round(item.method.steps * lead))
-        )
-        for item in passes[first:]
-    ]
-    return fading if lead == 1 else [*earlier, *fading]
+    earlier = [_fainter(item, 1 - lead) for item in passes[:first]] if lead < 1 else []
+    return earlier + [_shorter(item, lead) for item in passes[first:]]
 
 
 def _fainter(item: ResolvedPass, share: float) -> ResolvedPass:
     if item.strokes is None:
         return item
-    return replace(item, strokes=replace(item.strokes, amount=share * item.strokes.amount))
+    amount, underpainting = share * item.strokes.amount, share * item.strokes.underpainting
+    return replace(item, strokes=Overlay(amount, underpainting, item.strokes.sigma))
+
+
+def _shorter(item: ResolvedPass, share: float) -> ResolvedPass:
+    return replace(item, method=replace(item.method, steps=round(item.method.steps * share)))
 
 
 def _palette(settings: Settings, level: float) -> PaletteGoal | None:
@@ -242,9 +247,9 @@ def _palette(settings: Settings, level: float) -> PaletteGoal | None:
         silhouette=part.silhouette,
         edge=part.edge,
         soften=part.soften,
-        light=part.light,
+        light=at_level(part.light, level),
+        hue=part.hue,
         light_sigma=part.light_sigma,
-        contrast=part.contrast,
     )
 
 
@@ -252,6 +257,7 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
     part, keep = settings.underpainting, settings.keep
     if part is None:
         return None
+    broad = 1 - min(1.0, max(0.0, (fine - part.fine[0]) / (part.fine[1] - part.fine[0])))
     return SynthesisGoal(
         luma=at_level(part.luma, level) * keep,
         chroma=at_level(part.chroma, level) * keep,
@@ -265,7 +271,8 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
         coherence=part.coherence,
         amount=min(1.0, at_level(part.amount, level) / max(1.0, keep**0.5)),
         drawing=min(1.0, at_level(part.drawing, level) * keep**0.5),
-        lead=1 - min(1.0, max(0.0, (fine - part.fine[0]) / (part.fine[1] - part.fine[0]))),
+        lead=min(1.0, at_level(part.lead, level)) * broad,
+        broad=broad,
         seed=settings.seed,
     )
 
@@ -314,7 +321,9 @@ def _matching(settings: Field, level: float) -> Matching:
 def _overlay(settings: Strokes | None, level: float, keep: float) -> Overlay | None:
     if settings is None:
         return None
-    return Overlay(at_level(settings.amount, level) / max(1.0, keep), settings.sigma)
+    shares = (at_level(share, level) for share in (settings.amount, settings.underpainting))
+    amount, underpainting = (share / max(1.0, keep) for share in shares)
+    return Overlay(amount, underpainting, settings.sigma)
 
 
 def _goals(terms: Terms, level: float, keep: float) -> Goals:

@@ -95,10 +95,12 @@ class Tv(Section):
 
 
 class Strokes(Section):
-    """Strokes of the painting's matched places, laid over a pass's start."""
+    """The painting's strokes, laid over a pass's start; shares are divided by a `keep` above 1."""
 
     amount: Weight
-    """Share of their detail that is laid over; 1 is all. Divided by a `keep` above 1."""
+    """Share of the matched places' detail that is laid over; 1 is all."""
+    underpainting: Weight = 0.0
+    """Share of the underpainting's detail; where there is none, of the places' too."""
     sigma: Sigma
     """Sigma of the Gaussian that takes detail off the strokes, in pixels at the pass's scale."""
 
@@ -201,12 +203,12 @@ class Palette(Section):
     """Within so many pixels of the mask's edge, colors come from further inside."""
     soften: Blur
     """Sigma of the Gaussian over the mask's edge, in pixels at the working size."""
-    light: Share
-    """Share of the palette map's broad light and hue that is brought back after the last pass."""
+    light: Weight
+    """Share of the palette map's broad light that is brought back after the last pass: 0 to 1."""
+    hue: Share
+    """Share of its broad hue that is brought back."""
     light_sigma: Sigma
     """Sigma of the Gaussian that tells what is broad, in pixels at the working size."""
-    contrast: Share
-    """Share of the underpainting's lights and darks that is brought back after the last pass."""
 
 
 class Underpainting(Section):
@@ -234,8 +236,11 @@ class Underpainting(Section):
     """What is gained by copying neighboring pixels from neighboring places; 0: nothing."""
     amount: Weight
     """Share of the underpainting over the palette map: 0 to 1."""
+    lead: Weight
+    """How much passes begin from it, 1, and not from the composite, 0."""
     drawing: Weight
-    """Share of the element's own fine lights and darks laid over it, such as outlines: 0 to 1."""
+    """Share of outlines, the element's own fine lights and darks, laid over it, or over what passes
+    from the composite leave: 0 to 1."""
     fine: Range
     """Share of the painting's variance of luma that is finer than 2 pixels. Up to the first number
     passes begin from the underpainting, from the second (engravings) from the composite."""
@@ -264,6 +269,8 @@ class Vote(Section):
 
     size: Odd
     """Side of the patches, in pixels at the working size."""
+    hue: Blur = 0.0
+    """Hue that the vote changes over more than so many pixels comes back; 0: it stays changed."""
 
 
 class Finish(Section):

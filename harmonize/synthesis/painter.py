@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,14 +13,23 @@ from torch import Tensor
 from harmonize.errors import StopRun
 from harmonize.settings.resolve import Resolved, ResolvedPass
 from harmonize.synthesis import passes, strokes
+from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
+from harmonize.synthesis.image_ops.windows import Window
+from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State, Step
 from harmonize.synthesis.optimization.objective import PassObjective
-from harmonize.synthesis.start import Start, bring_back_light, map_palette, underpaint
+from harmonize.synthesis.start import (
+    Start,
+    bring_back_light,
+    bring_back_outlines,
+    map_palette,
+    underpaint,
+)
 
 # Pixels that are looked at to see how grainy the painting is.
 GRAIN_PIXELS = 1 << 22
@@ -93,13 +102,12 @@ class Painter:
         schedule = self.resolved.passes
         done = len(progress.logs)
         here = self._view(schedule[done - 1], canvas, view) if done else view
-        for number, settings in enumerate(schedule[done:], start=done):
+        for settings in schedule[done:]:
             if stopped:
                 break
-            begun = any(earlier.start == "underpainting" for earlier in schedule[:number])
             before, here = here, self._view(settings, canvas, view)
             picture = None if progress.picture is None else Painted(before, progress.picture)
-            work = _Work(settings, here, view, picture, start, begun, smoothness)
+            work = _Work(settings, here, view, picture, start, smoothness)
             progress, stopped = self._pass(work, progress)
         if not stopped:
             self._safe(lambda: progress)
@@ -159,8 +167,12 @@ class Painter:
         if image is None:
             return Painted.on(view, start.image)
         image = Painted(here, image).seen(view)
-        lead = self.resolved.lead
-        image = torch.lerp(image, bring_back_light(image, start, palette), lead)
+        image = torch.lerp(image, bring_back_light(image, start, palette), self.resolved.broad)
+        if underpainting := self.resolved.underpainting:
+            # Where the underpainting leads, the passes begin with them.
+            lost = (underpainting.broad - underpainting.lead) * underpainting.drawing
+            known = view.painting.crop(Window(0, 0, *view.shape))
+            image = bring_back_outlines(image, start, known, lost)
         return replace(
             Painted.on(view, image), strokes=start.strokes.origin if start.strokes else None
         )
@@ -227,15 +239,9 @@ class Painter:
             painting=painting,
             mask=view.loose,
         )
-        if settings.strokes and settings.strokes.amount:
-            rough = strokes.rough(matched, view.painting, settings.matching.taps[0])
-            start = strokes.overlay(
-                start,
-                rough,
-                view.loose,
-                amount=settings.strokes.amount,
-                sigma=settings.strokes.sigma,
-            )
+        for layer, share in work.strokes(matched):
+            sigma = settings.strokes.sigma if settings.strokes else 0.0
+            start = strokes.overlay(start, layer, view.loose, amount=share, sigma=sigma)
         objective = passes.build_objective(
             settings,
             self.network,
@@ -273,31 +279,37 @@ class _Work:
     whole: View
     picture: Painted | None
     start: Start | None
-    begun: bool
     smoothness: float
 
     def begin(self, previous: Tensor, lead: float) -> Tensor:
         if self.settings.start == "composite":
-            return self.view.composite
+            return self._pasted()
         if self.settings.start == "underpainting" and self.start is not None:
-            if self.begun and self.picture is not None:
-                # The strokes that are laid over take the place of so much detail.
-                kept = lead - (self.settings.strokes.amount if self.settings.strokes else 0)
-                return previous + max(0.0, kept) * self._finer_than(self.picture.view)
             return torch.lerp(previous, self._seen(self.start.image), lead)
         return previous
 
-    def _finer_than(self, other: View) -> Tensor:
-        """Return the underpainting's detail that a smaller view does not show."""
-        assert self.start is not None
-        whole = Painted(self.whole, self.start.image)
-        return whole.seen(self.view) - Painted(other, whole.seen(other)).seen(self.view)
+    def strokes(self, matched: Match) -> Iterator[tuple[Tensor, float]]:
+        """Yield pictures [3, h, w] whose strokes are laid over the start, and their shares."""
+        asked = self.settings.strokes
+        if asked is None:
+            return
+        rebuilt = self.start.strokes if self.start else None
+        amount = asked.amount if rebuilt else asked.amount + asked.underpainting
+        if amount:
+            tap = self.settings.matching.taps[0]
+            yield strokes.rough(matched, self.view.painting, tap), amount
+        if rebuilt and asked.underpainting:
+            yield self._seen(filters.from_lab(100 * rebuilt.image)), asked.underpainting
 
     def target(self, lead: float) -> Tensor:
         goal = self.settings.goals.content
         if goal and goal.target == "palette" and self.start is not None:
-            return torch.lerp(self.view.composite, self._seen(self.start.drawn), lead)
-        return self.view.composite
+            return torch.lerp(self._pasted(), self._seen(self.start.drawn), lead)
+        return self._pasted()
+
+    def _pasted(self) -> Tensor:
+        """The composite; where there is a palette map, with the colors of edges mended."""
+        return self.view.composite if self.start is None else self._seen(self.start.pasted)
 
     def _seen(self, image: Tensor) -> Tensor:
         return Painted(self.whole, image).seen(self.view)

@@ -74,6 +74,18 @@ def patch_vote(
     return torch.where(mass > 0, (base + detail).clamp(0, 1), image)
 
 
+def keep_hue(image: Tensor, before: Tensor, *, sigma: float) -> Tensor:
+    """Return `image` [3, H, W] with the hue at large that it had `before`.
+
+    That is what a Gaussian of `sigma` pixels leaves of the difference in Lab chroma; 0: all stays.
+    """
+    if not sigma:
+        return image
+    now, then = filters.to_lab(image), filters.to_lab(before)
+    lost = filters.gaussian(then[1:] - now[1:], sigma)
+    return filters.from_lab(torch.cat((now[:1], now[1:] + lost)))
+
+
 def enlarge(
     image: Tensor,
     view: View,

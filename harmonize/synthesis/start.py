@@ -23,7 +23,6 @@ from harmonize.synthesis.underpainting.feature_guides import feature_guides
 from harmonize.synthesis.underpainting.patch_synthesis import Rebuilt, guide_layers, synthesize
 
 STRAYED = 12.0  # sigma in pixels: patches of a wrong hue, which an eye would see as a stain
-CONTRAST = 2.0  # sigma in pixels: of the underpainting's lights and darks that come back
 DRAWING_SIGMA = 2.0  # sigma in pixels: what is finer is drawing or brushwork
 OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
@@ -37,6 +36,7 @@ class Start:
     from `image`. The element keeps its hue where `own` is 1.
     """
 
+    pasted: Tensor
     mapped: Tensor
     drawn: Tensor
     image: Tensor
@@ -55,7 +55,7 @@ def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tu
     composite, frame = filters.to_lab(pasted), filters.to_lab(view.frame)
     mapped, own = palette_map(composite, frame, mask, reference, goal)
     image = filters.from_lab(mapped)
-    return Start(image, image, image, mask, own), matched
+    return Start(pasted, image, image, image, mask, own), matched
 
 
 def soft_mask(tight: Tensor, sigma: float) -> Tensor:
@@ -106,6 +106,12 @@ def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) ->
     return torch.cat((image[:1] + share * lost, image[1:]))
 
 
+def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: float) -> Tensor:
+    """Lay `amount` of the outlines that the passes took over `image`."""
+    now, mapped, known = (filters.to_lab(x) for x in (image, start.mapped, painting))
+    return filters.from_lab(outlined(now, mapped, known, amount * start.mask))
+
+
 def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
     """Return `mapped` without detail weaker than brushwork."""
     weak = (
@@ -145,6 +151,5 @@ def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)
     hue = torch.lerp(painted[1:] + start.mask * strayed, mapped[1:], start.own)
     lost = filters.gaussian(torch.cat((mapped[:1], hue)) - now, goal.light_sigma)
-    lit = now + goal.light * start.mask * lost
-    weaker = filters.gaussian(painted[:1] - lit[:1], CONTRAST)
-    return filters.from_lab(torch.cat((lit[:1] + goal.contrast * start.mask * weaker, lit[1:])))
+    share = now.new_tensor([goal.light, goal.hue, goal.hue]).view(3, 1, 1)
+    return filters.from_lab(now + share * start.mask * lost)

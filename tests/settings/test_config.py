@@ -215,7 +215,7 @@ def test_a_misspelled_pass_is_named_with_the_nearest_one() -> None:
         ("region=all", "expected one of patch, canvas; got 'all'"),
         ("passes=3", "passes: expected settings like `key: value`; got 3"),
         (
-            "passes={coarse: null, strokes: null, planes: null, refine: null}",
+            "passes={coarse: null, strokes: null, refine: null}",
             "passes: expected at least one pass; got none",
         ),
         ("finish=[]", "finish: expected settings like `key: value`; got []"),

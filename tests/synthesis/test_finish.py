@@ -14,6 +14,17 @@ def picture(h: int = 40, w: int = 48, seed: int = 0) -> Tensor:
     return torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
 
 
+def test_hue_that_changed_at_large_comes_back_and_that_of_single_pixels_stays() -> None:
+    gray = torch.full((3, 60, 60), 50.0) * torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
+    before = filters.from_lab(gray)
+    checks = (torch.arange(60)[:, None] + torch.arange(60)) % 2 * 2.0 - 1
+    moved = gray + torch.stack((5 * torch.ones(60, 60), 12 + 3 * checks, 10 + 3 * checks))
+    found = filters.to_lab(postprocess.keep_hue(filters.from_lab(moved), before, sigma=4.0))
+    torch.testing.assert_close(found[0], moved[0], rtol=0, atol=0.5)
+    torch.testing.assert_close(found[1:], 3 * checks.expand(2, 60, 60), rtol=0, atol=1)
+    assert postprocess.keep_hue(before, picture(60, 60), sigma=0.0) is before
+
+
 def test_patches_of_the_painting_find_themselves() -> None:
     painting = picture()
     mask = torch.zeros(40, 48)

@@ -18,6 +18,7 @@ from harmonize.synthesis.painter import Painter
 from harmonize.synthesis.start import (
     Start,
     bring_back_light,
+    bring_back_outlines,
     fine_share,
     outlined,
     soft_mask,
@@ -26,7 +27,7 @@ from harmonize.synthesis.start import (
 
 
 def goal() -> PaletteGoal:
-    found = resolve_settings(Settings.preset(), 5.0).palette
+    found = resolve_settings(Settings.preset(), 1.0).palette
     assert found is not None
     return found
 
@@ -74,10 +75,10 @@ def network() -> VGG19:
     return VGG19(weights.load_weights("oxford").state)
 
 
-def paint(network: VGG19, fine: float, *more: str) -> Tensor:
+def paint(network: VGG19, level: float, fine: float, *more: str) -> Tensor:
     steps = [f"passes.{name}.steps=2" for name in Settings.preset().passes]
     steps = [*steps, "underpainting.fine=[0.3, 0.4]", "underpainting.steps=[1, 1]"]
-    resolved = resolve_settings(load("default", [*steps, *more]), 5.0, fine)
+    resolved = resolve_settings(load("default", [*steps, *more]), level, fine)
     painter = Painter(resolved, network, recall=lambda key, make: make())
     whole = canvas()
     painted, _, _ = painter.paint(whole, whole.view((64, 80), 16))
@@ -85,12 +86,10 @@ def paint(network: VGG19, fine: float, *more: str) -> Tensor:
 
 
 def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None:
-    leads = [
-        resolve_settings(load("default", ["underpainting.fine=[0.3, 0.4]"]), 5.0, fine).lead
-        for fine in (0.0, 0.3, 0.325, 0.35, 0.4, 0.9)
-    ]
+    asked = load("default", ["underpainting.fine=[0.3, 0.4]"])
+    leads = [resolve_settings(asked, 1.0, fine).lead for fine in (0.0, 0.3, 0.325, 0.35, 0.4, 0.9)]
     assert leads == pytest.approx([1, 1, 0.75, 0.5, 0, 0])
-    pictures = {fine: paint(network, fine) for fine in (0.2, 0.3001, 0.35, 0.3999, 0.5)}
+    pictures = {fine: paint(network, 1.0, fine) for fine in (0.2, 0.3001, 0.35, 0.3999, 0.5)}
 
     def apart(one: float, other: float) -> float:
         return float((pictures[one] - pictures[other]).abs().mean())
@@ -102,44 +101,70 @@ def test_between_the_two_limits_one_turns_into_the_other(network: VGG19) -> None
     assert apart(0.2, 0.35) < 1.2 * whole and apart(0.35, 0.5) < 1.2 * whole
 
 
-def test_the_composites_pass_is_left_out_where_the_underpainting_leads() -> None:
+def test_from_smooth_to_bold_one_turns_into_the_other(network: VGG19) -> None:
+    levels = sorted(load("default").underpainting.lead)  # type: ignore[union-attr, arg-type]
+    least, most = levels[-2:]
+    leads = [
+        resolve_settings(load("default"), level).lead
+        for level in (1.0, least, (least + most) / 2, most, 10.0)
+    ]
+    assert leads == pytest.approx([1, 1, 0.5, 0, 0])
+    pictures = [paint(network, level, 0.0) for level in (least, least + 1e-3, most - 1e-3, most)]
+    first, last, whole = (
+        float((pictures[a] - pictures[b]).abs().mean()) for a, b in ((0, 1), (2, 3), (0, 3))
+    )
+    assert first < 0.35 * whole and last < 0.35 * whole
+
+
+def test_the_composites_passes_are_left_out_where_the_underpainting_leads() -> None:
     config = load("default", ["underpainting.fine=[0.3, 0.4]"])
-    assert [name for name, _ in resolve_settings(config, 5.0, 0.1).steps] == ["planes", "refine"]
-    all_four = ["coarse", "strokes", "planes", "refine"]
-    assert [name for name, _ in resolve_settings(config, 5.0, 0.35).steps] == all_four
+
+    def names(level: float, fine: float) -> list[str]:
+        return [name for name, _ in resolve_settings(config, level, fine).steps]
+
+    assert names(1.0, 0.1) == ["refine"]
+    assert names(1.0, 0.35) == ["coarse", "strokes", "refine"]
+    assert names(1.0, 0.5) == names(5.0, 0.1) == ["coarse", "strokes"]
     engraved = resolve_settings(config, 5.0, 0.5)
-    assert [name for name, _ in engraved.steps] == ["coarse", "strokes"]
-    assert engraved.underpainting is None and engraved.lead == 0
+    assert engraved.underpainting is None and engraved.lead == engraved.broad == 0
 
 
-def test_strokes_that_are_laid_over_fade_with_the_underpaintings_share() -> None:
+def test_strokes_before_the_underpainting_fade_as_it_leads() -> None:
     config = load("default", ["underpainting.fine=[0.3, 0.4]"])
 
-    def amounts(fine: float) -> dict[str, float]:
-        passes = resolve_settings(config, 5.0, fine).passes
-        return {item.name: item.strokes.amount for item in passes if item.strokes}
+    def shares(fine: float) -> list[float]:
+        passes = resolve_settings(config, 1.0, fine).passes
+        laid = [item.strokes for item in passes if item.strokes]
+        return [share for item in laid for share in (item.amount, item.underpainting)]
 
-    whole, half, none = (amounts(fine) for fine in (0.1, 0.35, 0.5))
-    assert set(whole) == {"refine"} and set(none) == {"strokes"}
-    assert half["refine"] == pytest.approx(whole["refine"] / 2)
-    assert half["strokes"] == pytest.approx(none["strokes"] / 2)
+    assert shares(0.1) == []
+    assert shares(0.35) == pytest.approx([share / 2 for share in shares(0.5)])
 
 
-def test_broad_strokes_keep_the_fine_detail_of_the_underpainting(network: VGG19) -> None:
-    still = ("passes.planes.rate=1e-9", "passes.refine.rate=1e-9", "passes.refine.strokes=null")
-    without = paint(network, 0.0, *still, "passes.planes.steps=0")
-    both = paint(network, 0.0, *still)
-    torch.testing.assert_close(both, without, rtol=0, atol=0.02)
+def test_strokes_of_the_underpainting_are_laid_over_the_composites_passes(
+    network: VGG19,
+) -> None:
+    still = [f"passes.{name}.rate=1e-9" for name in ("coarse", "strokes")]
+    still += ["palette.light=0", "palette.hue=0", "passes.strokes.strokes.amount=0"]
+    once, without, twice = (
+        paint(network, 5.0, 0.0, *still, f"passes.strokes.strokes.underpainting={share}")
+        for share in (0.2, 0, 0.4)
+    )
+    assert float((once - without).abs().max()) > 0.01
+    inside = (twice - without).abs() < 0.2  # nothing of it is clipped
+    torch.testing.assert_close(
+        (twice - without)[inside], 2 * (once - without)[inside], rtol=0, atol=0.02
+    )
 
 
 def test_a_seed_makes_another_picture_and_the_same_one_again(network: VGG19) -> None:
-    quick = ("passes.planes.steps=0", "passes.refine.steps=1")
-    one, again, other, plain = (
-        paint(network, 0.0, f"seed={seed}", *quick) for seed in (3, 3, 4, 0)
-    )
-    assert torch.equal(one, again)
-    for picture in (other, plain):
-        assert float((one - picture).abs().max()) > 0.01
+    for level in (1.0, 5.0):
+        one, again, other, plain = (
+            paint(network, level, 0.0, f"seed={seed}") for seed in (3, 3, 4, 0)
+        )
+        assert torch.equal(one, again)
+        for picture in (other, plain):
+            assert float((one - picture).abs().max()) > 0.01
 
 
 # --- light that comes back ------------------------------------------------------------------------
@@ -149,7 +174,7 @@ def start(mapped: Tensor, own: float = 1.0, image: Tensor | None = None) -> Star
     mask = torch.zeros(1, *mapped.shape[1:])
     mask[:, 20:70, 30:90] = 1
     image = mapped if image is None else image
-    return Start(mapped, mapped, image, mask, torch.full_like(mask, own))
+    return Start(mapped, mapped, mapped, image, mask, torch.full_like(mask, own))
 
 
 def test_what_equals_the_map_stays() -> None:
@@ -168,7 +193,7 @@ def test_light_that_was_lost_comes_back_inside_only() -> None:
     middle = (slice(None), slice(40, 50), slice(50, 70))
     before, after = ((mapped - x)[middle].mean() for x in (image, found))
     assert float(after) < 0.6 * float(before)
-    asked = replace(goal(), light=0.0, contrast=0.0)
+    asked = replace(goal(), light=0.0, hue=0.0)
     torch.testing.assert_close(bring_back_light(image, begun, asked), image, rtol=0, atol=2e-3)
 
 
@@ -221,6 +246,23 @@ def test_outlines_are_drawn_into_what_has_lost_them() -> None:
     assert float((found[0, :38] - 50).abs().mean()) < 0.3 * texture
     torch.testing.assert_close(outlined(lost, mapped, painting, 0 * share), lost)
     torch.testing.assert_close(outlined(mapped, mapped, painting, share), mapped)
+
+
+def test_outlines_that_passes_took_come_back_inside_only() -> None:
+    drawing, painting = drawn_on_brushwork()
+    mapped = filters.from_lab(drawing)
+    begun, worn = start(mapped), filters.from_lab(0 * drawing + 50)
+    line = (slice(None), slice(48, 50), slice(40, 80))
+    before, half, whole = (
+        (bring_back_outlines(worn, begun, filters.from_lab(painting), amount) - mapped)[line]
+        .abs()
+        .mean()
+        for amount in (0.0, 0.5, 1.0)
+    )
+    assert float(whole) < float(half) < float(before)
+    found = bring_back_outlines(worn, begun, filters.from_lab(painting), 1.0)
+    outside = begun.mask[0] == 0
+    torch.testing.assert_close(found[:, outside], worn[:, outside], rtol=0, atol=2e-3)
 
 
 # --- the soft edge --------------------------------------------------------------------------------

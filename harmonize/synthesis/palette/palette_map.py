@@ -29,7 +29,9 @@ KNEE = 0.2  # share of the painting's range into which lights, or darks, beyond 
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
 LIGHTS = 0.7  # share of a darkening that is done: white things stay white
-GRAY = 0.25  # hue that a gray thing keeps, as a share of what a colored one keeps
+GRAY = 0.1  # hue that a gray thing keeps, as a share of what a colored one keeps
+DARK, REFLECTED = 60.0, 0.5  # L; share of the hues around
+AROUND, FAR = 16.0, 0.02  # sigma in pixels; weight of the mean around, where nothing is so near
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
@@ -49,6 +51,7 @@ def palette_map(
     luma = _luma(composite[:1], element, reference, goal)
     own = own_hue(composite, reference.sure, goal)
     chroma = _chroma(composite, luma, element, reference, own, goal)
+    chroma = chroma + reflected(luma, chroma, frame, element, own)
     mapped = torch.cat((luma, chroma))
     if goal.silhouette > 0:
         mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
@@ -93,6 +96,20 @@ def _chroma(
     chroma = torch.lerp(like_places, drawn_in(composite[1:]), own)
     least, most = lab_span(reference.sample)
     return torch.lerp(chroma.clamp(least, most), composite[1:], beyond)
+
+
+def reflected(luma: Tensor, chroma: Tensor, frame: Tensor, element: Tensor, own: Tensor) -> Tensor:
+    """Return what a dark gray thing takes of the hues around it: painters have no black.
+
+    [2, H, W]: a share of `REFLECTED` where it is black, none from `DARK` on or where it keeps its
+    `own` hue.
+    """
+    outside = ((~element) & _near(element))[None].float() + 1e-6
+    mean = (frame[1:] * outside).sum((1, 2), keepdim=True) / outside.sum()
+    mass = filters.gaussian(outside, AROUND)
+    around = (filters.gaussian(frame[1:] * outside, AROUND) + FAR * mean) / (mass + FAR)
+    share = REFLECTED * (1 - luma / DARK).clamp(0, 1) * (1 - own).square()
+    return share * (around - chroma) * element
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:

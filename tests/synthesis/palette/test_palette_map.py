@@ -23,6 +23,7 @@ from harmonize.synthesis.palette.palette_map import (
     project,
     quantile_map,
     rarity_of,
+    reflected,
 )
 from harmonize.synthesis.palette.reference import PaletteReference
 
@@ -37,6 +38,35 @@ def goal(**changes: float) -> PaletteGoal:
 
 def normal(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- hues around ----------------------------------------------------------------------------------
+
+
+def test_black_takes_its_share_of_the_hue_around_and_light_or_colored_things_none() -> None:
+    element = torch.zeros(60, 80, dtype=torch.bool)
+    element[20:40, 30:50] = True
+    frame = torch.tensor([50.0, 10.0, -30.0]).view(3, 1, 1).expand(3, 60, 80)
+    luma, chroma = torch.zeros(1, 60, 80), torch.zeros(2, 60, 80)
+    none = torch.zeros(1, 60, 80)
+    found = reflected(luma, chroma, frame, element, none)
+    expected = module.REFLECTED * frame[1:] * element
+    torch.testing.assert_close(found, expected)
+    assert not reflected(luma + module.DARK, chroma, frame, element, none).any()
+    assert not reflected(luma, chroma, frame, element, none + 1).any()
+    half = reflected(luma + module.DARK / 2, chroma, frame, element, none)
+    torch.testing.assert_close(half, found / 2)
+
+
+def test_the_hue_around_is_that_which_is_near() -> None:
+    element = torch.zeros(60, 300, dtype=torch.bool)
+    element[20:40, 30:270] = True
+    frame = torch.zeros(3, 60, 300)
+    frame[1, :, :150], frame[1, :, 150:] = 40, -40
+    zero = torch.zeros(1, 60, 300)
+    found = reflected(zero, torch.zeros(2, 60, 300), frame, element, zero)[0, 30]
+    assert float(found[40]) > 0.9 * 40 * module.REFLECTED
+    assert float(found[260]) < -0.9 * 40 * module.REFLECTED
 
 
 # --- the linear map -------------------------------------------------------------------------------
