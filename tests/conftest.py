@@ -38,9 +38,9 @@ settings.load_profile("harmonize")
 TWO_PASSES = (
     "underpainting.steps=[1, 1]",
     "underpainting.fine=[0.99, 1.0]",
+    "underpainting.lead=1",
     "passes.coarse.start=underpainting",
     "passes.strokes=null",
-    "passes.planes=null",
     "passes.refine.start=previous",
 )
 PASSES = ("coarse", "refine")
@@ -50,7 +50,6 @@ ONE_PASS = (
     "underpainting=null",
     "passes.coarse=null",
     "passes.strokes=null",
-    "passes.planes=null",
     "passes.refine.start=composite",
     "passes.refine.steps=1",
 )

@@ -284,7 +284,7 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
     monkeypatch.setattr(
         memory_limit, "_held_bytes", lambda: 5 * 10**8
     )  # whatever other tests left here
-    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "planes", "refine")]
+    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "refine")]
     write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=steps)
     limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "967MB")
     first = command(*limited)

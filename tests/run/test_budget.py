@@ -66,7 +66,7 @@ def test_a_large_painting_takes_no_more_than_its_tiles_do() -> None:
 
 def test_passes_that_are_skipped_take_nothing() -> None:
     whole = native()
-    without = native("passes.strokes.steps=0", "passes.planes.steps=0", "passes.refine.steps=0")
+    without = native("passes.strokes.steps=0", "passes.refine.steps=0")
     assert memory_limit.estimate_memory(canvas(), without, 5.0) < memory_limit.estimate_memory(
         canvas(), whole, 5.0
     )
@@ -168,7 +168,7 @@ def test_a_dry_run_tells_and_writes_nothing(files: Path, command: Callable[..., 
     code, out, err = command("run", *PICTURES, smooth, "--dry-run")
     assert code == 0
     assert re.search(
-        r"about [\d.]+[MG]B of memory at the peak; \d+ planes \+ \d+ refine steps", out
+        r"about [\d.]+[MG]B of memory at the peak; \d+ coarse \+ \d+ strokes steps", out
     )
     assert "style level" in err
     assert sorted(path.name for path in files.iterdir()) == before
