@@ -446,8 +446,8 @@ def test_a_log_that_is_lost_on_the_way_stops_nothing(
     assert done.code == 1  # of the job that fails
     lost = [line for line in done.err.splitlines() if "goes on without it" in line]
     assert lost == [
-        "harmonize: warning: --log-json log: cannot be written (No space left on device); the "
-        "batch goes on without it"
+        "harmonize: warning: --log-json log: cannot be written (No space left on device); choose "
+        "another place; the batch goes on without it"
     ]
 
 

@@ -103,7 +103,7 @@ def test_the_checkpoint_before_the_disk_was_full_goes_on(
     words = (*QUICK, "--output=a.png", "--checkpoint=c")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with happens(monkeypatch, full, at=6):  # after the stages before the passes
-        assert_one_line(command(*words), "a.png: cannot be written (File too large)")
+        assert_one_line(command(*words), "a.json: cannot be written (File too large)")
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert command(*words, "--resume").code == 0
     assert command(*QUICK, "--output=b.png").code == 0

@@ -67,11 +67,12 @@ def settings(
     name: str = "refine", *overrides: str, level: float = 5.0, keep: float = 1.0
 ) -> ResolvedPass:
     tree = config.loads(YAML).model_dump(mode="json")
-    asked = [f"keep={keep}", *(f"passes.{name}.{text}" for text in overrides)]
-    found = config.restore_settings(tree, asked)
-    # Between smooth paintings, which need no coarse pass, and engravings, which need no other.
-    fine = sum(found.underpainting.fine) / 2 if found.underpainting else 0.0
-    passes = resolve_settings(found, level, fine).passes
+    # Half way, where passes from the composite and from the underpainting are both there.
+    asked = [f"keep={keep}", "underpainting.lead=0.5"]
+    found = config.restore_settings(
+        tree, [*asked, *(f"passes.{name}.{text}" for text in overrides)]
+    )
+    passes = resolve_settings(found, level).passes
     return next(item for item in passes if item.name == name)
 
 

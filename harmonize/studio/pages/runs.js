@@ -99,7 +99,7 @@ export async function ask(preset) {
 
 // --- what is shown of it --------------------------------------------------------------------------
 
-const STAGES = { reading: "Reading the pictures", palette: "Mixing the palette", underpainting: "Underpainting", coarse: "Painting broadly", planes: "Painting broadly", strokes: "Painting strokes", refine: "Painting strokes", finish: "Finishing", writing: "Keeping the picture" };
+const STAGES = { reading: "Reading the pictures", palette: "Mixing the palette", underpainting: "Underpainting", coarse: "Painting broadly", strokes: "Painting strokes", refine: "Painting strokes", finish: "Finishing", writing: "Keeping the picture" };
 
 const minutes = (seconds) => (seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`);
 
