@@ -1,4 +1,4 @@
-"""`python -m harmonize` is the command `harmonize`."""
+"""`python -m harmonize`."""
 
 from harmonize.cli.app import main
 

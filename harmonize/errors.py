@@ -1,17 +1,10 @@
 """Errors that the user can mend.
 
-    HarmonizeError        exit code 2
-    ├── ConfigError       a setting
-    ├── JobsError         a list of jobs
-    ├── InputError        a picture, mask or placement
-    ├── OutputError       a place that cannot be written
-    ├── WeightsError      network weights
-    ├── DeviceError       a missing device
-    ├── MemoryLimitError  too little memory
-    ├── NumbersError      values that are no numbers
-    └── ClusterError      a Ray cluster
+    HarmonizeError (exit code 2)
+    └── ConfigError, JobsError, InputError, OutputError, WeightsError, DeviceError,
+        MemoryLimitError, NumbersError, ClusterError
 
-Messages say what, where, what to do. The command turns names in backquotes into flags.
+Messages say what, where, what to do; the command turns names in backquotes into flags.
 """
 
 from collections.abc import Sequence
@@ -20,7 +13,7 @@ MOST_LINES = 100  # of one error: in a file, every other character can be a prob
 
 
 class HarmonizeError(Exception):
-    """Any of these; `exit_code` is the command's."""
+    """The root; `exit_code` is the command's."""
 
     exit_code = 2
 

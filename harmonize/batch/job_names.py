@@ -43,7 +43,7 @@ def with_format(name: str, painting: Path) -> str:
 
 
 def setting(tree: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a dotted key, or None."""
+    """Return a dotted key's value, or None."""
     found: Any = tree
     for key in dotted.split("."):
         found = found.get(key) if isinstance(found, dict) else None
@@ -51,7 +51,7 @@ def setting(tree: Mapping[str, Any], dotted: str) -> Any:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return where a result goes; nowhere outside the folder."""
+    """Return a result's place, never outside the folder."""
     path = folder / name
     root = os.path.realpath(folder)
     try:

@@ -1,4 +1,4 @@
-"""Jobs, checked before the first one starts."""
+"""Jobs, checked before any starts."""
 
 import json
 import os
@@ -29,29 +29,22 @@ Look = Callable[[Scene, Placement, float], object]  # the last one is the loose 
 
 @dataclass(frozen=True)
 class Draft:
-    """One job as a list asks for it.
+    """One job as a list asks for it."""
 
-    Attributes:
-        where: what messages call it.
-        inputs: role (`painting`, `element`, `mask`, `loose_mask`) → file.
-        varied: dotted setting → the matrix's value.
-        output: the name's template; or `name`, without extension.
-    """
-
-    where: str
-    inputs: dict[str, Path]
+    where: str  # what messages call it
+    inputs: dict[str, Path]  # by role: painting, element, mask, loose_mask
     placement: Placement = Placement()
     config: str = "default"
     overrides: tuple[str, ...] = ()
-    varied: dict[str, Any] = field(default_factory=dict)
-    output: str | None = None
-    name: str | None = None
+    varied: dict[str, Any] = field(default_factory=dict)  # dotted setting → the matrix's value
+    output: str | None = None  # the name's template
+    name: str | None = None  # instead: without extension
     cut: Hints | None = None
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A place in a list that cannot be done."""
+    """An entry that cannot be done."""
 
     where: str
     reason: str
@@ -60,27 +53,19 @@ class Refused:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to be made.
+    """One picture to be made."""
 
-    Attributes:
-        name: its path within the output folder.
-        hashes: role → SHA-256.
-        max_memory: in bytes.
-        cut: how the element's file is cut out of `photo` first.
-        overwrite: any picture may be replaced.
-    """
-
-    name: str
+    name: str  # its path within the output folder
     inputs: dict[str, Path]
-    hashes: dict[str, str]
+    hashes: dict[str, str]  # role → SHA-256
     placement: Placement
     config: Settings
     output: Path
     absolute_paths: bool = False
-    max_memory: int | None = None
-    cut: Hints | None = None
+    max_memory: int | None = None  # bytes
+    cut: Hints | None = None  # how the element's file is cut out of `photo` first
     photo: Path | None = None
-    overwrite: bool = False
+    overwrite: bool = False  # any picture may be replaced
 
     @property
     def files(self) -> list[Path]:
@@ -94,11 +79,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a list comes to; `inputs` are all its files."""
+    """What a list comes to."""
 
     jobs: list[Job]
     refused: list[Refused]
-    inputs: Sequence[Named]
+    inputs: Sequence[Named]  # all files of the list
 
 
 def check_jobs(
@@ -112,7 +97,7 @@ def check_jobs(
 ) -> Checked:
     """Check jobs whose results go to `folder`.
 
-    `config` replaces every job's, `overrides` have the last word, `look` is shown each scene.
+    `config` replaces every job's, `overrides` win, `look` is shown each scene.
     """
     seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], look)
     found: dict[int, Job | Refused] = {}
@@ -152,7 +137,7 @@ def _painting(numbered: tuple[int, Draft | Refused]) -> str:
 
 
 def without(found: Checked, problem: Callable[[Job], str | None]) -> Checked:
-    """Refuse the jobs that have a problem."""
+    """Refuse jobs that have a problem."""
     said = [(job, problem(job)) for job in found.jobs]
     refused = [Refused(job.name, text) for job, text in said if text]
     jobs = [job for job, text in said if not text]
@@ -160,7 +145,7 @@ def without(found: Checked, problem: Callable[[Job], str | None]) -> Checked:
 
 
 def missing_weights(job: Job) -> str | None:
-    """Return why a job's weights cannot be read here, if they are in a file."""
+    """Return why a job's file of weights cannot be read, if so."""
     file = weights_file(job.config)
     if file is None or os.path.isfile(file):
         return None
@@ -169,7 +154,7 @@ def missing_weights(job: Job) -> str | None:
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:
-    """Bring jobs that share a painting together."""
+    """Bring jobs of one painting together."""
     first: dict[str, int] = {}
     for index, job in enumerate(jobs):
         first.setdefault(job.painting, index)
@@ -177,7 +162,7 @@ def in_order(jobs: Sequence[Job]) -> list[Job]:
 
 
 def write_element(job: Job) -> list[str]:
-    """Cut out a job's element, if it asks for that; return warnings."""
+    """Cut out a job's element if asked; return warnings."""
     if job.cut is None:
         return []
     found, notes = cut_from(open_picture("element", job.photo or ""), job.cut)
@@ -195,7 +180,7 @@ def check_own_files(job: Job) -> None:
 
 
 def lines(refused: Iterable[Refused]) -> list[str]:
-    """Return a line for each reason."""
+    """Say each reason in a line."""
     found: dict[str, list[str]] = {}
     for item in refused:
         found.setdefault(item.reason, []).append(item.where)
@@ -203,7 +188,7 @@ def lines(refused: Iterable[Refused]) -> list[str]:
 
 
 def override(key: str, value: Any) -> str:
-    """Return a setting, or a tree of them, as `load` takes it."""
+    """Return a setting, or a tree of them, for `load`."""
     return f"{key}={json.dumps(value, default=str)}"
 
 

@@ -1,4 +1,4 @@
-"""The log of a batch: JSON, an event a line."""
+"""A batch's log: an event a line."""
 
 import json
 import os
@@ -19,7 +19,7 @@ LINES_EVERY = 10.0  # seconds between lines on how far a job is
 
 
 class EventLog:
-    """Writes events to the end of a file; without a path, nothing."""
+    """Appends events to a file, as JSON; without a path, nothing."""
 
     def __init__(
         self, path: Path | None, pace: Pace, clock: Callable[[], float] = time.monotonic
@@ -82,15 +82,15 @@ class EventLog:
 
 
 def _appended(path: Path) -> int:
-    """A pipe that nobody reads is an error, not a reason to wait."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+    # A pipe that nobody reads is an error, not a reason to wait.
     handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
     os.set_blocking(handle, True)
     return handle
 
 
 def check_log(path: Path | None) -> None:
-    """Make sure that a log can be written; leave only its folder."""
+    """Refuse where no log can be written; leave only its folder."""
     if path is None:
         return
     there = os.path.exists(path)

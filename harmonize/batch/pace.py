@@ -1,4 +1,4 @@
-"""How long a batch will take."""
+"""How long a batch takes."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ SOON = 0.02  # of a job: with less done there is nothing to tell by
 
 
 class Pace:
-    """Follows a batch of so many `jobs`."""
+    """Follows a batch of `jobs`."""
 
     def __init__(self, jobs: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -44,7 +44,7 @@ class Pace:
 
 
 def spoken(seconds: float) -> str:
-    """Return a time such as `40 s` or `3 h 5 min`."""
+    """Return a time like `40 s` or `3 h 5 min`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -34,10 +34,9 @@ def on_ray(
     num_gpus: float = 0,
     transfer: bool = False,
 ) -> Engine:
-    """Return an engine on the Ray cluster at `address` (None: RAY_ADDRESS, or one started here).
+    """Return an engine on the cluster at `address` (None: RAY_ADDRESS, or one started here).
 
-    Raises:
-        ClusterError: no cluster, or no room.
+    ClusterError: no cluster, or no room.
     """
     need = Need(num_cpus, num_gpus)
 
@@ -223,7 +222,6 @@ class _Sender:
 
 
 def _received(job: Job, parcel: Parcel) -> Event:
-    """Write what was sent back."""
     if parcel.picture is not None and parcel.record is not None:
         record = json.loads(parcel.record)
         for role, path in job.inputs.items():

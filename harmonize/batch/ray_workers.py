@@ -32,7 +32,7 @@ WAITING = "OMP_WAIT_POLICY"
 
 @dataclass(frozen=True)
 class Need:
-    """What a worker takes of a node."""
+    """What a worker takes."""
 
     num_cpus: float = 1
     num_gpus: float = 0
@@ -43,7 +43,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A job's end, with files if they travel."""
+    """A job's end, with files that travel."""
 
     event: Event
     picture: bytes | None = None
@@ -95,17 +95,17 @@ def room(need: Need) -> int:
 
 
 def nodes() -> dict[str, dict[str, float]]:
-    """Return id → resources of nodes alive."""
+    """Return id → resources of living nodes."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 @dataclass(eq=False)
 class Hand:
-    """A worker seen from here; `node`: None until it is there."""
+    """A worker seen from here."""
 
     actor: Any
     began: Any  # the answer that says it is there
-    node: str | None = None
+    node: str | None = None  # until it is there
     job: Job | None = None
     answer: Any = None  # the job's end
     asked: Any = None  # how far it is
@@ -113,7 +113,7 @@ class Hand:
 
 
 class Pool:
-    """Workers; none is given a job before it is there."""
+    """Workers; none gets a job before it is there."""
 
     def __init__(self, need: Need, limit: int | None) -> None:
         self._limit = limit
@@ -135,7 +135,7 @@ class Pool:
         self._next = 0.0
 
     def fit(self, jobs: int) -> None:
-        """Start workers, one a job at most; forget lost ones."""
+        """Start workers, at most one a job; forget lost ones."""
         wanted = min(jobs, room(self.need), self._limit or jobs)
         there = nodes()
         for hand in self.idle:
@@ -149,7 +149,7 @@ class Pool:
             self.hands.append(Hand(actor, actor.node.remote()))
 
     def greet(self) -> None:
-        """Notice workers that came, or failed to."""
+        """Notice workers that came or failed to."""
         for hand in [hand for hand in self.hands if hand.node is None]:
             if not ready([hand.began], 0):
                 continue

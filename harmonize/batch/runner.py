@@ -13,20 +13,20 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class JobStep:
-    """`step` of `total` in its stage; `share` of the job, 0 to 1."""
+    """How far a job is."""
 
     stage: str
     step: int
-    total: int
-    share: float
+    total: int  # steps of the stage
+    share: float  # of the job, 0 to 1
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens; `waiting` and `note` may be on no job."""
+    """What happens."""
 
     kind: Literal["started", "step", "note", "waiting"] | Status
-    job: Job | None = None
+    job: Job | None = None  # a note, or waiting, may be on none
     seconds: float = 0.0
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ Engine = Callable[[Sequence[Job], Tell], None]
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Raised by telling: the engine drops what is unfinished."""
+    """Raised by telling; the engine drops what is unfinished."""
 
 
 def run_jobs(
@@ -62,7 +62,7 @@ def run_jobs(
     restart: bool = False,
     fail_fast: bool = False,
 ) -> list[Outcome]:
-    """Run the jobs that are not done yet, or all with `restart`.
+    """Run the jobs not done yet, or all with `restart`.
 
     `on_event` may raise `StopRun`; jobs that have not ended have no outcome.
     """
@@ -105,6 +105,6 @@ def _is_cut(job: Job, tell: Tell) -> bool:
 
 
 def is_done(job: Job) -> bool:
-    """Tell whether this version made the picture of the same inputs and settings."""
+    """Tell whether this version made the picture of just this job."""
     config = job.config.model_dump(mode="json")
     return is_result(job.output, config, job.placement, job.hashes, job.max_memory)

@@ -36,7 +36,7 @@ class WorkerCache:
         self._last: Source | None = None
 
     def painting(self, job: Job) -> Source:
-        """Return a job's painting, opened once for jobs in a row."""
+        # Opened once for jobs in a row.
         path, last = job.inputs["painting"], self._last
         if last is None or (last.path, last.sha256) != (os.path.abspath(path), job.painting):
             self._last = last = open_picture("painting", path)
@@ -44,10 +44,9 @@ class WorkerCache:
 
 
 def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Event:
-    """Make a job's picture and record; what goes wrong is in the event.
+    """Make a job's picture and record; failure is in the event.
 
-    Raises:
-        Stopped: by `on_step`.
+    `on_step` may raise `Stopped`.
     """
     began = time.monotonic()
     try:
@@ -80,7 +79,7 @@ def _failed(job: Job, began: float, error: str) -> Event:
 
 
 def with_devices(found: Checked) -> Checked:
-    """Refuse jobs whose device is not here."""
+    """Refuse jobs whose device is missing."""
     problems: dict[str, str] = {}
     for name in {job.config.device for job in found.jobs}:
         try:
@@ -94,7 +93,7 @@ def with_devices(found: Checked) -> Checked:
 
 
 def local(workers: int = 1, threads: int | None = None) -> Engine:
-    """Return an engine of workers that share the `threads` (None: torch's)."""
+    """Return an engine of workers that share `threads` (None: torch's)."""
     if workers == 1:
         return partial(_paint_alone, threads=threads)
     return partial(_together, count=workers, threads=threads)
@@ -151,8 +150,7 @@ def _start_worker(context: SpawnContext, threads: int) -> _Worker:
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """A process started in here never sees Ctrl-C."""
+def _no_interrupts() -> Iterator[None]:  # for processes started within
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -176,7 +174,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 
 
 def next_job(waiting: Sequence[Job], own: str | None, known: Sequence[str | None]) -> int:
-    """Return the job a worker takes: on its `own` painting, one not `known`, or the last."""
+    """Return the job to take: of the worker's `own` painting, not `known`, or the last."""
     paintings = [job.painting for job in waiting]
     if own in paintings:
         return paintings.index(own)

@@ -1,4 +1,4 @@
-"""Parse the command line, call the library, report."""
+"""Parse, call the library, report."""
 
 import os
 import re
@@ -96,7 +96,7 @@ app.add_typer(inspect.weights, name="weights")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command; a user's mistake ends here as a line."""
+    """Run the command; a user's mistake ends as a line."""
     words = [_at_home(word) for word in (sys.argv[1:] if args is None else args)]
     lost = forgiving_streams()
     _wait_without_spinning()
@@ -111,7 +111,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def is_heard(words: Sequence[str]) -> bool:
-    """Tell whether a command's result is printed."""
+    """Tell whether a command prints its result."""
     pairs = {("--output", "-"), ("-o", "-")}
     to_stdout = "--output=-" in words or not pairs.isdisjoint(pairwise(words))
     return not words or words[0] not in WORKING or "--dry-run" in words or to_stdout

@@ -289,7 +289,6 @@ def _run_jobs(
 
 
 def _log(write: Callable[[], None]) -> None:
-    """Once begun, a batch goes on without its log."""
     try:
         write()
     except OutputError as error:

@@ -1,4 +1,4 @@
-"""`harmonize cutout`: an element out of a photograph."""
+"""`harmonize cutout`."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def cut_file(asked: Any, target: Path) -> list[tuple[str, Path]]:
 
 
 def cut_first(asked: Any, pictures: dict[str, Path], target: Path) -> dict[str, Any]:
-    """Cut out `run`'s element if asked to; return what replaces the inputs."""
+    """Cut out `run`'s element if asked; return what replaces the inputs."""
     files = cut_file(asked, target)
     if not files:
         return {}

@@ -1,4 +1,4 @@
-"""Options, and what they ask for."""
+"""Options and what they ask for."""
 
 import json
 import os
@@ -48,14 +48,14 @@ STDIN = Path("/dev/stdin")  # what `-` stands for
 
 
 def option(panel: str, text: str, *names: str, metavar: str | None = "FILE", **more: Any) -> Any:
-    """Return an option under the heading `panel`."""
+    """Return an option of a `panel`."""
     if "complete" in more:
         more["autocompletion"] = complete(more.pop("complete"))
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
 
 def complete(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return a completion by the tab key."""
+    """Complete by the tab key."""
 
     def begun(incomplete: str) -> list[str]:
         return [word for word in words() if word.startswith(incomplete)]
@@ -87,7 +87,7 @@ COMPLETE: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def in_flags(text: str) -> str:
-    """Return a message with `size=400` as --size 400."""
+    """Write a message's `size=400` as --size 400."""
 
     def flag(match: re.Match[str]) -> str:
         word = "--" + FLAG_NAMES.get(match[1], match[1]).replace("_", "-")
@@ -97,7 +97,7 @@ def in_flags(text: str) -> str:
 
 
 def in_keys(text: str) -> str:
-    """Return a message in the keys of a list."""
+    """Write a message in a list's keys."""
 
     def key(match: re.Match[str]) -> str:
         name = FLAG_NAMES.get(match[1], match[1])
@@ -158,7 +158,7 @@ def given_pictures(asked: Any) -> dict[str, Path | None]:
 
 
 def from_stdin(given: Mapping[str, Path | None]) -> tuple[dict[str, Path | None], list[Path]]:
-    """Return role → file, `-` being standard input; and the pipes."""
+    """Return role → file, standard input for `-`; and the pipes."""
     found = {role: STDIN if path == Path("-") else path for role, path in given.items()}
     pipes = [path for path in found.values() if path is not None and _is_pipe(path)]
     if len(set(pipes)) < len(pipes):
@@ -273,7 +273,7 @@ class Targets:
 
 
 def targets_of(asked: Any, before: Record | None, painting: Path) -> Targets:
-    """Return the files to be written."""
+    """Return the files to write."""
     if asked.format_ and f".{asked.format_.lower()}" not in WRITABLE:
         known = ", ".join(name[1:] for name in WRITABLE)
         raise InputError(f"--format {asked.format_}: expected one of {known}")
@@ -294,7 +294,7 @@ def inputs_of(
     pictures: Mapping[str, Path],
     settings: Settings,
 ) -> Iterator[tuple[str, Path]]:
-    """Return the run's inputs and what messages call them."""
+    """Return inputs, and what messages call them."""
     words = {"patch": "element"}
     for role, path in {**pictures, **given}.items():
         if path is not None:

@@ -41,7 +41,7 @@ class Forgiving(io.FileIO):
 
 
 def forgiving_streams() -> Callable[[], OSError | None]:
-    """Make standard streams forgiving; return what tells stdout's failure."""
+    """Make standard streams forgiving; the result tells stdout's failure."""
     for number in (0, 1, 2):  # a closed one is opened on nothing: no picture's file gets its number
         try:
             os.fstat(number)
@@ -79,7 +79,7 @@ def forgiving_streams() -> Callable[[], OSError | None]:
 
 @contextmanager
 def deaf_to_hang_ups() -> Iterator[None]:
-    """Keep working when the terminal hangs up."""
+    """Work on when the terminal hangs up."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() != threading.main_thread():
         yield
         return
@@ -91,7 +91,7 @@ def deaf_to_hang_ups() -> Iterator[None]:
 
 
 def announce(plan: "Plan") -> None:
-    """Say what the run computes with."""
+    """Say what a run computes with."""
     estimated = " (estimated)" if plan.estimated else ""
     typer.echo(
         f"device {plan.device}, weights {plan.weights}, "
@@ -102,7 +102,7 @@ def announce(plan: "Plan") -> None:
 
 
 def warn(notes: Iterable[str]) -> None:
-    """Print warnings, a line each."""
+    """Print each warning."""
     for note in notes:
         typer.echo(_warning(note), err=True)
 
@@ -234,7 +234,7 @@ class Interrupt:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns; columns of nothing are left out."""
+    """Print rows in columns, without empty ones."""
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)

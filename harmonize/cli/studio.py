@@ -1,4 +1,4 @@
-"""`harmonize studio`: a page in the browser."""
+"""`harmonize studio`."""
 
 import webbrowser
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write files whole or not at all; what cannot be written raises an OutputError."""
+"""Write files whole or not at all; failure raises an OutputError."""
 
 import contextlib
 import hashlib
@@ -44,7 +44,7 @@ def check_output(path: Path, overwrite: bool, missing_folder: bool = False) -> N
 
 
 def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
-    """Check that a file is empty, missing, or by `is_own` a `kind`."""
+    """Refuse a file that is neither empty nor, by `is_own`, a `kind`."""
     if os.path.isfile(path) and os.path.getsize(path) and not is_own(path):
         raise OutputError(
             f"{path}: is there and no {kind}; give another name, or move that file away"
@@ -52,7 +52,7 @@ def check_own(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
 
 
 def check_name(path: Path) -> None:
-    """Check that no name in the path is too long."""
+    """Refuse names that are too long."""
     place, names = os.path.realpath(path), []
     while not os.path.lexists(place):
         place, name = os.path.split(place)
@@ -68,7 +68,7 @@ def check_name(path: Path) -> None:
 
 @contextlib.contextmanager
 def made_folders(paths: Iterable[Path]) -> Iterator[None]:
-    """Make files' folders; if the work within fails, empty ones go."""
+    """Make files' folders; empty ones go if the work within fails."""
     made: list[Path] = []
     try:
         for path in paths:
@@ -104,7 +104,7 @@ def write_file(path: Path, data: bytes, overwrite: bool = False) -> None:
 
 @contextlib.contextmanager
 def file_at_hand(path: Path, data: bytes, overwrite: bool = False) -> Iterator[None]:
-    """Keep a file beside its place until the work within is done; `unfinished` after a kill."""
+    """Write a file that gets its name after the work within; `unfinished` if killed."""
     check_output(path, overwrite)
     with _file_beside(path, data):
         yield
@@ -147,7 +147,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def unfinished(path: Path) -> list[Path]:
-    """Return what killed writers of this file have left beside it, on whatever machine."""
+    """Return what killed writers, on any machine, left beside a file."""
     target = Path(os.path.realpath(path))
     start = _short_name(target)
     try:
@@ -169,7 +169,7 @@ def _short_name(target: Path) -> str:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of this file left."""
+    """Remove what killed writers left beside a file."""
     target = Path(os.path.realpath(path))
     start = _temporary_start(target)
     for name in os.listdir(target.parent):

@@ -18,13 +18,13 @@ PROBE = 9  # steps of each channel at which profiles are compared
 
 
 def fits(icc: bytes, mode: str) -> bool:
-    """Return whether a profile is for this mode."""
+    """Tell whether a profile is for `mode`."""
     return icc[36:40] == b"acsp" and COLOR_SPACES.get(icc[16:20]) == mode
 
 
 @lru_cache(maxsize=8)
 def reachable(icc: bytes, mode: str) -> bool:
-    """Return whether colors can be converted to a profile."""
+    """Tell whether colors can be converted to a profile."""
     try:
         found = libvips.vips_from_srgb(np.zeros((1, 1, 3), np.uint16), icc)
     except ValueError:
@@ -34,7 +34,7 @@ def reachable(icc: bytes, mode: str) -> bool:
 
 @lru_cache(maxsize=8)
 def is_srgb(icc: bytes | None, mode: str) -> bool:
-    """Return whether values are sRGB's own, within 1 of 255."""
+    """Tell whether values are sRGB's, within 1 of 255."""
     if mode not in ("L", "RGB"):
         return False
     if icc is None:
@@ -65,10 +65,7 @@ def to_srgb(pixels: Pixels, mode: str, icc: bytes | None) -> Pixels:
 def from_srgb(
     part: NDArray[np.float32], mode: str, icc: bytes | None, under: Pixels
 ) -> NDArray[np.float32]:
-    """Convert sRGB [H, W, 3], 0 to 1, to a reachable profile: float32 in `under`'s range.
-
-    Black ink stays as in `under`.
-    """
+    """Convert sRGB [H, W, 3], 0 to 1: float32 in `under`'s range, its black ink kept."""
     scale = np.float32(largest_value(under))
     if icc is not None and not is_srgb(icc, mode):
         wide = np.rint(np.clip(part, 0, 1) * 65535).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""A picture in its file's own values."""
+"""Pictures as stored."""
 
 from dataclasses import dataclass, replace
 
@@ -78,12 +78,9 @@ class StoredImage:
         top: int = 0,
         left: int = 0,
     ) -> "StoredImage":
-        """Return a copy with `part`, sRGB [h, w, 3], blended in.
+        """Return a copy with sRGB `part` [h, w, 3] (float32 0 to 1, or uint16) blended in.
 
-        Args:
-            part: float32 0 to 1, or uint16.
-            share: float32 [h, w] 0 to 1, of `part`.
-            changed: bool [h, w]; elsewhere every bit stays.
+        `share` [h, w] is 0 to 1, of `part`; where not `changed` [h, w], every bit stays.
         """
         pixels = self.pixels.copy()
         height, width = share.shape

@@ -26,7 +26,7 @@ SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class UnknownValues(ValueError):
-    """Values or colors of a kind that is not read."""
+    """Values or colors that are not read."""
 
 
 def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, Pixels | None]:
@@ -53,7 +53,7 @@ def read(data: bytes, kind: str, fail_on: str = "error") -> tuple[Pixels, str, P
 
 
 def is_whole_jpeg(data: bytes) -> bool:
-    """Return whether libvips has no complaint."""
+    """Tell whether libvips has no complaint."""
     try:
         with _errors() as vips:
             vips.Image.jpegload_buffer(data, fail_on="warning").avg()

@@ -25,7 +25,7 @@ def largest_value(pixels: Pixels) -> int:
 
 
 def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return 8-bit pixels, copied only if they are not."""
+    """Return 8-bit pixels, copied only if deeper."""
     if pixels.dtype == np.uint8:
         return pixels.view(np.uint8)
     found = np.empty(pixels.shape, np.uint8)

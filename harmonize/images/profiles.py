@@ -59,7 +59,7 @@ CURVES: dict[int, Curve] = {
 
 @lru_cache(maxsize=8)
 def rgb_profile(primaries: Primaries, curve: Curve) -> bytes:
-    """Return an RGB profile; a ValueError for primaries that span no colors."""
+    """Return an RGB profile; ValueError: the primaries span no colors."""
     adaptation = _adaptation(primaries.white)
     columns = adaptation @ _columns(primaries)
     tags = {b"chad": _icc_numbers(b"sf32", adaptation.ravel())}

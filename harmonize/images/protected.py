@@ -1,4 +1,4 @@
-"""Keep inputs from being written, by any name for them."""
+"""Keep inputs from being written, by whatever name."""
 
 import os
 import unicodedata
@@ -11,13 +11,13 @@ Named = tuple[str, str | os.PathLike[str]]  # what messages call a file; its pat
 
 
 def protect(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
-    """Raise an OutputError if an output is an input or another output."""
+    """Refuse outputs that are inputs or one another."""
     for output, problem in clashes(inputs, outputs):
         raise OutputError(f"{output}: {problem}")
 
 
 def clashes(inputs: Iterable[Named], outputs: Iterable[Named]) -> Iterator[tuple[str, str]]:
-    """Yield each output that must not be written, and why."""
+    """Yield each output not to be written, and why."""
     own = {key: (name, path) for name, path in inputs for key in _keys(path)}
     taken: dict[object, Named] = {}
     for name, path in outputs:

@@ -1,4 +1,4 @@
-"""Open pictures; what cannot be read raises an InputError."""
+"""Open pictures; unreadable ones raise an InputError."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ PIPE_WAIT = 30  # seconds without a byte from a pipe
 
 @dataclass(frozen=True)
 class Source:
-    """One picture as it was given."""
+    """A picture as it was given."""
 
     role: str  # painting, element, mask, …
     stored: StoredImage
@@ -52,7 +52,7 @@ def name(role: str, path: str | os.PathLike[str] | None = None) -> str:
 
 
 def open_picture(role: str, picture: Picture) -> Source:
-    """Open one picture; a file object is read to its end."""
+    """Open a picture; file objects are read to their end."""
     path = picture if isinstance(picture, (str, os.PathLike)) else None
     where = name(role, path)
     data = bytes_of(where, picture)
@@ -88,7 +88,7 @@ def read_srgb(role: str, path: Path) -> Image.Image:
 
 
 def bytes_of(where: str, picture: Picture) -> bytes | None:
-    """Return a file's bytes; None if it is no file."""
+    """Return a file's bytes; None: it is none."""
     if isinstance(picture, (str, os.PathLike)):
         return read_bytes(where, picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
@@ -99,7 +99,7 @@ def bytes_of(where: str, picture: Picture) -> bytes | None:
 
 
 def read_bytes(where: str, path: str | os.PathLike[str]) -> bytes:
-    """Read a file or pipe of at most 2 GiB."""
+    """Read a file or pipe, up to 2 GiB."""
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISFIFO(kind):

@@ -1,4 +1,4 @@
-"""Write pictures, JPEG at quality 95, others without loss; failure raises an OutputError."""
+"""Write pictures; failure raises an OutputError."""
 
 import hashlib
 import io
@@ -122,13 +122,13 @@ def _too_long(kind: str, picture: StoredImage) -> bool:
 
 
 def _unheard_of(kind: str, picture: StoredImage) -> bool:
-    """Whether Pillow would not read the file again: 16-bit grays with alpha, which become RGB."""
+    # Pillow does not read 16-bit grays with alpha; they become RGB.
     deep_gray = picture.mode == "L" and picture.bits == 16 and picture.alpha is not None
     return kind == "TIFF" and deep_gray
 
 
 def marked(kind: str, data: bytes) -> bytes:
-    """Add the mark of what is no result."""
+    """Mark a file as no result."""
     if kind == "PNG":
         chunk = b"tEXtSoftware\0" + MARK
         length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
@@ -139,7 +139,7 @@ def marked(kind: str, data: bytes) -> bytes:
 
 
 def is_marked(path: Path) -> bool:
-    """Return whether a file has that mark."""
+    """Tell whether a file has that mark."""
     near = 8 * len(MARK)
     try:
         with path.open("rb") as file:
@@ -153,10 +153,7 @@ def is_marked(path: Path) -> bool:
 def write_picture(
     path: Path, picture: StoredImage, overwrite: bool = False, *, mark: bool = False
 ) -> str:
-    """Write what the format can hold; return the file's SHA-256.
-
-    With `mark`, batches do not take it for a painting.
-    """
+    """Write what the format can hold, `marked` or not; return the SHA-256."""
     check_output(path, overwrite)
     data = picture_bytes(path, picture)
     data = marked(picture_format(path), data) if mark else data
@@ -165,11 +162,7 @@ def write_picture(
 
 
 def picture_bytes(path: Path, picture: StoredImage) -> bytes:
-    """Return what a file of this name would hold of a picture.
-
-    Raises:
-        OutputError: its format is not written here, or cannot hold the picture.
-    """
+    """Return what a file of this name would hold; OutputError: it cannot hold the picture."""
     kind = picture_format(path)
     held = fitting(kind, picture)
     try:
@@ -204,7 +197,7 @@ def encode_as(kind: str, picture: StoredImage) -> bytes:
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return sRGB pictures side by side on white."""
+    """Put sRGB pictures side by side on white."""
     board = Image.new("RGB", _sheet_size([item.size for item in pictures]), "white")
     left = 0
     for item in pictures:
@@ -214,7 +207,7 @@ def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def check_sheet(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
-    """Check that the format holds such a sheet."""
+    """Check that the format holds the sheet."""
     check_size(path, _sheet_size(sizes))
 
 

@@ -1,4 +1,4 @@
-"""Losses → the curves of an SVG chart."""
+"""Losses → curves of an SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ DECADES = 4  # shown below the largest value: a first step of almost 0 would fla
 
 @dataclass(frozen=True)
 class TermCurve:
-    """One term; `points` are `x,y x,y …`."""
+    """One term."""
 
     name: str
     first: float
     last: float
-    points: str
+    points: str  # x,y x,y …
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A pass's terms over its steps, by powers of ten; `ticks` are height and label."""
+    """Terms over a pass's steps, by powers of ten."""
 
     curves: list[TermCurve]
-    ticks: list[tuple[float, str]]
+    ticks: list[tuple[float, str]]  # height, label
     steps: int
     width: int = WIDTH
     height: int = HEIGHT

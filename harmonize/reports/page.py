@@ -1,4 +1,4 @@
-"""Run records → one HTML page that needs no network."""
+"""Run records → one HTML page."""
 
 import math
 import os
@@ -34,28 +34,28 @@ TEMPLATE = Path(__file__).with_name("report.html")
 
 @dataclass(frozen=True)
 class Entry:
-    """One run: `done`, `skipped` or `failed`; its picture lies beside its record."""
+    """A run on the page."""
 
     name: str
-    status: str
-    record: Path | None
+    status: str  # done, skipped or failed
+    record: Path | None  # its picture lies beside it
     error: str | None
 
 
 @dataclass(frozen=True)
 class PassView:
-    """A pass; `share` is of all seconds."""
+    """A pass on the page."""
 
     name: str
     steps: int
     seconds: float
-    share: float
+    share: float  # of all seconds
     chart: Chart
 
 
 @dataclass
 class EntryView:
-    """What the page says; `split` is where the slider begins, in percent."""
+    """What the page says."""
 
     name: str
     status: str
@@ -70,19 +70,19 @@ class EntryView:
     command: str | None = None
     thumb: Shown | None = None
     before: Shown | None = None
-    split: int = 50
+    split: int = 50  # percent: where the slider begins
     after: Shown | None = None
     pictures: list[Shown] = field(default_factory=list)
 
 
 def store_for(entries: int) -> Store:
-    """Return a store for a page of so many entries."""
+    """Return a store for `entries` on a page."""
     crowd = math.sqrt(MANY / max(MANY, entries))
     return Store(max(SMALLEST_PICTURE, round(LONGEST_PICTURE * crowd)))
 
 
 def check_page(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
-    """Refuse to write where no page can be, or another file is."""
+    """Refuse where no page can be, or another file is."""
     check_output(path, overwrite, missing_folder)
     check_own(path, "page of runs", lambda there: b"<footer>harmonize " in there.read_bytes())
 
@@ -90,7 +90,7 @@ def check_page(path: Path, overwrite: bool = False, missing_folder: bool = False
 def write_report(
     path: Path, entries: Sequence[Entry], overwrite: bool = False, store: Store | None = None
 ) -> None:
-    """Write the page of runs; inputs that `store` looked at are not read again."""
+    """Write the runs' page; inputs that `store` looked at are not reread."""
     check_page(path, overwrite)
     store = store or store_for(len(entries))
     views = [_view(entry, path.parent, store) for entry in entries]

@@ -24,28 +24,22 @@ CLOSE_SHAPE = 1.6  # the most that a close look is longer than wide
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture; `key` names it in the store."""
+    """A picture on the page."""
 
     title: str
-    key: str
+    key: str  # in the store
     width: int
     height: int
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What went into a run.
-
-    Attributes:
-        split: the element's middle, percent of the width.
-        close: the box around the element.
-        size: the painting's.
-    """
+    """What went into a run."""
 
     pictures: tuple[Shown, ...]
-    split: int
-    close: Box
-    size: tuple[int, int]
+    split: int  # the element's middle, percent of the width
+    close: Box  # around the element
+    size: tuple[int, int]  # the painting's
 
 
 class Store:
@@ -57,7 +51,6 @@ class Store:
         self._inputs: dict[str, Inputs] = {}
 
     def look(self, scene: Scene, placement: Placement, loose_sigma: float | None) -> Inputs:
-        """Take in what goes into a run."""
         pictures = [
             ("Painting", eight_bits(scene.painting)),
             ("Composite", eight_bits(scene.composite)),
@@ -76,13 +69,12 @@ class Store:
         return inputs
 
     def inputs(self, record: Mapping[str, Any]) -> Inputs | None:
-        """Return what went into a run, if it was looked at."""
         hashes = {role: entry["sha256"] for role, entry in record["inputs"].items()}
         sigma = record["config"].get("loose_sigma")
         return self._inputs.get(_key(hashes, record["placement"], sigma))
 
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
-        """Take in a picture (sRGB or L) made smaller."""
+        """Take in a picture (sRGB or L), made smaller."""
         side = limit or self.limit
         small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
         data = io.BytesIO()

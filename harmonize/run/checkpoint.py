@@ -1,4 +1,4 @@
-"""A run's progress in a safetensors file; reading runs no code."""
+"""A run's progress as a safetensors file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Saved:
 
 @dataclass
 class Checkpoint:
-    """The file that a run saves itself to, and goes on from."""
+    """The file that a run saves itself to and goes on from."""
 
     path: Path
     outputs: Sequence[Path] = ()  # what the run writes; they belong to it like its settings
@@ -54,7 +54,7 @@ class Checkpoint:
         return not self.anew and self.path.exists()
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Make sure that the file can be used; sweep up."""
+        """Refuse a file that cannot be used; sweep up."""
         if self.path.resolve() in [path.resolve() for path in (*inputs, *self.outputs)]:
             raise OutputError(f"{self.path}: give the checkpoint a file of its own")
         check_output(self.path, overwrite=True)
@@ -67,7 +67,7 @@ class Checkpoint:
                 sweep(path)
 
     def settings(self, asked: Settings, max_memory: int | None) -> Settings | None:
-        """Return the settings to go on with, if these were asked for."""
+        """Return the settings to go on with, if `asked` are the same."""
         belongs = _read_checkpoint(self.path)[0]["belongs"] if self.there else None
         if not isinstance(belongs, dict):
             return None
@@ -76,7 +76,7 @@ class Checkpoint:
         return restore_settings(belongs["config"], source=f"checkpoint {self.path}")
 
     def load(self, belongs: Mapping[str, Any], device: torch.device) -> Saved | None:
-        """Return what the run goes on from; InputError: another run's."""
+        """Return what to go on from; InputError: another run's."""
         if not self.there:
             return None
         tree, tensors = _read_checkpoint(self.path)

@@ -1,4 +1,4 @@
-"""The picture at the painting's size, and its record."""
+"""The finished picture and its record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harmonize.synthesis.image_ops.crops import Painted, StrokePlaces
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
-    """Return the finished picture; NumbersError: it is not finite."""
+    """Return the finished picture; NumbersError: not finite."""
     view, steps = plan.view, plan.settings.finish
     image = painted.seen(view)
     _check_finite(image)
@@ -37,13 +37,13 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
 
 
 def so_far(painted: Painted, plan: Plan) -> StoredImage | None:
-    """Return the picture without the finish, if finite."""
+    """Return the picture unfinished, if finite."""
     image = painted.seen(plan.view)
     return _painted_in(image, plan, detail=0.0) if bool(image.isfinite().all()) else None
 
 
 def record_of(plan: Plan, how: Mapping[str, Any], absolute_paths: bool = False) -> dict[str, Any]:
-    """Return a finished run's record."""
+    """Return a run's record."""
     scene = plan.scene
     trouble = [f"pass {log['name']}: {text}" for log in how["passes"] for text in log["trouble"]]
     record = {

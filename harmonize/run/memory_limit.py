@@ -1,4 +1,4 @@
-"""The memory that a run takes at its peak, and settings that fit a limit."""
+"""A run's memory, and settings within a limit."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def fit(
 
 
 def at_work(whole: Canvas, settings: Settings) -> Canvas:
-    """Return the part of a canvas worked with."""
+    """Return the part that is worked with."""
     if settings.region == "canvas":
         return whole
     longest = max(whole.box.shape)
@@ -84,14 +84,14 @@ def at_work(whole: Canvas, settings: Settings) -> Canvas:
 
 
 def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Return a painting's height and width at work."""
+    """Return the painting's height and width at work."""
     if settings.size == "native":
         return scaled(shape, 1.0)
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
 def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
-    """Return the bytes held at the peak: by the process, or on a GPU by its tensors."""
+    """Return the bytes at the peak: the process's, or on a GPU its tensors'."""
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     held, stages = _raster(part, view), 0
@@ -132,7 +132,7 @@ def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
 
 
 def _seen(view: tuple[int, int], scales: Iterable[float], settings: Settings) -> int:
-    """Return the bytes of the activations of a painting of one tile at some scales of `view`."""
+    """Return the bytes of a one-tile painting's activations at `scales` of `view`."""
     shapes = [scaled(view, scale) for scale in scales]
     return sum(KEPT * h * w for h, w in shapes if len(tiles((h, w), settings.tile, ALIGN)) == 1)
 
@@ -147,7 +147,7 @@ def _largest(shape: tuple[int, int], side: int) -> int:
 
 
 def parse(limit: int | str | None) -> int | None:
-    """Return bytes, given as such or as 2GB, 1.5 GiB."""
+    """Return bytes, given so or as 2GB, 1.5 GiB."""
     if limit is None:
         return None
     text = str(limit).strip() if not isinstance(limit, bool) else ""
@@ -165,7 +165,7 @@ def _held_bytes() -> int:
 
 
 def ceiling() -> int | None:
-    """Return a control group's limit in bytes, if any."""
+    """Return the control group's limit in bytes, if any."""
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):

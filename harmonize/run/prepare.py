@@ -39,7 +39,7 @@ RECOGNIZABLE = 1000
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network and its weights."""
+    """A network, its weights loaded."""
 
     vgg: VGG19
     weights: WeightSet
@@ -48,33 +48,25 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run before its first step.
-
-    Attributes:
-        settings: those `asked` for, fitted into `max_memory` bytes.
-        level: style level, 1 to 10.
-        fine: the share of light and dark finer than 2 pixels.
-        need: bytes at the peak; on a GPU, of the tensors there.
-        view: the `canvas` at the working size.
-    """
+    """A run before its first step."""
 
     scene: Scene
     placement: Placement
     asked: Settings
-    settings: Settings
-    max_memory: int | None
-    level: float
+    settings: Settings  # those asked for, fitted into max_memory
+    max_memory: int | None  # bytes
+    level: float  # style level, 1 to 10
     estimated: bool
-    fine: float
-    need: int
+    fine: float  # share of light and dark finer than 2 pixels
+    need: int  # bytes at the peak; on a GPU, of the tensors there
     warnings: tuple[str, ...]
     canvas: Canvas
-    view: View
+    view: View  # the canvas at the working size
     network: Network
 
     @property
     def size(self) -> int:
-        """Long side of the painting at work, in pixels."""
+        """The painting's long side at work, in pixels."""
         return max(self.view.shape)
 
     @property
@@ -85,17 +77,16 @@ class Plan:
 
     @property
     def resolved(self) -> Resolved:
-        """The settings as plain numbers."""
         return resolve_settings(self.settings, self.level, self.fine)
 
     @property
     def steps(self) -> list[tuple[str, int]]:
-        """The passes in order, and how many steps each has at most."""
+        """The passes in order, with their most steps."""
         return self.resolved.steps
 
     @property
     def composite(self) -> Image.Image:
-        """The pasted picture: 8-bit sRGB, of the painting's size."""
+        """What is pasted, unpainted: 8-bit sRGB, of the painting's size."""
         return StoredImage(self.scene.composite).shown
 
     @property
@@ -203,7 +194,7 @@ def _too_small(view: View, canvas: Canvas) -> list[str]:
 
 
 def canvas_of(scene: Scene, place: torch.device | str = "cpu") -> Canvas:
-    """Return pictures and masks on the device `place`."""
+    """Return pictures and masks on a device."""
     place = torch.device(place)
     painting, composite = Raster(scene.painting, place), Raster(scene.composite, place)
     return Canvas(painting, composite, scene.loose, Raster(scene.tight[..., None], place))

@@ -30,7 +30,7 @@ ABSENT = "—"  # in place of the value of a key that is not there
 
 @dataclass(frozen=True)
 class Record:
-    """What is needed to make the same picture again."""
+    """What makes the same picture again."""
 
     path: Path
     inputs: dict[str, Path]
@@ -42,7 +42,7 @@ class Record:
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read a record whose files may be gone; InputError: it is none."""
+    """Read a record whose files may be gone; InputError: none."""
     try:
         tree = _json_of(path)
     except OSError as error:
@@ -58,7 +58,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path, given: Mapping[str, Path | None] | None = None) -> Record:
-    """Read a record; InputError: it is none, or its files have changed."""
+    """Read a record; InputError: none, or its files have changed."""
     tree = read_tree(path)
     anew = {role: file for role, file in (given or {}).items() if file is not None}
     try:
@@ -118,7 +118,7 @@ def nameable(text: str) -> bool:
 
 
 def record_beside(picture: Path) -> dict[str, Any]:
-    """Return a picture's record; empty: there is none."""
+    """Return a picture's record, or an empty one."""
     return _record_of(picture, record_path(picture))
 
 
@@ -132,7 +132,7 @@ def _record_of(picture: Path, file: Path) -> dict[str, Any]:
 
 
 def check_own_picture(picture: Path) -> None:
-    """Refuse to replace a picture that is not this program's as it was written."""
+    """Refuse to replace what is not this program's, as it was written."""
     if not os.path.isfile(picture) or not os.path.getsize(picture):
         return
     own = record_path(picture)
@@ -147,7 +147,7 @@ def check_own_picture(picture: Path) -> None:
 
 
 def goes_on(picture: Path, sheet: Path | None, saved: bool) -> bool:
-    """Tell whether a run had begun; refuse to replace what it has not written itself."""
+    """Tell whether a run had begun; refuse to replace what it has not written."""
     so_far = is_marked(picture)
     if not saved and not so_far:
         return False
@@ -184,7 +184,7 @@ def is_result(
 
 
 def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = False) -> None:
-    """Write a picture's cut-out element, unless it is there."""
+    """Write a picture's cut-out unless it is there."""
     there = _sha256(file)
     if there is not None and there == hashlib.sha256(encode_as("PNG", cut)).hexdigest():
         return
@@ -195,7 +195,7 @@ def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = 
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
-    """Return the settings as asked for; None: the limit differs."""
+    """Return the settings asked for; None: the limit differs."""
     config, fitted = record.get("config"), record.get("fitted")
     if fitted is None:
         return config
@@ -207,7 +207,7 @@ def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str | None]:
-    """Return role → SHA-256; None: it cannot be read."""
+    """Return role → SHA-256; None: unreadable."""
     return {role: _sha256(path) for role, path in files.items()}
 
 
@@ -306,7 +306,7 @@ def _value_text(value: Any) -> str:
 
 
 def hide(value: Any) -> Any:
-    """Return `value` with `~` for the home in every path."""
+    """Write `~` for the home in every path."""
     if isinstance(value, dict):
         return {key: hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

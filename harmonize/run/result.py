@@ -20,20 +20,15 @@ from harmonize.scene.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished run.
+    """A finished run."""
 
-    Attributes:
-        picture: as stored, of the painting's size, depth, mode, profile and alpha.
-        record: how it was made, for JSON.
-    """
-
-    picture: StoredImage
-    record: dict[str, Any]
+    picture: StoredImage  # in the painting's size, depth, mode, profile and alpha
+    record: dict[str, Any]  # how it was made, for JSON
     scene: Scene
 
     @property
     def image(self) -> Image.Image:
-        """The picture for Pillow, with 8 bits a channel."""
+        """The picture for Pillow, 8 bits a channel."""
         return self.picture.image
 
     @property
@@ -93,13 +88,13 @@ def write_both(
 
 
 def check_record(path: Path, overwrite: bool = False, missing_folder: bool = False) -> None:
-    """Raise OutputError if a record could not be written."""
+    """Refuse where no record can be written."""
     check_output(path, overwrite, missing_folder)
     check_own_record(path)
 
 
 def check_own_record(path: Path) -> None:
-    """Raise OutputError if a record would replace another file."""
+    """Refuse to replace what is no record."""
     check_own(path, "record of a run", _is_record)
 
 

@@ -25,7 +25,7 @@ ENOUGH = 1 << 30  # bytes of memory: what `--config preview` takes
 
 @dataclass(frozen=True)
 class Check:
-    """What was found, and what to do about it."""
+    """What was found, and what to do."""
 
     name: str
     ok: bool

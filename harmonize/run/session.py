@@ -1,4 +1,4 @@
-"""The Python API: a session, a plan, a result."""
+"""The Python API."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Progress:
     Attributes:
         stage: `palette`, `underpainting`, a pass's name, or `finish`.
         step: of `total` in this stage; 0 when `finish` begins.
-        losses: name → what is minimized, weighted.
-        done: steps in the whole run, those before it was resumed too.
+        losses: name → weighted loss.
+        done: steps in the whole run, also before it was resumed.
     """
 
     stage: str
@@ -86,14 +86,14 @@ class Session:
         device: str | None = None,
         cache: int = KEPT_TENSORS,
     ) -> None:
-        """Settle the settings; keywords count more than `settings`.
+        """Settle the settings; keywords win over `settings`.
 
         Args:
             settings: a preset's name, a path, a mapping as in a file, or `Settings`.
-            strength: how freely to paint: 1 to 10, `weak`, `medium`, `strong` or `auto`.
-            keep: how much of the drawing to keep; 1 is the preset's.
-            keep_color: how much of its colors, 0 to 1.
-            size: long side of the painting at work in pixels, or `native`.
+            strength: 1 to 10, `weak`, `medium`, `strong` or `auto`.
+            keep: how much drawing to keep; 1 is the preset's.
+            keep_color: 0 to 1.
+            size: the painting's long side at work in pixels, or `native`.
             seed: another number, other strokes.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             cache: bytes to keep between pictures.
@@ -123,10 +123,10 @@ class Session:
         loose_mask: Picture | None = None,
         max_memory: int | str | None = None,
     ) -> Plan:
-        """Read and check everything before anything is painted.
+        """Read and check everything before painting.
 
-        Pictures are paths, bytes, binary files, PIL images, or arrays [H, W] or [H, W, C] of uint8,
-        uint16, or floats from 0 to 1.
+        Pictures are paths, bytes, binary files, PIL images, or arrays [H, W] or [H, W, C] of bool,
+        uint8, uint16, or floats from 0 to 1.
 
         Args:
             mask: white where the element is, of its size; None: its alpha.

@@ -1,4 +1,4 @@
-"""Pictures so far: the output, and numbered frames."""
+"""Pictures so far, and frames."""
 
 import io
 import os
@@ -24,7 +24,7 @@ FRAME_SIDE = 16383  # pixels, width or height: what a WebP can have
 
 
 class Keeper:
-    """Writes pictures so far over `output` and into `folder`; old frames and `record` go."""
+    """Writes pictures so far to `output` and `folder`; old frames and `record` go."""
 
     def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
         self._output, self._folder, self._record = output, folder, record
@@ -81,7 +81,7 @@ def frames_in(folder: Path) -> list[Path]:
 def check_folder(
     folder: Path, others: Sequence[Path], overwrite: bool, missing_folder: bool = False
 ) -> None:
-    """Raise OutputError if frames cannot go to a folder."""
+    """Refuse a folder that cannot take frames."""
     own = os.path.realpath(folder)
     for path in others:
         place = os.path.realpath(path)

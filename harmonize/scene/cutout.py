@@ -1,4 +1,4 @@
-"""Cut an element out of a photograph."""
+"""Cut out elements."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ PIECES = 6  # more than these are told
 
 @dataclass(frozen=True)
 class Hints:
-    """What tells an element from the rest: see `cut_out`, or a `mask`."""
+    """What tells an element from the rest."""
 
-    box: HintBox | None = None
-    foreground: Sequence[Point] = ()
-    background: Sequence[Point] = ()
-    rough: Picture | None = None
+    box: HintBox | None = None  # around it; lengths in pixels or as "30%"
+    foreground: Sequence[Point] = ()  # x, y on it
+    background: Sequence[Point] = ()  # x, y beside it
+    rough: Picture | None = None  # white roughly on it
     mask: Picture | None = None
     mask_value: int | None = None
     invert_mask: bool = False
@@ -57,9 +57,9 @@ class Hints:
 def cut_from(
     source: Source, hints: Hints, on_step: Callable[[str], None] = lambda step: None
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return RGBA of the photo's size and warnings; bad hints raise an InputError.
+    """Return RGBA of the photo's size, and warnings; InputError: bad hints.
 
-    `on_step` is told what is done next.
+    `on_step` is told what comes next.
     """
     photo = np.ascontiguousarray(eight_bits(source.stored.srgb()))
     notes = list(source.warnings)
@@ -93,7 +93,7 @@ def as_picture(rgba: NDArray[np.uint8]) -> StoredImage:
 
 
 def cut_source(photo: Source, hints: Hints) -> Source:
-    """Return the cut-out as if read from its PNG."""
+    """Return a cut-out as if read from its PNG."""
     found, notes = cut_from(photo, hints)
     stored = as_picture(found)
     digest = hashlib.sha256(encode_as("PNG", stored)).hexdigest()
@@ -129,21 +129,15 @@ def cut_out(
     background: Iterable[Point] = (),
     rough: Mask | None = None,
 ) -> NDArray[np.uint8]:
-    """Cut out what is in the box, around the points, or under a rough mask: RGBA, straight.
+    """Cut an element out by `Hints`: straight RGBA of a photo [H, W, 3], 8 pixels a side or more.
 
     GrabCut (Rother, Kolmogorov and Blake 2004) on a small copy, then a soft edge.
-
-    Args:
-        photo: RGB [H, W, 3], 8 pixels a side or more.
-        box: left, top, width and height, in pixels or as "30%".
-        foreground, background: points x, y on the element and beside it.
-        rough: [H, W], white roughly where the element is.
     """
     return with_alpha(photo, _softened(photo, *_outline(photo, box, foreground, background, rough)))
 
 
 def cutout_alpha(photo: Photo, **hints: Any) -> Mask:
-    """Return the alpha [H, W] of `cut_out`."""
+    """Return `cut_out`'s alpha [H, W]."""
     return _softened(photo, *_outline(photo, **hints))
 
 
@@ -171,7 +165,7 @@ def with_rembg(photo: Photo) -> NDArray[np.uint8]:
 
 
 def doubts(alpha: Mask) -> list[str]:
-    """Return a sentence if a cut-out looks wrong."""
+    """Say if a cut-out looks wrong."""
     shown = (alpha > 127).astype(np.uint8)
     if not shown.any():
         return ["the cut-out is empty; give a box around the element, or points on it"]
@@ -196,7 +190,7 @@ def _outline(
     rough: Mask | None = None,
     quick: bool = False,
 ) -> tuple[Mask, float]:
-    """Return the hard mask, and the scale of the copy it was found on."""
+    """Return the hard mask, and its copy's scale."""
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise InputError(f"photo: {photo.dtype} {photo.shape}, expected uint8 [H, W, 3]")
     height, width = photo.shape[:2]

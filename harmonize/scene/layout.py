@@ -1,4 +1,4 @@
-"""Turn a placement into the pixels that it covers."""
+"""A placement → pixels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Layout:
 
 
 def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
-    """Place an element with this alpha [h, w]; outside or huge, it raises an InputError."""
+    """Place an element of this alpha [h, w]; InputError: it lies outside or is huge."""
     element = size_of(alpha)
     if element == canvas and placement.is_default:
         size = (canvas[0], canvas[1])
@@ -77,7 +77,7 @@ def lay_out(alpha: Mask, canvas: Size, placement: Placement) -> Layout:
 
 
 def outline(alpha: Mask) -> Points:
-    """Return the outermost shown corners of each row."""
+    """Return each row's outermost shown corners."""
     shown = alpha > FAINT
     rows = np.flatnonzero(shown.any(1))
     left = shown[rows].argmax(1)
@@ -202,5 +202,4 @@ def _span_within(start: float, end: float, limit: int, more: int) -> slice:
 
 
 def _whole(value: float) -> int:
-    """Round half up, so that it moves evenly under the hand."""
-    return math.floor(value + 0.5)
+    return math.floor(value + 0.5)  # half up, so that it moves evenly under the hand

@@ -1,4 +1,4 @@
-"""Where the result may differ from the painting."""
+"""Make the loose mask."""
 
 import math
 
@@ -18,14 +18,13 @@ BLOCK = 16  # pixels: the part that is blurred begins and ends at a multiple
 def derived(tight: Mask, sigma: float = LOOSE_SIGMA) -> Mask:
     """Return 255 where the Gaussian blur of a tight mask [H, W] is above 0.1, else 0.
 
-    `sigma` is in pixels of a painting of 700, less for short elements; the kernel reaches 1.5
-    sigma, as the authors'.
+    `sigma` is in pixels of a painting of 700, less for short elements.
     """
     longest = max(part.stop - part.start for part in _part_around(tight, 0))
     sigma *= min(max(tight.shape), longest / SHORT_ELEMENT) / NOMINAL
     rows, columns = _part_around(tight, math.ceil(2 * sigma))
     part = tight[rows, columns].astype(np.float32) / np.float32(255)
-    half = max(1, int(1.5 * sigma))
+    half = max(1, int(1.5 * sigma))  # as the authors'
     kernel = _gaussian(half, sigma)
     blurred = cv2.sepFilter2D(part, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     near = max(1, round(sigma / 4))

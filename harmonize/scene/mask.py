@@ -92,7 +92,7 @@ def labelled(role: str, picture: Picture, value: int) -> Mask:
 
 
 def fitted_to(source: Source, mask: Mask, element: Source) -> tuple[Mask, list[str]]:
-    """Return a mask at the element's size, and what was done."""
+    """Return a mask at the element's size, and warnings."""
     own, wanted = (mask.shape[1], mask.shape[0]), element.stored.size
     if own == wanted:
         return mask, []
@@ -119,7 +119,7 @@ def times(a: Mask, b: Mask) -> Mask:
 
 
 def inverted(mask: Mask) -> list[str]:
-    """Return a warning if only the middle of a mask is black."""
+    """Warn if only the middle of a mask is black."""
     white = mask > 127
     height, width = mask.shape
     border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
@@ -165,7 +165,6 @@ def _listed(values: NDArray[np.integer]) -> str:
 
 
 def _two_colors(source: Source) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return background and element color; None for grays."""
     stored = source.stored
     if stored.mode != "RGB":
         return None

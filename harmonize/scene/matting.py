@@ -1,4 +1,4 @@
-"""A cut-out's soft edge, and its own colors there."""
+"""Soft edges of cut-outs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_alpha(photo: Photo, alpha: Mask) -> NDArray[np.uint8]:
 
 
 def bounds(alpha: Mask, margin: int = 0) -> tuple[slice, slice] | None:
-    """Return rows and columns of what is not 0, and `margin` more, if any."""
+    """Return rows and columns, `margin` wider, of what is not 0, if any."""
     rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -75,7 +75,6 @@ def soft_alpha(photo: NDArray[np.uint8], inside: Mask, radius: int) -> Mask:
 
 
 def _tiles_with_contour(alpha: Mask, margin: int) -> Iterator[Spans]:
-    """Yield the tiles that are not all 0 or 255 within `margin` pixels."""
     height, width = alpha.shape
     for top in range(0, height, ALONG):
         for left in range(0, width, ALONG):

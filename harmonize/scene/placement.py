@@ -1,4 +1,4 @@
-"""Where an element goes; what is wrong raises an InputError."""
+"""Where an element goes; mistakes raise an InputError."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERCENT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*%")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an element lies: mirrored, then scaled, then turned, then put there.
+    """Where an element lies: mirrored, scaled, turned, then put there.
 
     Lengths are pixels, or shares of the painting such as `"30%"`; the visible box is the smallest
     upright one around what shows.
@@ -65,7 +65,6 @@ class Placement:
 
     @classmethod
     def parse(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read a placement from a list's keys."""
         known = [item.name for item in fields(cls)]
         for key in mapping:
             if key not in known:
@@ -74,11 +73,9 @@ class Placement:
 
     @classmethod
     def of_record(cls, mapping: Mapping[str, Any]) -> Placement:
-        """Read a run record's placement."""
         return cls.parse({"box": "whole", **mapping})
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `of_record` reads."""
         tree = asdict(self)
         return {**tree, "at": list(self.at) if isinstance(self.at, tuple) else self.at}
 
@@ -96,14 +93,14 @@ class Placement:
 
 
 def in_pixels(length: Length, whole: int) -> float:
-    """Return a length in pixels; shares are of `whole`."""
+    """Return a length, or share of `whole`, in pixels."""
     if isinstance(length, str):
         return float(length.removesuffix("%")) / 100 * whole
     return float(length)
 
 
 def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float, float, float]:
-    """Return a box's left, top, right and bottom in a photo."""
+    """Return a box's left, top, right and bottom in pixels."""
     lengths = _lengths(box)
     if len(lengths) != 4 or None in lengths:
         raise InputError(
@@ -123,7 +120,7 @@ def box_in(box: Sequence[Length], width: int, height: int) -> tuple[float, float
 
 
 def point_in(point: Sequence[Length], width: int, height: int) -> tuple[float, float]:
-    """Return a point's x and y in a photo."""
+    """Return a point's x and y in pixels."""
     lengths = _lengths(point)
     if len(lengths) != 2 or None in lengths:
         raise InputError(f"point {point}: expected x and y in pixels or percent, such as 120,40")
@@ -204,7 +201,7 @@ def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def length_of(value: Any) -> Length | None:
-    """Read pixels or a share like `30%`; None for neither."""
+    """Read pixels or a share like `30%`, else None."""
     if isinstance(value, str) and (share := PERCENT.fullmatch(value.strip())):
         number = _number(share[1])
         return None if number is None else f"{number}%"

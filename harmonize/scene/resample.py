@@ -1,4 +1,4 @@
-"""Resample the part of an element that shows."""
+"""Resample what shows of an element."""
 
 from __future__ import annotations
 
@@ -93,8 +93,6 @@ def _rounded(plane: Plane) -> Mask:
 
 @dataclass(frozen=True)
 class _Tile:
-    """A part of the layout and what it shows."""
-
     layout: Layout
     rows: slice
     columns: slice

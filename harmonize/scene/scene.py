@@ -47,11 +47,9 @@ def load_scene(
     placement: Placement | None = None,
     loose_sigma: float = LOOSE_SIGMA,
 ) -> Scene:
-    """Read and check all inputs, and paste the element; what is wrong raises an InputError.
+    """Check all inputs and paste the element; mistakes raise an InputError.
 
-    Arrays are uint8, uint16, bool, or float from 0 to 1, [H, W] or [H, W, 1 to 4]; of 2 or 4
-    channels the last is alpha. `mask` replaces the element's alpha. `loose_mask` has the element's
-    or painting's size.
+    `mask` replaces the element's alpha; `loose_mask` has the element's or painting's size.
     """
     sources = _open_all(painting=painting, element=element, mask=mask, loose_mask=loose_mask)
     original = sources["painting"].stored

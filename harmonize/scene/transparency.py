@@ -1,6 +1,6 @@
 """Paste on transparent paintings (Porter and Duff 1984).
 
-An element of opacity a over a painting of opacity p gives opacity a + p (1 - a), and its share of
+An element of opacity a over a painting of opacity p gives opacity a + p (1 - a); its share of
 the color is a / (a + p (1 - a)).
 """
 
@@ -16,7 +16,7 @@ from harmonize.scene.mask import Mask
 
 
 def fill_transparent(colors: Pixels, opacity: Mask | None) -> Pixels:
-    """Replace wholly transparent colors by the nearest visible one."""
+    """Give wholly transparent pixels the nearest visible color."""
     if opacity is None or opacity.min() > 0:
         return colors
     hidden = opacity == 0
@@ -31,7 +31,7 @@ def fill_transparent(colors: Pixels, opacity: Mask | None) -> Pixels:
 
 
 def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
-    """Return the element's share of the color, float32 0 to 1."""
+    """Return the element's share of the color, 0 to 1."""
     above = element.astype(np.float32) / np.float32(255)
     if painting is None:
         return above
@@ -44,7 +44,7 @@ def share_over(element: Mask, painting: Mask | None) -> NDArray[np.float32]:
 def with_element(
     original: StoredImage, colors: Pixels, element: Mask, area: tuple[slice, slice]
 ) -> StoredImage:
-    """Return a transparent painting with sRGB `colors` [h, w, 3] added."""
+    """Add sRGB `colors` [h, w, 3] to a transparent painting."""
     if original.alpha is None:
         return original
     height, width = element.shape

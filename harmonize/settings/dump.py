@@ -18,7 +18,7 @@ def dump(config: Settings) -> str:
 
 
 def annotated(name_or_path: str | Path = "default", overrides: Sequence[str] = ()) -> str:
-    """Return settings as YAML, each with where it comes from."""
+    """Return settings as YAML, each with its source."""
     layers = layers_of(name_or_path, overrides)
     text = dump(build(layers))
     written = read_layer(text, "dump")

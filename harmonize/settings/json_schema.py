@@ -1,4 +1,4 @@
-"""The JSON Schema of settings files, for editors."""
+"""The JSON Schema of settings, for editors."""
 
 from typing import Any
 

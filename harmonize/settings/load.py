@@ -1,7 +1,7 @@
-"""Read and merge settings; what is wrong raises a ConfigError.
+"""Read and merge settings; mistakes raise a ConfigError.
 
-A file says `extends: NAME` (left out: `default`; null: nothing). Mappings merge key by key, tables
-by style level are replaced whole; null removes a pass or a term.
+`extends: NAME` defaults to `default`; null: nothing. Mappings merge key by key, tables by style
+level are replaced whole; null removes a pass or a term.
 """
 
 import io
@@ -118,7 +118,7 @@ def files_read(name_or_path: str | Path | None, settings: Settings) -> Iterator[
 
 
 def weights_file(settings: Settings) -> Path | None:
-    """Return the file of the weights; None for those with a name."""
+    """Return the weights' file; None: they have a name."""
     named = settings.weights in ("oxford", "torchvision")
     return None if named else Path(settings.weights).expanduser()
 
@@ -136,7 +136,7 @@ def load(
     overrides: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Return the settings of a preset or a YAML file.
+    """Return the settings of a preset or YAML file.
 
     `overrides` are like `passes.refine.steps=9`; `options` win over them, None says nothing.
     """
@@ -249,7 +249,7 @@ def layers_of(
     overrides: Sequence[str],
     options: Mapping[str, object] | None = None,
 ) -> list[Layer]:
-    """Return what `load` merges, the last word last."""
+    """Return what `load` merges, the strongest last."""
     if str(name_or_path) in presets():
         first = _preset(str(name_or_path))
     else:
@@ -339,7 +339,7 @@ def _merge(base: Tree, over: Tree) -> Tree:
 
 
 def by_name(value: object) -> bool:
-    """Return whether this is a mapping, not a table by style level."""
+    """Tell whether this is a mapping, no table by style level."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and not value_types.is_number(key) for key in value
     )

@@ -1,4 +1,4 @@
-"""Problems with settings in words."""
+"""Settings' problems in words."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def blamed(
 
 
 def last_word(layers: Sequence[Layer], path: Keys) -> int:
-    """Return the last layer that sets `path`, or a key above."""
+    """Return the last layer that sets `path` or above."""
     for depth in range(len(path), 0, -1):
         for index in reversed(range(len(layers))):
             if layers[index].says(path[:depth]):
@@ -42,7 +42,7 @@ def last_word(layers: Sequence[Layer], path: Keys) -> int:
 
 
 def nearest_word(word: object, valid: Iterable[object]) -> str:
-    """Return the nearest valid word as a hint, or all."""
+    """Hint at the nearest valid word, or all."""
     names = list(map(str, valid))
     return _close(word, names) or f"; valid: {', '.join(names)}"
 

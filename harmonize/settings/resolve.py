@@ -1,4 +1,4 @@
-"""Settings at one style level, as plain numbers."""
+"""Settings at a style level, as plain numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Overlay:
-    """The shares of strokes' detail over the start; sigma in pixels."""
+    """The numbers of section `strokes`; sigma in pixels."""
 
     amount: float
     underpainting: float
@@ -49,9 +49,9 @@ class StyleGoal:
 
 @dataclass(frozen=True)
 class HistogramGoal:
-    """The histogram term; `fixed` None: the authors' weight."""
+    """The histogram term."""
 
-    fixed: float | None
+    fixed: float | None  # None: the authors' weight
     taps: tuple[str, ...]
     bins: int
     level: float
@@ -65,9 +65,9 @@ class HistogramGoal:
 
 @dataclass(frozen=True)
 class VariationGoal:
-    """The total variation term; `fixed` None: the authors' weight."""
+    """The total variation term."""
 
-    fixed: float | None
+    fixed: float | None  # None: the authors' weight
     level: float
 
     def weight(self, smoothness: float) -> float:
@@ -86,7 +86,7 @@ class Goals:
 
 @dataclass(frozen=True)
 class Method:
-    """How a pass minimizes; `rates` are shares of `rate`."""
+    """How a pass minimizes."""
 
     steps: int
     variables: str = "pyramid"
@@ -94,7 +94,7 @@ class Method:
     frozen: int = 0
     optimizer: str = "adam"
     rate: float = 0.02
-    rates: tuple[float, ...] = (1.0,)
+    rates: tuple[float, ...] = (1.0,)  # shares of `rate`
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ class SynthesisGoal:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings at a style level, 1 to 10; `margin` None: the whole canvas."""
+    """Settings at a style level, 1 to 10."""
 
     level: float
     keep: float
-    margin: int | None
+    margin: int | None  # None: the whole canvas
     tile: int
     palette: PaletteGoal | None
     underpainting: SynthesisGoal | None
@@ -208,11 +208,7 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
 
 
 def _led(passes: list[ResolvedPass], lead: float) -> list[ResolvedPass]:
-    """Weaken passes as the underpainting leads, 0 to 1.
-
-    The strokes of those before the first that begins with it shrink, and at 1 these passes go; the
-    steps of that one and later ones grow.
-    """
+    """Fade passes before the first from the underpainting, gone at `lead` 1; lengthen others."""
     starts = [item.start for item in passes]
     if "underpainting" not in starts:
         return passes

@@ -1,4 +1,4 @@
-"""The sections of settings, as the JSON Schema shows them."""
+"""The sections of settings."""
 
 from typing import Annotated, Literal
 

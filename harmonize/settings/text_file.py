@@ -1,4 +1,4 @@
-"""Files of settings, lists and records."""
+"""Files of settings, lists, records."""
 
 import errno
 import io
@@ -13,7 +13,7 @@ MOST_PIPED = 100_000_001  # bytes that are taken from a pipe: more than any such
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file or pipe; an OSError after half a minute of silence."""
+    """Open a file or pipe; OSError: silent for half a minute."""
     if not stat.S_ISFIFO(os.stat(path).st_mode):
         return path.open("rb")
     return io.BytesIO(_piped(path))

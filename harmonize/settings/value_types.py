@@ -1,4 +1,4 @@
-"""Types of values with their ranges."""
+"""Types of values, with ranges."""
 
 import re
 from collections.abc import Callable
@@ -40,14 +40,14 @@ class Expects:
 
 
 def number_keys(value: Any) -> Any:
-    """Turn JSON's keys of a table into numbers."""
+    """Turn a table's keys from JSON into numbers."""
     if not isinstance(value, dict):
         return value
     return {float(key) if is_number(key) else key: item for key, item in value.items()}
 
 
 def is_number(key: object) -> bool:
-    """Return whether a key is a string like `7.5`."""
+    """Tell whether a key is like `7.5`."""
     return isinstance(key, str) and re.fullmatch(r"\d+(\.\d+)?", key) is not None
 
 

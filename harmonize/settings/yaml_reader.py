@@ -47,7 +47,7 @@ class Layer:
 
 
 def read_layer(text: str, source: str, longest: int = LONGEST_TEXT) -> Layer:
-    """Read YAML text, problems included."""
+    """Read YAML, problems included."""
     reader = _Reader(longest)
     tree = reader.read(text)
     if tree is None or tree is _UNREAD:
@@ -89,7 +89,7 @@ def printable(name: object) -> str:
 
 
 def check_depth(tree: object, left: int = DEEPEST) -> None:
-    """Raise a ValueError for more than `left` levels."""
+    """Raise a ValueError beyond `left` levels."""
     if not left:
         raise ValueError("too deep")
     if isinstance(tree, (dict, list)):

@@ -1,4 +1,4 @@
-"""Cut an element out by box, strokes and mask."""
+"""Cut out by box, strokes and mask."""
 
 import io
 import math
@@ -29,7 +29,7 @@ FURTHEST = 100.0  # pixels: the most that an edge is moved or softened by
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line of the brush."""
+    """A brush's line."""
 
     keep: bool
     radius: float
@@ -42,7 +42,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is to be cut out; lengths in pixels of the photograph."""
+    """What to cut out; lengths in pixels of the photograph."""
 
     photo: File
     box: tuple[float, float, float, float] | None
@@ -119,7 +119,7 @@ def _box_within(values: Sequence[Any], size: tuple[int, int]) -> tuple[float, fl
 
 
 def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
-    """Return a veil over what is cut away, PNG, and facts."""
+    """Return a PNG veil over what is cut away, and facts."""
     photo = _reduced(cut.photo)
     alpha = _alpha(cut.scaled(photo.width / cut.photo.size[0]), photo, quick=True)
     veil = np.dstack([np.full_like(alpha, VEIL), (255 - alpha) // 8 * 7])
@@ -130,7 +130,7 @@ def quick(cut: Cut) -> tuple[bytes, dict[str, Any]]:
 
 
 def whole_element(cut: Cut, files: Files) -> File:
-    """Return the element, of the photograph's size."""
+    """Return the element at the photograph's size."""
     rgba = _rgba(cut, _read_photo(cut.photo))
     if not (rgba[..., 3] > FAINT).any():
         raise InputError("nothing is left of it; brush over what is to stay")

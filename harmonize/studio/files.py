@@ -65,7 +65,7 @@ class File:
 
 @dataclass(eq=False)
 class Files:
-    """The session's files; the caller removes their `folder`."""
+    """A session's files; the caller removes their `folder`."""
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
@@ -89,7 +89,6 @@ class Files:
         return file.path.parent.parent == self.folder
 
     def room(self, name: str) -> Path:
-        """Return a path for a new file."""
         with self._lock:
             if len(self._sizes) >= self.limits.files:
                 raise InputError(f"this session holds {self.limits.files} pictures; start another")
@@ -150,7 +149,7 @@ def sample(name: object) -> tuple[Path, str]:
 
 @cache
 def thumbnail(path: Path) -> bytes:
-    """Return a sample made small."""
+    """Return a small sample."""
     with Image.open(path, formats=("PNG", "JPEG")) as image:
         image.load()
         return encoded(image, THUMB, quick=True)
@@ -223,7 +222,7 @@ def _visible_box(alpha: NDArray[np.uint8]) -> Box | None:
 
 
 def convex_hull(alpha: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the corners of its convex hull."""
+    """Return the hull's corners, x and y."""
     ends = [
         (x, y)
         for row in np.flatnonzero((alpha > FAINT).any(1)).tolist()
@@ -249,7 +248,7 @@ def _half_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def alpha_of(path: Path) -> bytes:
-    """Return the alpha of a cut-out as PNG."""
+    """Return a cut-out's alpha as PNG."""
     alpha = open_picture("element", path).stored.alpha
     if alpha is None:
         raise InputError("element: nothing of it is transparent; cut it out first")

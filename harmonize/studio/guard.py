@@ -1,4 +1,4 @@
-"""Who may ask the server, and for how much."""
+"""Who may ask the server, for how much."""
 
 import asyncio
 import secrets
@@ -67,8 +67,8 @@ def _equal(given: str, known: str) -> bool:
 class Guard:
     """Middleware that answers the session's own page alone.
 
-    The Host must be one of `hosts`; a write must have their Origin. The token in the page's address
-    sets a cookie that all else needs.
+    The Host must be one of `hosts`, and a write's Origin theirs. The address's token sets a cookie
+    that all else needs.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], key: PageToken) -> None:
@@ -136,7 +136,7 @@ def _with_headers(send: Send, cookie: str | None) -> Send:
 
 
 async def chunks(request: Request, most: int, patience: float) -> AsyncIterator[bytes]:
-    """Yield a body of at most `most` bytes; wait `patience` seconds for each piece."""
+    """Yield a body of at most `most` bytes; each piece within `patience` seconds."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > most:
         raise _body_too_large(most)

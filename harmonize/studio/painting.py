@@ -1,4 +1,4 @@
-"""Paint what the page asks for, or its palette map."""
+"""Paint what the page asks."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ class _FirstPicture(Exception):  # noqa: N818 - no error
 
 @dataclass(eq=False)
 class Studio:
-    """Paints for a session; keeps its network and paintings."""
+    """Paints for a session; keeps network and paintings."""
 
     files: Files
     _network: "Session | None" = None
@@ -69,7 +69,7 @@ class Studio:
         return keep(asked, result, self.files)
 
     def palette(self, asked: Asked) -> tuple[bytes, list[float]] | None:
-        """Return palette map and, below it, composite around the element, PNG, and where.
+        """Return palette map above composite around the element, PNG, and where.
 
         None: a later one is asked for, or something is painted.
         """
@@ -149,7 +149,7 @@ def _scaled(placement: Placement, factor: float) -> Placement:
 
 
 class Watch:
-    """Tells a run's progress to the page."""
+    """Tells the page of a run's progress."""
 
     def __init__(
         self, task: Task, tasks: Tasks, steps: dict[str, int], seconds: dict[str, float]

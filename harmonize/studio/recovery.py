@@ -72,7 +72,7 @@ def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dic
 
 
 def restore_session(page: Page, tree: dict[str, Any]) -> None:
-    """Load what a session held; the unpainted waits again."""
+    """Load a session; the unpainted waits again."""
     files = page.files
     for item in tree["files"]:
         with contextlib.suppress(HarmonizeError):  # one is gone meanwhile

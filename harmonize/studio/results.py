@@ -105,7 +105,7 @@ class Kept:
 
 
 def keep(asked: Asked, result: "Result", files: Files) -> Kept:
-    """Write all files of a finished run."""
+    """Write a finished run's files."""
     path = files.room(f"{asked.name}.png")
     for kind in ("jpeg", "tiff"):
         with contextlib.suppress(OutputError):  # too long for the format
@@ -115,7 +115,7 @@ def keep(asked: Asked, result: "Result", files: Files) -> Kept:
 
 
 def kept_at(asked: Asked, path: Path, shown: "Image | None" = None) -> Kept:
-    """Return the finished run of a picture."""
+    """Return a picture's finished run."""
     record = read_tree(record_path(path))
     beside = {kind: path.with_suffix(suffix) for kind, suffix in DOWNLOADS.items()}
     return Kept(
@@ -139,7 +139,7 @@ def record_for(kept: Kept, files: Files, *, together: bool = False) -> bytes:
 
 
 def command_of(kept: Kept, files: Files, *, together: bool = False) -> str:
-    """Return the command that makes the same picture."""
+    """Return the command for the same picture."""
     asked, names = kept.asked, kept.asked.names
     paths = {
         role: names[role] if together or files.owns(file) else str(file.path)
@@ -168,7 +168,7 @@ def _placement_words(placement: Placement) -> list[str]:
 
 
 def bundle(kept: Kept, files: Files) -> Path:
-    """Return a ZIP of picture, record, inputs and command."""
+    """ZIP picture, record, inputs and command."""
     path = kept.picture.with_suffix(".zip")
     asked, names = kept.asked, kept.asked.names
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:

@@ -1,4 +1,4 @@
-"""The page's server, on this machine only."""
+"""The page's server on this machine."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ def serve(
     on_ready: Callable[[str, Callable[[], None]], None] = lambda address, end: None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve the page until Ctrl-C; leave no file and no thread behind.
+    """Serve the page until Ctrl-C; leave no file or thread.
 
     `on_ready` receives the address and what ends the server.
     """

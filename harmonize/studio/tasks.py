@@ -1,4 +1,4 @@
-"""Paint one run at a time; the rest wait."""
+"""Paint one run at a time."""
 
 import secrets
 import threading
@@ -44,7 +44,7 @@ class Task:
 
 
 class Tasks:
-    """A session's runs in order; `work` does one and calls `check` often."""
+    """Runs in order; `work` does one and often calls `check`."""
 
     def __init__(self, work: Callable[[Task, "Tasks"], Any]) -> None:
         self.version = 0
@@ -66,7 +66,6 @@ class Tasks:
             self._thread.join(patience)
 
     def add(self, asked: Any, facts: dict[str, Any]) -> Task:
-        """Take in a run."""
         task = Task(asked, facts)
         with self._change:
             if sum(other.state == WAITING for other in self._all.values()) >= MOST_WAITING:
@@ -98,7 +97,7 @@ class Tasks:
         self.on_change()
 
     def since(self, version: int) -> tuple[int, list[Task], list[str]]:
-        """Return the version, the tasks changed since, and all ids."""
+        """Return the version, tasks changed since, and all ids."""
         with self._change:
             changed = [task for task in self._all.values() if task.version > version]
             return self.version, changed, list(self._all)

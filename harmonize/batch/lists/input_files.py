@@ -29,7 +29,7 @@ def folded(name: str) -> str:
 
 
 def actual(path: Path) -> Path:
-    """Return the path, or else the only one but for case or Unicode form."""
+    """Return the path, else the only one but for case or Unicode form."""
     if os.path.lexists(path):
         return path
     found = list(_found(Path(path.anchor or "."), path.relative_to(path.anchor).parts))
@@ -39,12 +39,12 @@ def actual(path: Path) -> Path:
 
 
 def with_slashes(path: str) -> str:
-    """Return a path as Windows writes it the way it is written here."""
+    """Return a Windows path as it is written here."""
     return path.replace("\\", os.sep)
 
 
 def matching(pattern: str, base: Path) -> list[Path]:
-    """Return the files that match a glob, sorted; `**` is any folders."""
+    """Return a glob's files, sorted; `**` is any folders."""
     asked = Path(pattern)
     parts: list[PathPart] = []
     names = asked.relative_to(asked.anchor).parts
@@ -113,7 +113,7 @@ def visible(folder: Path, skip: Skip) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def own_files(output: Path) -> Skip:
-    """Return a test for this program's files, and all in `output`."""
+    """Return a test for this program's files and those in `output`."""
     root = os.path.realpath(output)
 
     def skip(path: Path) -> bool:

@@ -17,7 +17,7 @@ Group = dict[str, Path]  # role → file
 
 
 def read_folder(folder: Path, skip: Skip) -> list[Draft | Refused]:
-    """Return the drafts in a folder and its subfolders."""
+    """Return drafts from a folder and its subfolders."""
     if skip(folder):
         raise JobsError(f"{folder}: lies where results go; give another `output_dir`")
     found: list[Draft | Refused] = []

@@ -1,4 +1,4 @@
-"""Entries of a list → drafts of jobs."""
+"""A list's entries → drafts of jobs."""
 
 import glob
 import itertools

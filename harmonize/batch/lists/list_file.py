@@ -33,7 +33,7 @@ BRACES = re.compile(r"(?:^|[\s:\-])(\{\w[\w.]*\}[^\s,}]*)")
 
 @dataclass(frozen=True)
 class ListedJob:
-    """One job as a list has it."""
+    """A job as a list has it."""
 
     where: str
     options: Any

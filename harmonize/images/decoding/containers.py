@@ -1,4 +1,4 @@
-"""Read what Pillow leaves out of files."""
+"""Read what Pillow leaves out."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each chunk's name and its body's ends."""
+    """Yield each chunk's name, and where its body lies."""
     place = len(PNG)
     while place + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
@@ -34,7 +34,7 @@ def png_labels(data: bytes) -> dict[bytes, bytes]:
 
 
 def png_profile(body: bytes) -> bytes | None:
-    """Unpack the profile of an iCCP chunk; None if damaged."""
+    """Unpack an iCCP chunk's profile; None if damaged."""
     _, _, packed = body.partition(b"\0")
     try:
         unpacker = zlib.decompressobj()
@@ -45,7 +45,7 @@ def png_profile(body: bytes) -> bytes | None:
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return a PNG without profile and large texts, but with EXIF."""
+    """Remove a PNG's profile and large texts, but not EXIF."""
     parts, kept = [data[: len(PNG)]], len(PNG)
     for name, start, end in png_chunks(data):
         whole = slice(start - 8, min(end + 4, len(data)))
@@ -84,7 +84,7 @@ def _is_packed(body: bytes) -> bool:
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each ISO box's name and its body's ends."""
+    """Yield each ISO box's name, and where its body lies."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         length, name = struct.unpack_from(">I4s", data, start)
@@ -100,7 +100,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 
 def inner_boxes(data: bytes, *path: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and body of boxes along a path."""
+    """Yield name and body of boxes along `path`."""
     start, end = 0, len(data)
     for step in path:
         found = next(((a, b) for name, a, b in boxes(data, start, end) if name == step), None)
@@ -124,6 +124,6 @@ def gif_profile(data: bytes) -> bytes | None:
 
 
 def ppm_bits(data: bytes) -> int:
-    """Return a color PPM's bits a channel; 8 if unreadable."""
+    """Return a color PPM's bits a channel, else 8."""
     numbers = re.match(rb"P[36]\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*(\d+)", data[:1000])
     return int(numbers[1]).bit_length() if numbers else 8

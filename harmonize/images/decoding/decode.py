@@ -1,4 +1,4 @@
-"""Decode pictures: with Pillow, or libvips where Pillow loses bits or mistakes colors."""
+"""Decode with Pillow, or libvips where Pillow loses bits or mistakes colors."""
 
 import io
 import logging
@@ -33,7 +33,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints
 
 
 class Unreadable(Exception):
-    """Says what a file is, and what to do."""
+    """Says what a file is and what to do."""
 
 
 def decode(data: bytes) -> tuple[StoredImage, list[str]]:
@@ -57,7 +57,7 @@ def decode(data: bytes) -> tuple[StoredImage, list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Pillow and lift its limit of pixels, in one thread at a time."""
+    """Silence Pillow and lift its limit of pixels; one thread at a time."""
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, limit = Image.MAX_IMAGE_PIXELS, pixel_limit()
@@ -79,14 +79,14 @@ def parse_pixels(text: str, name: str) -> int:
 
 
 def pixel_limit() -> int:
-    """Return the limit of pixels, which HARMONIZE_MAX_PIXELS sets."""
+    """Return the limit that HARMONIZE_MAX_PIXELS sets."""
     told = os.environ.get(LIMIT, "")
     return parse_pixels(told, LIMIT) if told.strip() else MOST_PIXELS
 
 
 @contextmanager
 def limited_to(text: str) -> Iterator[None]:
-    """Set the limit here and in child processes."""
+    """Set the limit, for child processes too."""
     parse_pixels(text, "`max_pixels`")
     before = os.environ.get(LIMIT)
     os.environ[LIMIT] = text

@@ -1,4 +1,4 @@
-"""Find a file's color space, resolution and orientation.
+"""Find color space, resolution and orientation.
 
 A profile wins over numbers, these over EXIF; in PNG, cICP over all.
 """
@@ -62,7 +62,7 @@ def labels_of(image: Image.Image, data: bytes = b"") -> Labels:
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
-    """Return a picture's EXIF data, empty if damaged."""
+    """Return EXIF data, empty if damaged."""
     try:
         return image.getexif()
     except Exception:  # damaged EXIF data are no damage to the picture
@@ -81,7 +81,7 @@ def _resolution(image: Image.Image, exif: Image.Exif) -> Resolution | None:
 
 
 def resolution(tags: Any) -> Resolution | None:
-    """Return dots an inch from EXIF or TIFF tags."""
+    """Return dots an inch by EXIF or TIFF tags."""
     unit = {2: 1.0, 3: 2.54}.get(tags.get(UNIT, 2))
     found = _two((tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)))
     return (found[0] * unit, found[1] * unit) if found and unit else None
@@ -153,7 +153,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
 
 
 def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
-    """Return the color space of two ITU-T H.273 numbers."""
+    """Return the color space of ITU-T H.273 numbers."""
     if curve in HDR:
         return _Space(
             note=f"its HDR colors ({HDR[curve]}) are taken as sRGB and come out flat; "

@@ -1,4 +1,4 @@
-"""Turn PIL images and arrays into `StoredImage`."""
+"""PIL images and arrays → `StoredImage`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from harmonize.images.pixels import Pixels, strips
 
 
 def from_image(image: Image.Image, labels: Labels) -> StoredImage:
-    """Convert a loaded image; labels are read before it is."""
+    """Convert a loaded image, its labels read before."""
     mode, transparent, read = _reader(image)
     turn = 1 if hasattr(image, "tag_v2") else labels.turn  # Pillow has turned a TIFF by now
     size = image.size if turn < 5 else image.size[::-1]
@@ -32,7 +32,7 @@ def from_image(image: Image.Image, labels: Labels) -> StoredImage:
 
 
 def upright(pixels: Pixels, turn: int) -> Pixels:
-    """Turn pixels by EXIF's orientation."""
+    """Turn pixels by an EXIF orientation."""
     if turn == 1:
         return pixels
     height, width = pixels.shape[:2]

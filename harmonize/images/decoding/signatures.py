@@ -1,4 +1,4 @@
-"""Name files that are not read here."""
+"""Name what is not read here."""
 
 import re
 import struct
@@ -63,7 +63,7 @@ SPIDER_KINDS = (1, 3, -11, -12, -21, -22)
 
 
 def what_is(data: bytes) -> str | None:
-    """Return what a file is and what to do, if known."""
+    """Return, if known, what a file is and what to do."""
     if data[4:8] == b"ftyp":
         brands = [data[8:12], *(data[place : place + 4] for place in range(16, 40, 4))]
         known = [BRANDS[brand] for brand in brands if brand in BRANDS]

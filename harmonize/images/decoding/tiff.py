@@ -28,7 +28,7 @@ OTHERS = {32809: "ThunderScan", 34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI 
 
 @dataclass(frozen=True)
 class Tags:
-    """What the tags of the first picture say."""
+    """What the first picture's tags say."""
 
     size: tuple[int, int]
     compression: int

@@ -1,1 +1,1 @@
-"""Images as tensors: filters, windows, tiles, crops."""
+"""Images as tensors."""

@@ -1,4 +1,4 @@
-"""The painting with the element on it, and windows of it."""
+"""The painting with its element, and windows of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 
 @dataclass(frozen=True)
 class View:
-    """A canvas at one scale: the whole painting, and a window of the rest.
+    """A canvas at one scale: the whole painting, a window of the rest.
 
     `frame` is the painting there; `loose` is 1 where the picture may change; `tight` is the
     element.
@@ -42,7 +42,7 @@ class View:
 class Canvas:
     """A painting and what is pasted on it, at its own size.
 
-    A part begins at row and column `corner` of the whole.
+    A part begins at row and column `corner`.
     """
 
     painting: Raster
@@ -121,7 +121,7 @@ class StrokePlaces:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture: `image` in the view's window, the painting outside it."""
+    """A picture: `image` in the view's window, the painting outside."""
 
     view: View
     image: Tensor
@@ -145,6 +145,6 @@ class Painted:
 
 
 def scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
-    """Return `shape` times `scale` in whole pixels, at least `SHORTEST_SIDE`."""
+    """Return `shape` times `scale`, at least `SHORTEST_SIDE`."""
     h, w = (max(SHORTEST_SIDE, round(side * scale)) for side in shape)
     return h, w

@@ -30,14 +30,14 @@ def from_opponent(image: Tensor) -> Tensor:
 
 
 def opponent_span(colors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the limits of opponent chroma, but for 0.1 % at either end."""
+    """Return the limits of opponent chroma, but for 0.1 % either end."""
     chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
     edge = chroma.shape[1] // 1000
     return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
 
 
 def limit_chroma(image: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-    """Keep the opponent chroma of `image` within `span`."""
+    """Keep opponent chroma within `span`."""
     luma, chroma = to_opponent(image).split((1, 2))
     return from_opponent(torch.cat((luma, chroma.clamp(*span)))).clamp(0, 1)
 
@@ -62,7 +62,7 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
 
 
 def gaussian_inside(image: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Blur as if nothing were there outside `mask`."""
+    """Blur as if nothing were outside `mask`."""
     return gaussian(image * mask, sigma) / gaussian(mask, sigma).clamp_min(1e-3)
 
 
@@ -78,7 +78,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float) -> Tensor:
 
 
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """Resize bicubically, with antialiasing where it shrinks."""
+    """Resize bicubically, antialiased where it shrinks."""
     if tuple(image.shape[1:]) == tuple(shape):
         return image
     return F.interpolate(

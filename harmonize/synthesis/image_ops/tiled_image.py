@@ -1,4 +1,4 @@
-"""A stored picture of any size, as tensors at any scale."""
+"""A stored picture as tensors at any scale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOP = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32)
 class Raster:
     """A picture [H, W, C]: uint8, uint16 or float32; never written to.
 
-    Parts of it become float32 tensors, 0 to 1, on `device`.
+    Parts become float32 tensors, 0 to 1, on `device`.
     """
 
     pixels: NDArray[Any]
@@ -49,7 +49,7 @@ class Raster:
         return self._tensor(self._flat.take(places.cpu().numpy(), axis=0)).T
 
     def patches(self, places: Tensor, size: int) -> Tensor:
-        """Return the patches [n, C · size²] around `places`, borders repeated."""
+        """Return patches [n, C · size²] around `places`, borders repeated."""
         h, w = self.shape
         steps = torch.arange(size, device=places.device) - size // 2
         y = (places[:, None] // w + steps).clamp(0, h - 1)
@@ -58,7 +58,7 @@ class Raster:
         return found.view(len(found), len(places), size**2).transpose(0, 1).flatten(1)
 
     def bands(self, most: int | None = None) -> Iterator[Tensor]:
-        """Yield bands of rows, each with the next one's first; `most`: about so many pixels."""
+        """Yield bands of rows, each with the next's first; `most`: about so many pixels."""
         h, w = self.shape
         rows = max(1, AREA // w)
         starts = list(range(0, h, rows))
@@ -72,7 +72,7 @@ class Raster:
         return self._tensor(self.pixels[::step, ::step]).flatten(0, 1).T
 
     def resized(self, shape: Sequence[int], window: Window | None = None) -> Tensor:
-        """Return the picture at `shape`, or `window` of that, as `filters.resize` would."""
+        """Return the picture at `shape`, or its `window`, like `filters.resize`."""
         window = window or Window(0, 0, *shape)
         if tuple(shape) == self.shape:
             return self.crop(window)
@@ -122,7 +122,7 @@ def tiles(shape: Sequence[int], side: int, align: int = 16) -> list[Window]:
 
 
 def support(window: Window, shape: Sequence[int], target: Sequence[int]) -> Window:
-    """Return what `window` at `target` needs of a picture of `shape`."""
+    """Return what `window` at `target` needs of `shape`."""
     top, bottom = _reach(shape[0], target[0], window.top, window.bottom)
     left, right = _reach(shape[1], target[1], window.left, window.right)
     return Window(top, left, bottom, right)

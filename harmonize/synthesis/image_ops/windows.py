@@ -1,4 +1,4 @@
-"""Rectangles of pixels, and the mask of the paste."""
+"""Rectangles of pixels; the paste's mask."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Window:
         return Window(top, left, bottom, right)
 
     def within(self, other: Window) -> Window:
-        """Return the part inside `other`, counted from its corner."""
+        """Return the part in `other`, counted from its corner."""
         return Window(
             max(self.top - other.top, 0),
             max(self.left - other.left, 0),
@@ -68,7 +68,7 @@ class Window:
 
 
 def box(mask: NDArray[Any]) -> Window:
-    """Return the box of what is above 0; nothing is a ValueError."""
+    """Return the box of what is above 0; ValueError: nothing."""
     rows, columns = (np.flatnonzero(np.any(mask, axis)) for axis in (1, 0))
     if len(rows) == 0:
         raise ValueError("the mask is empty")
@@ -97,8 +97,8 @@ def _span(first: int, last: int, step: int, limit: int) -> tuple[int, int]:
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
     """Return how much of the result shows: all inside `tight`, fading outside.
 
-    Twice the Gaussian blur of `tight`, at most 1, 0 outside `loose_mask`. The authors' single blur
-    makes thin parts transparent.
+    Twice the Gaussian blur of `tight` (the authors' single one makes thin parts transparent), at
+    most 1, 0 outside `loose_mask`.
     """
     if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask

@@ -1,4 +1,4 @@
-"""Find which place of the painting each position of the picture is like.
+"""Find which place of the painting each position is like.
 
 A *field* [n] holds a place for each of n positions.
 """

@@ -1,4 +1,4 @@
-"""Make neighbors' matches agree, and carry them to finer grids (paper, 4.2)."""
+"""Make neighbors' matches agree; carry them to finer grids (paper, 4.2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def coherent(
     *,
     window: int = 5,
 ) -> Tensor:
-    """Replace each match by the one that its neighbors agree on.
+    """Replace each match by the one that neighbors agree on.
 
     Of all field(q + δ) − δ, position q takes the one with the least summed squared distance to the
     others in `reference`.
@@ -90,7 +90,7 @@ def carry(
 
 
 def nearest_known(positions: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the index of each cell's nearest position, by max(|dy|, |dx|)."""
+    """Return each cell's nearest position's index, by max(|dy|, |dx|)."""
     h, w = shape
     known = torch.full((1, 1, h, w), -1.0, device=positions.device)
     # float32 holds whole numbers to 2²⁴ exactly: more cells than any grid has.

@@ -1,4 +1,4 @@
-"""Match an image to the painting, by tap."""
+"""Match an image to the painting by tap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
 @dataclass(frozen=True)
 class Site:
-    """Where a tap's terms count: positions, their mask, the grid's shape."""
+    """Where a tap's terms count: positions, mask, grid's shape."""
 
     positions: Tensor
     mask: Tensor
@@ -29,8 +29,8 @@ class Site:
 class Match:
     """A matched image; the rest is by tap.
 
-    `fields` hold the places of the positions in `where`, `references` [C, m] the painting's
-    activations there, each place once (paper, 4.2); `uses` index these.
+    `fields` hold the places of positions in `where`, `references` [C, m] the painting's activations
+    there, each place once (paper, 4.2); `uses` index these.
     """
 
     image: Tensor
@@ -42,7 +42,7 @@ class Match:
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:
-    """Return each tap's positions under a mask."""
+    """Return taps' positions under a mask."""
     found = {}
     for tap, carried in carry_mask(mask, taps).items():
         positions = torch.nonzero(carried.flatten() > 0)[:, 0]

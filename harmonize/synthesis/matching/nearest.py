@@ -1,4 +1,4 @@
-"""Find similar patches: the nearest by features (paper, 4.1), near ones by colors."""
+"""Find similar patches: nearest by features (paper, 4.1), near by colors."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
 
 
 def largest(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest of each row of `values` [n, m], and its first place.
-
-    PyTorch finds a maximum far sooner than its place: blocks come first, then the best one's place.
-    """
+    """Return the largest of each row of `values` [n, m], and its first place."""
     count = values.shape[1] // ROW_BLOCK
     if count < 2:
         highest, place = values.max(1)
@@ -49,9 +46,9 @@ def largest(values: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of a grid; `cells` has a ring of `size` // 2 around it.
+    """A rectangle of a grid, from (`top`, `left`) of a grid `width` wide.
 
-    Inside the ring it begins at (`top`, `left`) of a grid `width` wide.
+    Around it, `cells` has a ring of `size` // 2.
     """
 
     cells: Tensor
@@ -62,7 +59,7 @@ class Part:
 
 
 def whole_part(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:
-    """Return all of `reference` as one part."""
+    """Return all of `reference` as a part."""
     cells = F.pad(reference[None], (size // 2,) * 4, mode="replicate")[0]
     return Part(cells, guide, 0, 0, reference.shape[2])
 
@@ -76,7 +73,7 @@ def nearest_places(
     guide: Tensor | None = None,
     block: int = AT_ONCE,
 ) -> Tensor:
-    """Return each position's most similar place, by the cosine of patches.
+    """Return each position's most similar place, by cosine of patches.
 
     The squared distance of guides, if any, is subtracted (not in the paper).
     """
@@ -163,9 +160,9 @@ def nearest_patches(
     reach: Sequence[int] = (2, 1),
     block: int = COMPARED_AT_ONCE,
 ) -> Tensor:
-    """Return each position's place with a near patch, by squared distance.
+    """Return each position's place of a near patch, by squared distance.
 
-    Tried are `candidates`, then the eight places around the best, at each `reach`.
+    Tried are `candidates`, then at each `reach` the eight places around the best.
     """
     keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).

@@ -1,4 +1,4 @@
-"""The painting's activations, one tile in memory at a time."""
+"""The painting's activations, a tile at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 class PaintingFeatures:
     """A painting seen by the network in tiles of `side` pixels.
 
-    `seen` may hold the activations of a single tile.
+    `seen` may hold a single tile's activations.
     """
 
     painting: Raster
@@ -39,7 +39,7 @@ class PaintingFeatures:
         return h // STRIDE[tap], w // STRIDE[tap]
 
     def parts(self, tap: str, size: int = 3, guide: Tensor | None = None) -> Iterator[Part]:
-        """Yield a part for each tile; `guide` is of the whole grid."""
+        """Yield each tile's part; `guide` is of the whole grid."""
         stride, half, (high, wide) = STRIDE[tap], size // 2, self.grid(tap)
         for tile in self._tiles():
             cells = _cells(tile, stride, (high, wide))
@@ -125,7 +125,6 @@ class PaintingFeatures:
 
 
 def _cells(window: Window, stride: int, grid: tuple[int, int]) -> Window:
-    """Return the cells of `stride` pixels that begin in `window`."""
     return Window(
         window.top // stride,
         window.left // stride,

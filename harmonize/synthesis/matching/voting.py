@@ -1,4 +1,4 @@
-"""Build a picture from the painting's patches."""
+"""Build pictures from the painting's patches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def vote(
     stride: int,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean of overlapping patches, and each pixel's weight.
+    """Return overlapping patches' weighted mean, and each pixel's weight.
 
     Cells of `stride` pixels take the `size` × `size` pixels around their match, weighted as a tent.
     """

@@ -1,4 +1,4 @@
-"""Values that are kept between runs."""
+"""What is kept between runs."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ from harmonize.errors import DeviceError
 def resolve_device(name: str) -> torch.device:
     """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    Raises:
-        DeviceError: there is no such device here.
+    DeviceError: it is not here.
     """
     if name == "auto":
         return torch.device(_best())
@@ -31,7 +30,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the convolutions' type; `auto` is bfloat16 where that is faster."""
+    """Return the convolutions' type; `auto`: bfloat16 where faster."""
     if name == "auto":
         name = "bfloat16" if _fast_bfloat16(device) else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
@@ -87,7 +86,7 @@ def own_state() -> Iterator[None]:
 
 
 class _Float32:
-    """float32 as the default type, which threads share, while any run computes."""
+    """Makes float32 the default, which threads share, while any run computes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

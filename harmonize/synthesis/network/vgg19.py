@@ -54,7 +54,7 @@ STRIDE = {layer.tap: layer.stride for layer in LAYOUT}
 
 
 def depth(tap: str) -> int:
-    """Return the number of convolutions up to `tap`."""
+    """Return the number of convolutions to `tap`."""
     return next(i for i, layer in enumerate(LAYOUT, start=1) if layer.tap == tap)
 
 
@@ -91,7 +91,7 @@ class VGG19:
         self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
     def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return float32 activations by tap of `image` [1, 3, H, W]."""
+        """Return float32 activations of `image` [1, 3, H, W] by tap."""
         wanted = set(taps)
         deepest = max(depth(tap) for tap in wanted)
         x = (image - self._mean) / self._std
@@ -122,7 +122,7 @@ class VGG19:
 
 
 def carry_mask(mask: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """Return the mask on taps' grids, averaged and pooled as activations are (paper, 4.1)."""
+    """Return the mask on taps' grids, averaged and pooled as activations (paper, 4.1)."""
     wanted = set(taps)
     m = mask[None, None]
     found: dict[str, Tensor] = {}

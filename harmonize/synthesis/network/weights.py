@@ -1,6 +1,6 @@
-"""VGG19 weights: bundled, from torchvision's cache, or from a file.
+"""VGG19 weights: bundled, torchvision's, or from a file.
 
-No file is trusted: nothing in it is run, and its size is limited.
+No file is trusted: none is run, sizes are limited.
 """
 
 import hashlib
@@ -51,10 +51,9 @@ class WeightSet:
 
 
 def load_weights(name_or_path: str) -> WeightSet:
-    """Return the set called `oxford` or `torchvision`, or one in a file.
+    """Return the set called `oxford` or `torchvision`, or a file's.
 
-    Raises:
-        WeightsError: it is unknown, damaged, incomplete, too large or cannot be downloaded.
+    WeightsError: it is unknown, damaged, incomplete, too large or cannot be downloaded.
     """
     if name_or_path == "oxford":
         return _load_bundled()
@@ -64,10 +63,9 @@ def load_weights(name_or_path: str) -> WeightSet:
 
 
 def download(progress: bool = False) -> Path:
-    """Return torchvision's weights file, fetched unless cached.
+    """Return torchvision's file, fetched unless cached.
 
-    Raises:
-        WeightsError: it cannot be fetched, or is damaged.
+    WeightsError: it cannot be fetched, or is damaged.
     """
     path = cached_torchvision()
     if path.exists():
@@ -84,7 +82,7 @@ def download(progress: bool = False) -> Path:
 
 
 def cached_torchvision() -> Path:
-    """Return where torchvision caches its weights."""
+    """Return torchvision's file's path."""
     return Path(torch.hub.get_dir()) / "checkpoints" / _url().rsplit("/", 1)[-1]
 
 

@@ -55,7 +55,7 @@ class Kernels:
 
 
 def activations(x: Tensor, kernels: Kernels, bias: Tensor) -> Tensor:
-    """Return relu(`x` * `kernels` + `bias`); `x` is padded already."""
+    """Return relu(`x` * `kernels` + `bias`); `x` is padded."""
     return cast(Tensor, _Activations.apply(x, kernels, bias))
 
 

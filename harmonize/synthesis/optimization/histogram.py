@@ -41,7 +41,7 @@ def channel_histogram(reference: Tensor, bins: int) -> Tensor:
 
 
 def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
-    """Return the value of each of `n` ranks: [C, n]."""
+    """Return the values [C, n] of `n` ranks."""
     # In float64 on the CPU: once a pass, and not every device has float64.
     values = reference.detach().cpu()
     low, high = (edge.double() for edge in values.aminmax(dim=1, keepdim=True))
@@ -50,7 +50,7 @@ def rank_table(reference: Tensor, n: int, bins: int = 256) -> Tensor:
 
 
 def ascending(x: Tensor) -> Tensor:
-    """Return the indices that sort each row stably."""
+    """Return indices that sort each row stably."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x.argsort(dim=1, stable=True)
     # Value and place in one whole number, so that a plain sort will do: NumPy's is vectorized, and

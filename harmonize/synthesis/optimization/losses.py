@@ -31,7 +31,7 @@ def total_variation(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def noise(bands: Iterable[Tensor]) -> Tensor:
-    """Return a painting's graininess: the median of (dx² + dy²) / 2."""
+    """Return a painting's graininess, the median of (dx² + dy²) / 2."""
 
     def steps(band: Tensor) -> Tensor:
         dy = band[:, 1:, :-1] - band[:, :-1, :-1]

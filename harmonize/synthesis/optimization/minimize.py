@@ -22,7 +22,7 @@ SAFE_RATE = 0.01  # at most, at the second attempt; half of the default's
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a pass, `index` from 1."""
+    """A pass's step, `index` from 1."""
 
     pass_name: str
     index: int
@@ -44,7 +44,7 @@ OnStep = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 
 @dataclass(frozen=True)
 class Descent:
-    """The image; steps and terms of the last attempt; what went wrong."""
+    """The image; steps and terms of the last attempt; trouble."""
 
     image: Tensor
     steps: int
@@ -72,7 +72,7 @@ class State:
 
 @dataclass(frozen=True)
 class Shelter:
-    """Every `every` steps `keep` receives a function that returns the state until the next step."""
+    """Every `every` steps `keep` receives a function that returns the state until the next."""
 
     every: int
     keep: Callable[[Callable[[], State]], None]

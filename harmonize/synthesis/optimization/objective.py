@@ -1,4 +1,4 @@
-"""The terms of a pass: targets are made once, losses at every step.
+"""A pass's terms: targets are made once, losses at every step.
 
 Losses of activations are divided by their target's mean square.
 """
@@ -22,7 +22,7 @@ from harmonize.synthesis.optimization.histogram import rank_table, remap
 
 @dataclass
 class Term:
-    """A weighted loss of a tap's activations, or of the image if `tap` is None."""
+    """A weighted loss of a tap's activations; `tap` None: of the image."""
 
     name: ClassVar[str]
     tap: str | None
@@ -110,7 +110,7 @@ def content_terms(
 
 
 def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
-    """Return terms of the matched places' Gram matrices; with `dedupe` each place counts once."""
+    """Return terms of matched places' Gram matrices; with `dedupe` each place counts once."""
     found: list[Term] = []
     for tap in taps:
         mask, reference = matched.where[tap].mask, matched.references[tap]
@@ -123,7 +123,7 @@ def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool
 
 
 def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh: int) -> list[Term]:
-    """Return terms of the matched places' histograms."""
+    """Return terms of matched places' histograms."""
     found: list[Term] = []
     for tap in goal.taps:
         site, reference = matched.where[tap], matched.references[tap]
@@ -136,7 +136,7 @@ def histogram_terms(goal: HistogramGoal, weight: float, matched: Match, refresh:
 
 
 def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
-    """Return the term of total variation, relative to the painting's."""
+    """Return the term of relative total variation."""
     h, w = painting.shape
     # The mean of a band is that of all its rows; what counts is the sum.
     sums = [
@@ -149,7 +149,7 @@ def variation_term(weight: float, painting: Raster, mask: Tensor) -> Term:
 
 @dataclass(frozen=True)
 class PassObjective:
-    """The weighted terms of an image; where `mask` is 0 it shows `frame`.
+    """An image's weighted terms; where `mask` is 0 it shows `frame`.
 
     With `unit_gradients` (the authors' balance) weights are ratios of gradient norms.
     """

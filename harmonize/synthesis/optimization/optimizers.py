@@ -1,4 +1,4 @@
-"""Move variables by their gradients: Adam, or L-BFGS."""
+"""Move variables by gradients: Adam, L-BFGS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAIRS = 10  # steps that L-BFGS remembers
 
 
 class Optimizer(Protocol):
-    """Moves variables; `state` is all that it remembers, valid until the next step."""
+    """Moves variables; `state` is all it remembers, valid until the next step."""
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None: ...
 
@@ -24,7 +24,7 @@ class Optimizer(Protocol):
 
 
 class Adam:
-    """Adam (Kingma and Ba, 2015); each variable moves by its share of the rate."""
+    """Adam (Kingma and Ba, 2015); variables move by their share of the rate."""
 
     def __init__(self, parameters: Sequence[Tensor], shares: Sequence[float]) -> None:
         self._parameters, self._shares = parameters, shares
@@ -56,7 +56,7 @@ class Adam:
 
 
 class Lbfgs:
-    """PyTorch's L-BFGS, with steps of length `rate` and no line search (paper)."""
+    """PyTorch's L-BFGS: steps of length `rate`, no line search (paper)."""
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters = parameters
