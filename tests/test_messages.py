@@ -22,19 +22,33 @@ ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)} | {"U
 # What refuses: errors, jobs that are left out, problems of settings and of their text.
 REFUSING = {*ERRORS, "HTTPException", "Refused", "with_problem", "_note", "_TooMuch"}
 SPEAKING = {*REFUSING, "append"}  # and warnings, in lists
+WARNING_LISTS = {"notes", "found", "warnings", "trouble"}
 HOLE, REFUSAL = "{}", "{…}"  # what is filled in, and another refusal's words
 
 # A refusal says what to do: a clause begins with one of these verbs, or it says what was expected,
 # or which word is nearest.
 VERBS = """
     add ask brush check choose compare cut delete develop draw export give install leave
-    load make move name open put raise remove rename run save say scale see set start stop
-    try update use wait write
+    load make move name open place put raise remove rename run save say scale see set start stop
+    try turn update use wait write
 """
 WHAT_TO_DO = re.compile(
     rf"(^|[;:,.(] |\b(or|and) )({'|'.join(VERBS.split())})\b|\bexpected\b|; did you mean|; valid: ",
     re.IGNORECASE,
 )
+# A warning that leaves nothing to do says what was done.
+WHAT_WAS_DONE = re.compile(
+    r"\b(is|are) (left out|read|scaled|taken|turned|kept|used|written)\b|: turned as\b"
+    r"|; (taken as|another one takes it|the batch goes on|again from)\b|^the working size is\b"
+)
+# Where: a role, a place, a flag or a file before a colon; or what it speaks of is the place.
+PLACED = re.compile(
+    r"^([\w{} .`-]+: |\{} (is|can|jobs)\b|the (cut-out|working size)\b|this run\b"
+    r"|The (pictures|loose mask)\b)"
+)
+# Begun by who tells: the reader with the picture's role, the painter with the pass, the batch with
+# the job.
+PLACED_LATER = ("images/decoding/", "images/read.py", "synthesis/", "batch/", "cli/batch.py")
 # `harmonize doctor` says what to do beside these.
 WITHOUT = {"the result differs from the painting outside the mask"} | {
     "the result does not differ from the painting inside the mask"
@@ -133,6 +147,47 @@ def messages(kinds: frozenset[str]) -> list[tuple[str, str]]:
     return sorted(pair for pair in found if worded.search(pair[1].replace(HOLE, "")))
 
 
+def literal_texts(node: ast.AST, scope: ast.AST) -> set[str]:
+    """What an expression may be, or the items of a list in it."""
+    inner = [part for part in ast.walk(node) if isinstance(part, (ast.List, ast.Tuple))]
+    items = [item for part in inner for item in part.elts]
+    return set().union(*(texts(part, scope) for part in (node, *items)))
+
+
+def warned(node: ast.AST, scope: ast.AST) -> list[ast.AST]:
+    """The expressions that a statement warns with."""
+    if isinstance(node, ast.Call):
+        known = [word.value for word in node.keywords if word.arg in ("note", "notes", "warnings")]
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        listed = made(node) == "append" and ast.unparse(owner or node).split(".")[-1]
+        return [*known, *(node.args if made(node) == "warn" or listed in WARNING_LISTS else ())]
+    if isinstance(node, ast.AugAssign) and getattr(node.target, "id", "") in WARNING_LISTS:
+        return [node.value]
+    if isinstance(node, ast.Return) and isinstance(scope, ast.FunctionDef) and node.value:
+        returned = ast.unparse(scope.returns) if scope.returns else ""
+        told = "list[str]" in returned or returned == "tuple[str, ...]"
+        return [node.value] if told or scope.name in ("memory_warning", "_note") else []
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "again":
+        return [node.value]
+    return []
+
+
+@cache
+def warnings() -> list[tuple[str, str]]:
+    found = set()
+    for name, tree in trees().items():
+        scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        for node in ast.walk(tree):
+            line = getattr(node, "lineno", 0)
+            around = [one for one in scopes if one.lineno <= line <= one.end_lineno]
+            scope = max(around, key=lambda one: one.lineno, default=tree)
+            said = set().union(*(literal_texts(part, scope) for part in warned(node, scope)))
+            found |= {(f"{name}:{line}", text) for text in said}
+    worded = re.compile(r"[a-z]{3}.* .*[a-z]{2}")
+    return sorted(pair for pair in found if worded.search(pair[1].replace(HOLE, "")))
+
+
+WARNINGS = [pair for pair in warnings() if not pair[0].startswith("errors.py")]
 ALL, REFUSALS = (messages(frozenset(kinds)) for kinds in (SPEAKING, REFUSING))
 
 
@@ -168,6 +223,30 @@ def test_messages_are_found_wherever_they_are_made() -> None:
 @pytest.mark.parametrize(("where", "text"), REFUSALS)
 def test_every_refusal_says_what_to_do(where: str, text: str) -> None:
     assert WHAT_TO_DO.search(text) or text.endswith(REFUSAL) or text in WITHOUT, f"{where}: {text}"
+
+
+def test_warnings_are_found_wherever_they_are_made() -> None:
+    said = "\n".join(text for _, text in WARNINGS)
+    for text in (
+        "holds {} pictures; only the first",  # added to a list
+        "are scaled to the element's",  # returned
+        "mask: white at the border",  # from another function
+        "its primaries cannot be",  # a note of its own
+        "can be reached from other machines",  # said at once
+        "the best image so far is kept",  # of a pass
+        "{} holds no transparency",  # in what a format loses
+        "this run takes about",
+        "is not the file of the record",
+        "its worker was lost",
+    ):
+        assert text in said, text
+
+
+@pytest.mark.parametrize(("where", "text"), WARNINGS)
+def test_every_warning_says_where_and_what_to_do_or_what_was_done(where: str, text: str) -> None:
+    cured = WHAT_TO_DO.search(text) or text.endswith(REFUSAL) or WHAT_WAS_DONE.search(text)
+    assert cured, f"{where}: {text}"
+    assert PLACED.search(text) or where.startswith(PLACED_LATER), f"{where}: {text}"
 
 
 @pytest.mark.parametrize("text", ["painting a.png: is empty", "the mask is empty; white marks it"])

@@ -192,9 +192,9 @@ class _Patience:
         if now - self._said >= NOTES_EVERY:
             self._said = now
             what = (
-                "a worker to start; the cluster may be busy with other work"
+                "a worker to start; stop other work there if it takes long"
                 if places
-                else f"a node with {pool.need}; none is left"
+                else f"a node with {pool.need}; none is left, add one to the cluster"
             )
             self._tell(
                 Event(

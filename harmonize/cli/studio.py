@@ -37,7 +37,8 @@ def studio(
         warn(
             [
                 f"{host} can be reached from other machines: whoever sees the address below, or "
-                "listens to the network, can use this page and see its pictures"
+                "listens to the network, can use this page and see its pictures; leave --host for "
+                "this machine alone"
             ]
         )
 

@@ -18,7 +18,7 @@ from PIL import Image
 from harmonize.errors import HarmonizeError, InputError
 from harmonize.images import color, libvips
 from harmonize.images.decoding.decode import Unreadable, decode, quiet
-from harmonize.images.decoding.labels import labels_of
+from harmonize.images.decoding.labels import LEFT_OUT, labels_of
 from harmonize.images.decoding.memory import from_array, from_image
 from harmonize.images.image import StoredImage
 
@@ -198,7 +198,7 @@ def _usable(stored: StoredImage) -> tuple[StoredImage, list[str]]:
     if icc is None or (color.fits(icc, mode) and color.reachable(icc, mode)):
         return stored, notes
     if not color.fits(icc, mode) or color.is_srgb(icc, mode):
-        notes.append("its color profile cannot be used and is left out")
+        notes.append(LEFT_OUT)
         return replace(stored, icc=None), notes
     return stored.in_srgb(), [*notes, "its color profile leads one way only; it is turned to sRGB"]
 

@@ -94,9 +94,9 @@ def losses(path: Path, picture: StoredImage) -> tuple[str, ...]:
             f"{path.name}: {kind} holds 8 of the painting's 16 bits a channel; use PNG or TIFF"
         )
     if picture.alpha is not None and not _holds_alpha(kind, picture):
-        cure = "" if picture.mode == "CMYK" else "; use PNG, TIFF or WebP"
+        cure = "turn the painting to RGB" if picture.mode == "CMYK" else "use PNG, TIFF or WebP"
         held = "CMYK is written without" if picture.mode == "CMYK" else f"{kind} holds no"
-        found.append(f"{path.name}: {held} transparency, it comes out white{cure}")
+        found.append(f"{path.name}: {held} transparency, it comes out white; {cure}")
     if picture.mode == "CMYK" and kind not in WITH_CMYK:
         found.append(f"{path.name}: {kind} holds no CMYK, it comes out in sRGB; use TIFF or JPEG")
     elif picture.icc and len(picture.icc) > LONGEST_PROFILE.get(kind, len(picture.icc)) > 0:

@@ -124,7 +124,9 @@ def _view(entry: Entry, folder: Path, store: Store) -> EntryView:
         view.notes.append(str(error))
         return view
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        view.notes.append(f"record {entry.record}: not a whole run record ({error!r})")
+        view.notes.append(
+            f"record {entry.record}: not a whole run record ({error!r}); make the picture again"
+        )
         return view
     picture = entry.record.parent / Path(str(tree.get("output"))).name
     image = _show_result(view, picture, folder, store)
@@ -142,7 +144,7 @@ def _tell(view: EntryView, tree: dict[str, Any]) -> None:
     level, seconds = tree["strength"], float(tree["seconds"])
     view.seconds, view.strength = seconds, float(level["level"])
     if tree["interrupted"]:
-        view.notes.append("Interrupted: the picture so far.")
+        view.notes.append("Interrupted: the picture so far; make it again for the whole.")
     view.notes += map(str, tree.get("warnings", ()))
     estimated = " (estimated)" if level["estimated"] else ""
     view.facts = [
@@ -217,7 +219,9 @@ def _show_inputs(
             place, asked = record.placement, LOOSE_SIGMA if sigma is None else sigma
             scene = load_scene(**files, placement=place, loose_sigma=asked)
         except (InputError, TypeError, ValueError) as error:
-            view.notes.append(f"The pictures that went in cannot be shown. {error}")
+            view.notes.append(
+                f"The pictures that went in cannot be shown; put them back to see them. {error}"
+            )
             return None
         inputs = store.look(scene, place, sigma)
     view.command = _again(path, folder)

@@ -187,7 +187,7 @@ def memory_warning(need: int) -> str | None:
         return None
     return (
         f"this run takes about {show_memory(need)}, and {show_memory(there)} are there; "
-        f"`max_memory={show_memory(there)}` keeps to that"
+        f"give `max_memory={show_memory(there)}` to keep to that"
     )
 
 

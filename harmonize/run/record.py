@@ -94,6 +94,7 @@ def _note(role: str, entry: dict[str, Any], file: Path) -> str:
         return ""
     return (
         f"{name(role, file)} is not the file of the record: SHA-256 {now[:12]}…, there {was[:12]}…"
+        "; it is taken as given"
     )
 
 

@@ -74,7 +74,10 @@ def cut_from(
     else:
         rough = None if hints.rough is None else _like("rough mask", hints.rough, source, notes)
         if hints.box is None and rough is None and not hints.foreground:
-            notes.append("no `box`: what lies along the photo's edge is taken for background")
+            notes.append(
+                "no `box`: what lies along the photo's edge is taken for background; give one if "
+                "that is wrong"
+            )
         on_step("finding the outline")
         outline = _outline(photo, hints.box, hints.foreground, hints.background, rough)
         on_step("softening the edge")

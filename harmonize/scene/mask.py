@@ -42,7 +42,7 @@ def mask_of(source: Source) -> tuple[Mask, list[str]]:
     if pair is not None:
         notes.append(
             f"{name(source.role)}: colored; {_rgb(pair[1])} is taken for the element, "
-            f"{_rgb(pair[0])} for the rest"
+            f"{_rgb(pair[0])} for the rest; make it white on black if that is wrong"
         )
     values = np.arange(256) - BLACK
     levels = np.clip(np.rint(values * 255 / (WHITE - BLACK)), 0, 255).astype(np.uint8)
@@ -127,8 +127,8 @@ def inverted(mask: Mask) -> list[str]:
     if border.mean() <= 0.97 or middle.all():
         return []
     return [
-        "mask: white at the border and black in the middle; white marks the element (turn it round "
-        "with `invert_mask`)"
+        "mask: white at the border and black in the middle; white marks the element; use "
+        "`invert_mask` to turn it round"
     ]
 
 

@@ -108,7 +108,7 @@ def _element(sources: dict[str, Source]) -> tuple[Pixels, Mask, list[str]]:
         if alpha is not None and ((alpha <= FAINT) & (given > FULL)).mean() > HIDDEN:
             notes.append(
                 "mask: it shows what is transparent in the element; the mask counts, and the "
-                "colors hidden there come to light"
+                "colors hidden there come to light; make it black there to hide them"
             )
         alpha = given
     elif alpha is None or alpha.min() == 255:

@@ -35,7 +35,8 @@ WRITTEN = {
     "ICO": ("L LA P RGB RGBA", False),
 }
 GRAY = ("1", "L", "LA", "I;16", "I;16B", "I")
-LEFT_OUT = "painting: its color profile cannot be used and is left out"
+LEFT_OUT = "painting: its color profile cannot be used and is left out; export it in sRGB if "
+LEFT_OUT += "colors look wrong"
 COMPRESSIONS = (
     "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg", "group3", "group4",
 )  # fmt: skip

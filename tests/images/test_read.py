@@ -330,7 +330,9 @@ def test_only_the_first_of_many_is_used_and_that_is_said(tmp_path: Path) -> None
         options = {"lossless": True} if name == "a.webp" else {}
         of_mode("RGB").quantize(8).convert("RGB").save(tmp_path / name, **more(options))
         source = open_picture("painting", tmp_path / name)
-        assert source.warnings == ("painting: holds 2 pictures; only the first is used",)
+        assert source.warnings == (
+            "painting: holds 2 pictures; only the first is used; save another one by itself",
+        )
         assert (source.stored.pixels == np.asarray(of_mode("RGB").quantize(8).convert("RGB"))).all()
     of_mode("RGB").save(tmp_path / "phone.jpg", "MPO", **more({}))
     assert open_picture("painting", tmp_path / "phone.jpg").warnings == ()

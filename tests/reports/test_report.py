@@ -254,7 +254,7 @@ def test_what_is_gone_or_changed_is_said_on_the_page(
 def test_an_interrupted_run_is_called_so(folder: Path) -> None:
     tree = json.loads((folder / "a.json").read_text())
     (folder / "a.json").write_text(json.dumps({**tree, "interrupted": True}))
-    assert "Interrupted: the picture so far." in page_of(folder).words
+    assert "Interrupted: the picture so far;" in page_of(folder).words
 
 
 def test_large_pictures_are_made_smaller_and_many_smaller_still(

@@ -18,7 +18,7 @@ from PIL import Image
 from harmonize.errors import ConfigError
 from harmonize.images import libvips
 from harmonize.images.decoding import containers, signatures, tiff
-from harmonize.images.decoding.labels import Labels, labels_of
+from harmonize.images.decoding.labels import LEFT_OUT, Labels, labels_of
 from harmonize.images.decoding.memory import from_image, upright
 from harmonize.images.image import StoredImage
 
@@ -140,7 +140,7 @@ def _heic(data: bytes) -> Any:
 def _notes(image: Any) -> list[str]:
     count, notes = _pictures_in(image), []
     if count > 1:
-        notes.append(f"holds {count} pictures; only the first is used")
+        notes.append(f"holds {count} pictures; only the first is used; save another one by itself")
     if image.mode == "F":
         notes.append("its floating values are turned to 16 bits")
     return notes
@@ -165,7 +165,9 @@ def _loaded(image: Any, data: bytes) -> tuple[Any, list[str]]:
             raise
     again = _opened_image(ended)
     again.load()
-    return again, ["its end marker is missing, but its pixels are whole; it may have been cut off"]
+    return again, [
+        "its end marker is missing; its pixels are whole, export it again if any seem not to be"
+    ]
 
 
 def _by_vips(data: bytes, kind: str, labels: Labels) -> StoredImage:
@@ -193,7 +195,7 @@ def _tiff(data: bytes) -> tuple[StoredImage, list[str]]:
     notes = [*labels.notes, *([] if image is None else _notes(image))]
     if image is not None and image.mode == "LAB":
         if labels.icc is not None and labels.icc[16:20] != b"Lab ":
-            notes.append("its color profile cannot be used and is left out")
+            notes.append(LEFT_OUT)
         labels = replace(labels, icc=None)
     if tags.is_for_pillow or (image is not None and image.mode in ("I", "F", "LAB")):
         return _tiff_by_pillow(image, tags, labels, notes)

@@ -22,6 +22,11 @@ SAME_POINT = 0.005  # in x and y
 ISO = {"AVIF": (b"meta", b"iprp", b"ipco"), "HEIF": (b"meta", b"iprp", b"ipco"),
        "JPEG2000": (b"jp2h",)}  # fmt: skip
 
+EXPORT = "export it in sRGB if they look wrong"
+LEFT_OUT = (
+    "its color profile cannot be used and is left out; export it in sRGB if colors look wrong"
+)
+
 Resolution = tuple[float, float]
 
 
@@ -118,7 +123,9 @@ def _by_chunks(chunks: dict[bytes, bytes], image: Image.Image, gray: bool) -> _S
     if b"iCCP" in chunks:
         icc = containers.png_profile(chunks[b"iCCP"])
         if icc is None:
-            return _Space(note="its color profile is damaged and left out")
+            return _Space(
+                note=f"its color profile is damaged; its colors are taken as sRGB; {EXPORT}"
+            )
         return _Space(icc)
     if icc := image.info.get("icc_profile"):  # of an image without its file
         return _Space(icc)
@@ -137,7 +144,9 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
     off = max(math.dist(a, b) for a, b in zip(primaries, profiles.BT709, strict=True))
     curve = profiles.SRGB_CURVE if abs(gamma - 2.2) < 0.03 else (gamma,)
     if not 0.2 < gamma < 6:
-        return _Space(note=f"its gamma of {gamma:.3g} cannot be; its colors are taken as sRGB")
+        return _Space(
+            note=f"its gamma of {gamma:.3g} cannot be; its colors are taken as sRGB; {EXPORT}"
+        )
     if gray:
         return _Space() if curve == profiles.SRGB_CURVE else _Space(profiles.gray_profile(curve))
     if off < SAME_POINT:
@@ -149,7 +158,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
     try:
         return _Space(profiles.rgb_profile(primaries, curve))
     except ValueError:
-        return _Space(note="its primaries cannot be; its colors are taken as sRGB")
+        return _Space(note=f"its primaries cannot be; its colors are taken as sRGB; {EXPORT}")
 
 
 def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
@@ -163,7 +172,7 @@ def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
     if told is None or shape is None:
         return _Space(
             note=f"its color space (primaries {primaries}, curve {curve}) is not known here; "
-            "its colors are taken as sRGB"
+            f"its colors are taken as sRGB; {EXPORT}"
         )
     if shape == profiles.SRGB_CURVE and (gray or told == profiles.BT709):
         return _Space()
@@ -190,7 +199,9 @@ def _by_bmp(data: bytes) -> _Space | None:
         return None
     kind = data[70:74][::-1]
     if kind == b"LINK":
-        return _Space(note="its color profile is in another file and is left out")
+        return _Space(
+            note="its color profile is in another file and left out; save it with the profile in it"
+        )
     if kind == b"MBED":
         start, length = struct.unpack_from("<II", data, 126)
         return _Space(data[14 + start : 14 + start + length])

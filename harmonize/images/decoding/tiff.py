@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import TiffImagePlugin
 
-from harmonize.images.decoding.labels import SAME_POINT, Labels, resolution
+from harmonize.images.decoding.labels import EXPORT, SAME_POINT, Labels, resolution
 from harmonize.images.profiles import BT709
 
 BITS = (1, 2, 4, 8, 16, 32)  # of a channel that are read; 32 as grays
@@ -94,9 +94,11 @@ def _tag_notes(tags: Any) -> tuple[str, ...]:
     if 34675 not in tags and len(told) == 6:
         points = [tuple(map(float, told[i : i + 2])) for i in (0, 2, 4)]
         if max(map(math.dist, points, BT709[:3])) > SAME_POINT:
-            notes.append("its primaries are told by tags, without a profile; taken as sRGB")
+            notes.append(
+                f"its primaries are told by tags, but its colors are taken as sRGB; {EXPORT}"
+            )
     if tags.get(332, 1) != 1:
-        notes.append("its inks are others than CMYK, but are taken as CMYK")
+        notes.append(f"its inks are others than CMYK, but are taken as CMYK; {EXPORT}")
     return tuple(notes)
 
 
