@@ -22,7 +22,7 @@ SAME_POINT = 0.005  # in x and y
 ISO = {"AVIF": (b"meta", b"iprp", b"ipco"), "HEIF": (b"meta", b"iprp", b"ipco"),
        "JPEG2000": (b"jp2h",)}  # fmt: skip
 
-EXPORT = "export it in sRGB if they look wrong"
+AS_SRGB = "export it in sRGB if they look wrong"
 LEFT_OUT = (
     "its color profile cannot be used and is left out; export it in sRGB if colors look wrong"
 )
@@ -124,7 +124,7 @@ def _by_chunks(chunks: dict[bytes, bytes], image: Image.Image, gray: bool) -> _S
         icc = containers.png_profile(chunks[b"iCCP"])
         if icc is None:
             return _Space(
-                note=f"its color profile is damaged; its colors are taken as sRGB; {EXPORT}"
+                note=f"its color profile is damaged; its colors are taken as sRGB; {AS_SRGB}"
             )
         return _Space(icc)
     if icc := image.info.get("icc_profile"):  # of an image without its file
@@ -145,7 +145,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
     curve = profiles.SRGB_CURVE if abs(gamma - 2.2) < 0.03 else (gamma,)
     if not 0.2 < gamma < 6:
         return _Space(
-            note=f"its gamma of {gamma:.3g} cannot be; its colors are taken as sRGB; {EXPORT}"
+            note=f"its gamma of {gamma:.3g} cannot be; its colors are taken as sRGB; {AS_SRGB}"
         )
     if gray:
         return _Space() if curve == profiles.SRGB_CURVE else _Space(profiles.gray_profile(curve))
@@ -158,7 +158,7 @@ def _calibrated(primaries: Primaries, gamma: float, gray: bool) -> _Space:
     try:
         return _Space(profiles.rgb_profile(primaries, curve))
     except ValueError:
-        return _Space(note=f"its primaries cannot be; its colors are taken as sRGB; {EXPORT}")
+        return _Space(note=f"its primaries cannot be; its colors are taken as sRGB; {AS_SRGB}")
 
 
 def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
@@ -172,7 +172,7 @@ def by_numbers(primaries: int, curve: int, gray: bool) -> _Space:
     if told is None or shape is None:
         return _Space(
             note=f"its color space (primaries {primaries}, curve {curve}) is not known here; "
-            f"its colors are taken as sRGB; {EXPORT}"
+            f"its colors are taken as sRGB; {AS_SRGB}"
         )
     if shape == profiles.SRGB_CURVE and (gray or told == profiles.BT709):
         return _Space()

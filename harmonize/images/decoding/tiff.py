@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import TiffImagePlugin
 
-from harmonize.images.decoding.labels import EXPORT, SAME_POINT, Labels, resolution
+from harmonize.images.decoding.labels import AS_SRGB, SAME_POINT, Labels, resolution
 from harmonize.images.profiles import BT709
 
 BITS = (1, 2, 4, 8, 16, 32)  # of a channel that are read; 32 as grays
@@ -95,10 +95,10 @@ def _tag_notes(tags: Any) -> tuple[str, ...]:
         points = [tuple(map(float, told[i : i + 2])) for i in (0, 2, 4)]
         if max(map(math.dist, points, BT709[:3])) > SAME_POINT:
             notes.append(
-                f"its primaries are told by tags, but its colors are taken as sRGB; {EXPORT}"
+                f"its primaries are told by tags, but its colors are taken as sRGB; {AS_SRGB}"
             )
     if tags.get(332, 1) != 1:
-        notes.append(f"its inks are others than CMYK, but are taken as CMYK; {EXPORT}")
+        notes.append(f"its inks are others than CMYK, but are taken as CMYK; {AS_SRGB}")
     return tuple(notes)
 
 
