@@ -15,9 +15,9 @@ from benchmarks.report import Row
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
 from harmonize.images.write import encode_as
-from harmonize.scene.cutout import as_picture, cut_out, quick_mask
 from harmonize.scene.matting import bounds
 from harmonize.scene.scene import load_scene
+from harmonize.scene.segmentation import as_picture, cut_out, quick_mask
 
 LEAST = 0.75  # of overlap: below it something is amiss
 NOTE = """Overlap: intersection over union of what is more than half inside, with the true mask.

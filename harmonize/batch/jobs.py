@@ -16,10 +16,10 @@ from harmonize.images.protected import Named, clashes
 from harmonize.images.read import Source, open_picture
 from harmonize.run.record import check_own_picture, write_cutout
 from harmonize.run.result import check_own_record, record_path
-from harmonize.scene.cutout import Hints, as_picture, cut_from, cut_source
 from harmonize.scene.loose import LOOSE_SIGMA
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene, load_scene
+from harmonize.scene.segmentation import Hints, as_picture, cut_from, cut_source
 from harmonize.settings.load import Settings, load, weights_file
 
 KEPT_PICTURES = 1 << 29  # bytes of opened pictures that are kept for the jobs to come

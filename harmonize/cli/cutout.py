@@ -23,8 +23,8 @@ from harmonize.images.protected import protect
 from harmonize.images.read import open_picture
 from harmonize.images.write import WITH_ALPHA, picture_format, write_picture
 from harmonize.run.record import write_cutout
-from harmonize.scene.cutout import Hints, as_picture, cut_from
 from harmonize.scene.matting import bounds
+from harmonize.scene.segmentation import Hints, as_picture, cut_from
 
 HINTS, RESULTS = "What to cut out", "Results"
 BOX, POINTS = "X,Y,W,H", '"X,Y X,Y"'

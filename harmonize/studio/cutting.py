@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from harmonize.errors import InputError
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import open_picture
-from harmonize.scene.cutout import cutout_alpha, doubts, quick_mask
 from harmonize.scene.mask import FAINT, Mask, fitted_to, mask_of
 from harmonize.scene.matting import with_alpha
+from harmonize.scene.segmentation import cutout_alpha, doubts, quick_mask
 from harmonize.studio.files import MISREAD, File, Files, encoded
 
 MOST_STROKES, MOST_POINTS = 2000, 200_000

@@ -14,8 +14,8 @@ from harmonize.batch.lists.input_files import Skip, actual, matching, with_slash
 from harmonize.batch.lists.list_file import ListedJob, read_entries
 from harmonize.errors import ConfigError, InputError, JobsError
 from harmonize.run.record import find_home, nameable
-from harmonize.scene.cutout import Hints
 from harmonize.scene.placement import Placement
+from harmonize.scene.segmentation import Hints
 from harmonize.settings.load import load, presets
 from harmonize.settings.messages import nearest_word
 from harmonize.settings.yaml_reader import Tree, dotted, show

@@ -12,8 +12,8 @@ from conftest import disc, strokes
 from PIL import Image
 
 from harmonize.errors import InputError
-from harmonize.scene.cutout import cut_out, doubts, quick_mask, with_rembg
 from harmonize.scene.matting import element_colors, soft_alpha, with_alpha
+from harmonize.scene.segmentation import cut_out, doubts, quick_mask, with_rembg
 
 WIDTH, HEIGHT = 160, 120
 TRUE = disc(WIDTH, HEIGHT)
