@@ -106,12 +106,6 @@ def _is_record(path: Path) -> bool:
     return isinstance(tree, dict) and {"config", "inputs", "placement"} <= tree.keys()
 
 
-def write_record(path: Path, record: dict[str, Any], overwrite: bool = False) -> None:
-    """Write a run record as JSON."""
-    check_record(path, overwrite)
-    write_file(path, _record_bytes(record), overwrite)
-
-
 def _record_bytes(record: dict[str, Any]) -> bytes:
     text = json.dumps(record, indent=2, ensure_ascii=False)
     # A name that is no UTF-8 has surrogates in it: their escapes are JSON's.

@@ -10,21 +10,27 @@ from conftest import strokes
 
 from harmonize.errors import OutputError
 from harmonize.images.image import StoredImage
-from harmonize.run.result import Result, write_record
+from harmonize.run.result import Result, write_both
 
 
 def test_a_record_is_json(tmp_path: Path) -> None:
-    write_record(tmp_path / "a.json", {"ü": [1, 2.5, None]})
+    write_both(tmp_path / "a.png", b"picture", {"ü": [1, 2.5, None]})
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"ü": [1, 2.5, None]}
     assert "ü" in text
 
 
 def test_a_record_is_not_replaced_unless_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("precious")
-    with pytest.raises(OutputError, match="exists; use `overwrite`"):
-        write_record(tmp_path / "a.json", {})
-    assert (tmp_path / "a.json").read_text() == "precious"
+    record = {"config": {}, "inputs": {}, "placement": {}}
+    write_both(tmp_path / "a.png", b"picture", record)
+    before = (tmp_path / "a.json").read_bytes()
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(OutputError, match="a.json: exists; use `overwrite`"):
+        write_both(tmp_path / "a.png", b"other", {})
+    assert (tmp_path / "a.json").read_bytes() == before
+    assert not (tmp_path / "a.png").exists()
+    write_both(tmp_path / "a.png", b"other", {}, overwrite=True)
+    assert (tmp_path / "a.json").read_text() == "{}\n"
 
 
 @pytest.mark.parametrize(
