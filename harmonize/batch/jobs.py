@@ -92,14 +92,14 @@ def check_jobs(
     config: str | None = None,
     overrides: Sequence[str] = (),
     listed: Path | None = None,
-    look: Look | None = None,
+    looks: Sequence[Look] = (),
     overwrite: bool = False,
 ) -> Checked:
     """Check jobs whose results go to `folder`.
 
-    `config` replaces every job's, `overrides` win, `look` is shown each scene.
+    `config` replaces every job's, `overrides` win, `looks` are shown each scene.
     """
-    seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], look)
+    seen = _OpenedPictures([item for item in items if isinstance(item, Draft)], looks)
     found: dict[int, Job | Refused] = {}
     for index, item in sorted(enumerate(items, 1), key=_painting):  # each needs to be kept once
         if isinstance(item, Refused):
@@ -251,8 +251,8 @@ def _job(draft: Draft, folder: Path, index: str, seen: "_OpenedPictures") -> Job
 
 
 class _OpenedPictures:
-    def __init__(self, drafts: Sequence[Draft], look: Look | None) -> None:
-        self._look = look
+    def __init__(self, drafts: Sequence[Draft], looks: Sequence[Look]) -> None:
+        self._looks = looks
         self._uses = Counter(path for draft in drafts for path in draft.inputs.values())
         self._kept: OrderedDict[Path, Source] = OrderedDict()
         self._found: dict[str, dict[str, str] | InputError] = {}
@@ -269,8 +269,8 @@ class _OpenedPictures:
                     asked.pop("mask", None)
                 scene = load_scene(**asked, placement=draft.placement, loose_sigma=sigma)
                 self._found[key] = scene.hashes
-                if self._look is not None:
-                    self._look(scene, draft.placement, sigma)
+                for look in self._looks:
+                    look(scene, draft.placement, sigma)
             except InputError as error:
                 self._found[key] = error
         for path in draft.inputs.values():

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +17,16 @@ from typing import Any
 import torch
 
 from harmonize.batch.jobs import Checked, Job, check_own_files, in_order, without
-from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell
-from harmonize.errors import DeviceError, HarmonizeError
+from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell, is_done
+from harmonize.errors import DeviceError, HarmonizeError, MemoryLimitError
 from harmonize.images.read import Source, open_picture
 from harmonize.images.write import losses
+from harmonize.run import memory_limit
+from harmonize.run.prepare import Extent
 from harmonize.run.result import write_result
 from harmonize.run.session import Progress, Session
+from harmonize.scene.placement import Placement
+from harmonize.scene.scene import Scene
 from harmonize.synthesis.network import device
 
 ENDING_SECONDS = 60  # seconds that a worker has to end after its step when the batch is stopped
@@ -87,6 +91,36 @@ def with_devices(found: Checked) -> Checked:
         except DeviceError as error:
             problems[name] = str(error)
     return without(found, lambda job: problems.get(job.config.device))
+
+
+class MemoryCheck:
+    """Tells which jobs a limit leaves too little memory for, from their scenes."""
+
+    def __init__(self, limit: str, here: bool, restart: bool) -> None:
+        """`here`: workers run on this machine; `restart`: jobs that are done are done again."""
+        self.limit = memory_limit.parse(limit) or 0
+        self._here, self._restart = here, restart
+        self._held = memory_limit.held_at_least()  # before there are pictures
+        self._extents: dict[str, Extent] = {}
+
+    def look(self, scene: Scene, placement: Placement, sigma: float) -> None:
+        self._extents[_scene_key(scene.hashes, placement, sigma)] = Extent.of(scene)
+
+    def problem(self, job: Job) -> str | None:
+        key = _scene_key(job.hashes, job.placement, job.config.loose_sigma)
+        kind = job.config.device
+        with suppress(DeviceError):
+            kind = device.resolve_device(kind).type if self._here else kind
+        held = self._held if kind == "cpu" else None
+        try:
+            self._extents[key].check_memory(job.config, self.limit, held)
+        except MemoryLimitError as error:
+            return None if not self._restart and is_done(job) else str(error)
+        return None
+
+
+def _scene_key(hashes: Mapping[str, str], placement: Placement, sigma: float) -> str:
+    return repr((sorted(hashes.items()), placement, sigma))
 
 
 # --- engines --------------------------------------------------------------------------------------

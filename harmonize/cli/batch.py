@@ -26,6 +26,7 @@ from harmonize.images.protected import protect
 from harmonize.run.result import record_path
 
 if TYPE_CHECKING:
+    from harmonize.batch.workers import MemoryCheck
     from harmonize.reports.pictures import Store
 
 SETTINGS, RUNNING, CLUSTER, RESULTS = "Settings", "Running", "Cluster", "Results"
@@ -168,14 +169,14 @@ def _check_words(asked: Any) -> None:
 def _checked_jobs(asked: Any, folder: Path) -> Checked:
     if not asked.jobs.exists():
         raise InputError(f"{asked.jobs}: no such file or folder; expected a list or a folder")
-    limit = _memory_of(asked.max_memory)
-    read = read_folder if asked.jobs.is_dir() else read_list
-    listed = None if asked.jobs.is_dir() else asked.jobs
+    memory = _memory_check(asked)
+    read, listed = (read_folder, None) if asked.jobs.is_dir() else (read_list, asked.jobs)
     items = read(asked.jobs, own_files(folder))
     asked.store = _store(asked, len(items))
-    look = asked.store and asked.store.look
-    found = check_jobs(items, folder, asked.config, asked.set_ or [], listed, look, asked.overwrite)
-    own = {"absolute_paths": asked.absolute_paths, "max_memory": limit}
+    looks = [one.look for one in (asked.store, memory) if one]
+    given = (asked.config, asked.set_ or (), listed, looks, asked.overwrite)
+    found = check_jobs(items, folder, *given)
+    own = {"absolute_paths": asked.absolute_paths, "max_memory": memory and memory.limit}
     found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
     if asked.engine is EngineName.local:
         found = without(found, missing_weights)
@@ -183,6 +184,8 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
             from harmonize.batch.workers import with_devices
 
             found = with_devices(found)
+    if memory:
+        found = without(found, memory.problem)
     said = [replace(item, reason=in_keys(item.reason)) for item in found.refused]
     found = replace(found, refused=said)
     if found.refused and (asked.strict or asked.fail_fast or not found.jobs):
@@ -200,12 +203,12 @@ def _store(asked: Any, entries: int) -> "Store | None":
     return store_for(entries)
 
 
-def _memory_of(text: str | None) -> int | None:
-    if text is None:
+def _memory_check(asked: Any) -> "MemoryCheck | None":
+    if asked.max_memory is None:
         return None
-    from harmonize.run.memory_limit import parse
+    from harmonize.batch.workers import MemoryCheck
 
-    return parse(text)
+    return MemoryCheck(asked.max_memory, asked.engine is EngineName.local, asked.restart)
 
 
 def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
@@ -327,10 +330,8 @@ def _dry_run(found: Checked, restart: bool) -> int:
     ]
     table([*map(_refused_row, found.refused), *rows])
     failed = f", {len(found.refused)} failed" if found.refused else ""
-    total = len(found.jobs) + len(found.refused)
-    typer.echo(
-        f"{_jobs_said(total)}: {len(done) - sum(done)} to do, {sum(done)} done already{failed}"
-    )
+    total = _jobs_said(len(found.jobs) + len(found.refused))
+    typer.echo(f"{total}: {len(done) - sum(done)} to do, {sum(done)} done already{failed}")
     return 1 if found.refused else 0
 
 

@@ -36,19 +36,24 @@ TILES = (1024, 512, 256)  # sides that are tried
 SAFETY = 0.9  # of a limit: what an estimate may take of it
 # A process never holds quite the same: so that the same limit leads to the same size.
 ROUND, STEPS = 1 << 26, 32  # bytes, pixels
+LOADED = 2 * ROUND  # bytes, at most: what a run loads first, and what is rounded up
 
 
 def fit(
-    canvas: Canvas, asked: Settings, level: float, limit: int | None = None
+    canvas: Canvas,
+    asked: Settings,
+    level: float,
+    limit: int | None = None,
+    held: int | None = None,
 ) -> tuple[Settings, int]:
     """Return settings that fit `limit` (smaller tiles, then size), and their bytes."""
-    need = estimate_memory(canvas, asked, level)
+    need = estimate_memory(canvas, asked, level, held)
     if limit is None or need <= SAFETY * limit:
         return asked, need
 
     def tried(**changes: int) -> tuple[Settings, int]:
         settings = asked.model_copy(update=changes)
-        return settings, estimate_memory(canvas, settings, level)
+        return settings, estimate_memory(canvas, settings, level, held)
 
     sides = sorted({asked.tile, *(side for side in TILES if side < asked.tile)}, reverse=True)
     for side in sides:
@@ -90,11 +95,16 @@ def working_shape(shape: tuple[int, int], settings: Settings) -> tuple[int, int]
     return scaled(shape, min(1.0, settings.size / max(shape)))
 
 
-def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
-    """Return the bytes at the peak: the process's, or on a GPU its tensors'."""
+def estimate_memory(
+    canvas: Canvas, settings: Settings, level: float, held: int | None = None
+) -> int:
+    """Return the bytes at the peak: the process's, or on a GPU its tensors'.
+
+    `held`: before the run begins; None: what this process holds.
+    """
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
-    held, stages = _raster(part, view), 0
+    copies, stages = _raster(part, view), 0
     # With or without an underpainting, whatever the painting is like.
     for fine in (0, 1):
         resolved = resolve_settings(settings, level, fine)
@@ -108,14 +118,14 @@ def estimate_memory(canvas: Canvas, settings: Settings, level: float) -> int:
             shape, looks = scaled(view, one.scale), looks - {one.scale}
             kept = _seen(view, looks, settings)
             window = _window_at(part, shape, settings)
-            held = max(held, _raster(part, view) + _raster(part, shape))
+            copies = max(copies, _raster(part, view) + _raster(part, shape))
             stages = max(stages, kept + STEP * window.area, LOOK * _largest(shape, settings.tile))
-    coming = held + stages + ALWAYS
+    coming = copies + stages + ALWAYS
     # The result's own pixels, a copy of them to encode, and the file.
     coming = max(coming, 3 * canvas.painting.pixels.nbytes)
     if canvas.painting.device.type != "cpu":
         return coming
-    return -(-_held_bytes() // ROUND) * ROUND + coming
+    return (-(-_held_bytes() // ROUND) * ROUND if held is None else held) + coming
 
 
 def _window_at(canvas: Canvas, shape: tuple[int, int], settings: Settings) -> Window:
@@ -158,6 +168,11 @@ def parse(limit: int | str | None) -> int | None:
         raise InputError(f"`max_memory={limit}`: expected bytes, or a size such as 2GB or 800MB")
     power = " KMGT".index(match[2].upper() or " ")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def held_at_least() -> int:
+    """Return bytes that a process with what is loaded here holds, rounded down."""
+    return _held_bytes() // ROUND * ROUND
 
 
 def _held_bytes() -> int:

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from harmonize import __version__
+from harmonize.errors import MemoryLimitError
 from harmonize.images.image import StoredImage
 from harmonize.run import memory_limit
-from harmonize.run.memory_limit import at_work, working_shape
+from harmonize.run.memory_limit import LOADED, at_work, working_shape
 from harmonize.scene.loose import NOMINAL
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
@@ -24,6 +25,7 @@ from harmonize.scene.scene import Scene
 from harmonize.settings.load import LEVELS, Settings
 from harmonize.settings.resolve import Resolved, resolve_settings
 from harmonize.synthesis import style_level
+from harmonize.synthesis.image_ops import windows
 from harmonize.synthesis.image_ops.crops import Canvas, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.network import device, weights
@@ -130,6 +132,39 @@ class Plan:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Extent:
+    """What tells the memory of runs on a scene, without its pixels."""
+
+    canvas: Canvas  # of the scene's size, its pixels all the same
+    level: float  # the painting's estimated style level
+    held: int  # bytes of the scene's pictures
+
+    @classmethod
+    def of(cls, scene: Scene) -> Extent:
+        pixels = np.broadcast_to(np.zeros(1, scene.painting.dtype), scene.painting.shape)
+        loose = np.zeros(scene.loose.shape, np.uint8)  # read only: it takes no memory
+        box = windows.box(scene.loose)
+        loose[box.top, box.left] = loose[box.bottom - 1, box.right - 1] = 1
+        canvas = Canvas(Raster(pixels), Raster(pixels), loose, Raster(pixels[..., :1]))
+        parts = (scene.painting, scene.composite, scene.tight, scene.loose, scene.original.pixels)
+        held = sum({id(part): part.nbytes for part in parts}.values())
+        return cls(canvas, _estimated_level(Raster(scene.painting)), held)
+
+    def check_memory(self, asked: Settings, limit: int, held: int | None) -> None:
+        """Raise MemoryLimitError if no size keeps to `limit` bytes in a process that holds `held`.
+
+        None: on a GPU, or it may be on one.
+        """
+        told = _told_level(asked)
+        level = self.level if told is None else told
+        there = 0 if held is None else held + self.held
+        try:
+            memory_limit.fit(self.canvas, asked, level, limit, there)
+        except MemoryLimitError:  # the least that it can be; what is told is to be enough
+            memory_limit.fit(self.canvas, asked, level, limit, there + LOADED)
+
+
 def load_network(settings: Settings, place: torch.device, memory: Cache) -> Network:
     """Load the network, or recall it."""
     found = memory.recall(settings.weights, partial(weights.load_weights, settings.weights))
@@ -153,7 +188,8 @@ def make_plan(
     """Make the plan, or keep to `settled` settings."""
     place = network.vgg.device
     whole = canvas_of(scene, place)
-    level, estimated = _level_of(whole.painting, asked)
+    told = _told_level(asked)
+    level = _estimated_level(whole.painting) if told is None else told
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
     settings, need = memory_limit.fit(whole, settled or asked, level, limit)
@@ -172,7 +208,7 @@ def make_plan(
         settings=settings,
         max_memory=max_memory,
         level=level,
-        estimated=estimated,
+        estimated=told is None,
         fine=_fine_of(whole.painting),
         need=need,
         warnings=(*notes, *([short] if short else [])),
@@ -205,13 +241,18 @@ def working_view(canvas: Canvas, settings: Settings) -> View:
     return canvas.view(working_shape(canvas.shape, settings), settings.margin)
 
 
-def _level_of(painting: Raster, settings: Settings) -> tuple[float, bool]:
+def _told_level(settings: Settings) -> float | None:
+    """Return the style level that settings name; None: it is estimated."""
     if settings.strength == "auto":
-        seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
-        return style_level.estimate_level(painting.resized(seen)).level, True
+        return None
     if isinstance(settings.strength, str):
-        return LEVELS[settings.strength], False
-    return float(settings.strength), False
+        return LEVELS[settings.strength]
+    return float(settings.strength)
+
+
+def _estimated_level(painting: Raster) -> float:
+    seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
+    return style_level.estimate_level(painting.resized(seen)).level
 
 
 def _fine_of(painting: Raster) -> float:

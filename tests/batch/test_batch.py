@@ -299,6 +299,36 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
         assert again.out.endswith(f"{3 - done} to do, {done} done already\n")
 
 
+def test_a_job_for_which_the_memory_is_too_little_is_found_before_the_start(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 0)
+    monkeypatch.setattr(memory_limit, "ALWAYS", 0)
+    Image.fromarray(strokes(2400, 1800)).save("large.png")
+    write_jobs({"at": "5,5", "style": "large.png"}, {"at": "5,5"})
+    limited = ("batch", "jobs.yaml", "--max-memory", "60MB")
+    told = (
+        "1.png: --max-memory 60MB is too little for this run; give 231MB or more, with `size: 64`"
+    )
+    checked = command(*limited, "--dry-run")
+    assert (checked.code, told in checked.err) == (1, True), checked.err
+    assert checked.out.endswith("2 jobs: 1 to do, 0 done already, 1 failed\n")
+    assert command(*limited, "--strict").code == 2
+    assert not listed.exists()
+    done = command(*limited, "--log-json", "log")
+    assert done.code == 1
+    assert done.out.splitlines()[-1].endswith("1 done, 0 skipped, 1 failed")
+    assert [event["event"] for event in events()][:3] == [
+        "batch started", "job failed", "job started",
+    ]  # fmt: skip
+    # What is done needs no memory.
+    assert command("batch", "jobs.yaml").code == 0
+    again = command(*limited)
+    assert again.code == 0, again.err
+    assert again.out.splitlines()[-1].endswith("0 done, 2 skipped, 0 failed")
+    assert command(*limited, "--restart", "--dry-run").code == 1
+
+
 def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: Command) -> None:
     mask = np.full((40, 40), 255, np.uint8)
     mask[8:32, 8:32] = 0
@@ -532,7 +562,7 @@ def test_the_report_is_written_of_all_that_ended(
     written: list[Any] = []
     module = ModuleType("harmonize.reports.page")
     module.Entry = lambda *args: SimpleNamespace(args=args)  # type: ignore[attr-defined]
-    module.store_for = lambda entries: SimpleNamespace(look=None, entries=entries)  # type: ignore[attr-defined]
+    module.store_for = lambda entries: SimpleNamespace(look=lambda *_: None, entries=entries)  # type: ignore[attr-defined]
     module.check_page = lambda *args, **more: None  # type: ignore[attr-defined]
     module.write_report = lambda *args, **more: written.append((*args, more))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "harmonize.reports.page", module)

@@ -14,6 +14,9 @@ from PIL import Image
 
 from harmonize.errors import InputError, MemoryLimitError
 from harmonize.run import memory_limit
+from harmonize.run.prepare import Extent, canvas_of
+from harmonize.scene.placement import Placement
+from harmonize.scene.scene import load_scene
 from harmonize.settings.load import Settings, load
 from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -218,3 +221,30 @@ def test_a_machine_without_memory_ends_in_one_line(files: Path) -> None:
     assert "--max-memory" in lines[0]
     assert "Traceback" not in done.stderr
     assert not list(files.glob("out.*")) + list(files.glob("*.part")) + list(files.glob(".*.part"))
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("setting", ["size=native", "strength=3", "region=canvas"])
+def test_what_is_told_without_the_pixels_is_what_a_run_is_told(
+    files: Path, setting: str, large: bool
+) -> None:
+    if large:
+        Image.fromarray(np.zeros((1500, 2000, 3), np.uint8)).save("painting.png")
+    scene = load_scene("painting.png", "cutout.png", placement=Placement(at=(20, 20)))
+    extent, whole, config = Extent.of(scene), canvas_of(scene), load("default", [setting])
+    arrays = (scene.painting, scene.composite, scene.tight, scene.loose)
+    assert extent.held == sum(array.nbytes for array in arrays)
+    level = 3.0 if "strength" in setting else extent.level
+    for limit in range(2 * 10**8, 4 * GIGA, 3 * 10**8):
+        told = []
+        for ask in (
+            lambda: memory_limit.fit(whole, config, level, limit, GIGA + extent.held),  # noqa: B023
+            lambda: extent.check_memory(config, limit, GIGA),  # noqa: B023
+        ):
+            try:
+                ask()
+                told.append("")
+            except MemoryLimitError as error:
+                told.append(str(error))
+        assert bool(told[0]) == bool(told[1])
+        assert bool(told[0]) == (limit < 1.5 * GIGA), limit
