@@ -30,8 +30,8 @@ RIM = 12  # pixels: width of the bands inside and outside the contour that must 
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
 LIGHTS = 0.7  # share of a darkening that is done: white things stay white
 GRAY = 0.1  # hue that a gray thing keeps, as a share of what a colored one keeps
-DARK, REFLECTED = 60.0, 0.5  # L; share of the hues around
-AROUND, FAR = 16.0, 0.02  # sigma in pixels; weight of the mean around, where nothing is so near
+DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters have no black
+AS_DARK = 5.0  # L: sigma of what counts as as dark
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
@@ -51,7 +51,7 @@ def palette_map(
     luma = _luma(composite[:1], element, reference, goal)
     own = own_hue(composite, reference.sure, goal)
     chroma = _chroma(composite, luma, element, reference, own, goal)
-    chroma = chroma + reflected(luma, chroma, frame, element, own)
+    chroma = chroma + painted_black(luma, chroma, own, reference.sample)
     mapped = torch.cat((luma, chroma))
     if goal.silhouette > 0:
         mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
@@ -98,18 +98,24 @@ def _chroma(
     return torch.lerp(chroma.clamp(least, most), composite[1:], beyond)
 
 
-def reflected(luma: Tensor, chroma: Tensor, frame: Tensor, element: Tensor, own: Tensor) -> Tensor:
-    """Return what a dark gray thing takes of the hues around it: painters have no black.
+def painted_black(luma: Tensor, chroma: Tensor, own: Tensor, sample: Tensor) -> Tensor:
+    """Return what a dark gray thing takes of the hue of the painting's darks.
 
-    [2, H, W]: a share of `REFLECTED` where it is black, none from `DARK` on or where it keeps its
-    `own` hue.
+    [2, H, W]: a share of `BLACK` where it is black, none from `DARK` on or where it keeps its `own`
+    hue.
     """
-    outside = ((~element) & _near(element))[None].float() + 1e-6
-    mean = (frame[1:] * outside).sum((1, 2), keepdim=True) / outside.sum()
-    mass = filters.gaussian(outside, AROUND)
-    around = (filters.gaussian(frame[1:] * outside, AROUND) + FAR * mean) / (mass + FAR)
-    share = REFLECTED * (1 - luma / DARK).clamp(0, 1) * (1 - own).square()
-    return share * (around - chroma) * element
+    share = BLACK * (1 - luma / DARK).clamp(0, 1) * (1 - own).square()
+    return share * (hue_at(luma, sample) - chroma)
+
+
+def hue_at(luma: Tensor, sample: Tensor) -> Tensor:
+    """Return the mean a and b that `sample` has at about each lightness of `luma` [1, H, W]."""
+    knots = torch.linspace(0, 100, 51, device=luma.device)
+    near = torch.exp(-((knots[:, None] - sample[0]) / AS_DARK).square() / 2) + 1e-6
+    means = (near @ sample[1:].T) / near.sum(1, keepdim=True)
+    at = (luma[0] / 2).clamp(0, 50)
+    below = at.floor().clamp(max=49).long()
+    return torch.lerp(means[below], means[below + 1], (at - below)[..., None]).permute(2, 0, 1)
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
