@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harmonize.settings.dump import dump
-from harmonize.settings.json_schema import file_schema
+from harmonize.settings.dump import dump, file_schema
 from harmonize.settings.load import Settings
 from harmonize.settings.yaml_reader import read_layer
 

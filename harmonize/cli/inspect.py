@@ -9,8 +9,7 @@ import typer
 
 from harmonize.cli.options import complete, in_flags, settings_keys
 from harmonize.errors import ConfigError
-from harmonize.settings.dump import annotated
-from harmonize.settings.json_schema import file_schema
+from harmonize.settings.dump import annotated, file_schema
 from harmonize.settings.load import about, load, presets
 from harmonize.settings.yaml_reader import printable
 

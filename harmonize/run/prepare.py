@@ -22,9 +22,11 @@ from harmonize.scene.loose import NOMINAL
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
+from harmonize.settings.goals import Resolved
 from harmonize.settings.load import LEVELS, Settings
-from harmonize.settings.resolve import Resolved, resolve_settings
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis import style_level
+from harmonize.synthesis.brushwork.drawing import fine_share
 from harmonize.synthesis.image_ops import windows
 from harmonize.synthesis.image_ops.crops import Canvas, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -32,7 +34,6 @@ from harmonize.synthesis.network import device, weights
 from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.network.weights import WeightSet
-from harmonize.synthesis.start import fine_share
 
 # Pixels at work that an element covers: of fewer, strokes leave a blot. Found by eye,
 # on the samples at widths of 20 to 60 pixels.

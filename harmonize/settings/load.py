@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from harmonize.errors import ConfigError
 from harmonize.settings import value_types
 from harmonize.settings.messages import blamed, describe, nearest_word
-from harmonize.settings.schema import Finish, Palette, Pass, Section, Underpainting
+from harmonize.settings.schema import Brushwork, Finish, Palette, Pass, Section, Underpainting
 from harmonize.settings.text_file import opened
 from harmonize.settings.yaml_reader import (
     LONGEST_LIST,
@@ -82,6 +82,8 @@ class Settings(Section):
     """Pixels around the loose mask that belong to the region, at each pass's scale."""
     tile: value_types.Tile
     """Side of the tiles in which the network sees the painting, in pixels; smaller: less memory."""
+    brushwork: Brushwork | None = None
+    """The element in planes and strokes, as a painter lays it in; null: off."""
     palette: Palette | None = None
     """The element in the painting's palette; null: off."""
     underpainting: Underpainting | None = None

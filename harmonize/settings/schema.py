@@ -19,6 +19,7 @@ from harmonize.settings.value_types import (
     Range,
     Rate,
     Rates,
+    Reach,
     Share,
     Sigma,
     Steps,
@@ -180,6 +181,19 @@ class Pass(Section):
 def block(tap: str) -> int:
     """Return a tap's block: 4 for `relu4_1`."""
     return int(tap[4])
+
+
+class Brushwork(Section):
+    """The element laid in as a painter does, before anything else; both shares are divided by a
+    `keep` above 1."""
+
+    planes: Weight
+    """Share of planes of color in place of a photograph's fine detail, but for outlines: 0 to 1."""
+    radius: Reach
+    """How wide the planes are, in pixels at the working size."""
+    strokes: Weight
+    """Strength of strokes along the element's form, where it has less than the painting; 1: as
+    strong as the painting's."""
 
 
 class Palette(Section):

@@ -96,6 +96,7 @@ Range = Annotated[
 Bins = Annotated[int, Limit(ge=2, le=65536), Expects("a whole number from 2 to 65536")]
 Seed = Annotated[int, Limit(ge=0, lt=2**63), Expects("a whole number from 0 up, below 2^63")]
 Radius = Annotated[int, Limit(ge=1, le=100), Expects("a whole number from 1 to 100")]
+Reach = Annotated[float, Limit(ge=0.5, le=20), Expects("a number from 0.5 to 20")]
 Natural = Annotated[int, Limit(ge=0), Expects("a whole number from 0 up")]
 Count = Annotated[int, Limit(ge=1), Expects("a whole number from 1 up")]
 Odd = Annotated[

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.settings.resolve import Resolved, ResolvedPass
-from harmonize.synthesis import passes, strokes
+from harmonize.settings.goals import Resolved, ResolvedPass
+from harmonize.synthesis import passes
+from harmonize.synthesis.brushwork.overlay import overlay, rough
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
 from harmonize.synthesis.image_ops.tiled_image import Raster
@@ -142,7 +143,7 @@ class Painter:
         if palette is None or underpainting is None:
             return None, False
         features = self._features(view.painting, self._taps(), hold=True)
-        start, matched = map_palette(view, features, palette)
+        start, matched = map_palette(view, features, palette, self.resolved.brushwork)
         scales, maps = len(underpainting.steps), self._palette_steps(view)
         tell = _Stages(None if told else self.on_step, view)
         try:
@@ -241,7 +242,7 @@ class Painter:
         )
         for layer, share in work.strokes(matched):
             sigma = settings.strokes.sigma if settings.strokes else 0.0
-            start = strokes.overlay(start, layer, view.loose, amount=share, sigma=sigma)
+            start = overlay(start, layer, view.loose, amount=share, sigma=sigma)
         objective = passes.build_objective(
             settings,
             self.network,
@@ -297,7 +298,7 @@ class _Work:
         amount = asked.amount if rebuilt else asked.amount + asked.underpainting
         if amount:
             tap = self.settings.matching.taps[0]
-            yield strokes.rough(matched, self.view.painting, tap), amount
+            yield rough(matched, self.view.painting, tap), amount
         if rebuilt and asked.underpainting:
             yield self._seen(filters.from_lab(100 * rebuilt.image)), asked.underpainting
 

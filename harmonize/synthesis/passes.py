@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonize.settings.resolve import ResolvedPass
+from harmonize.settings.goals import ResolvedPass
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match

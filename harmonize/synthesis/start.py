@@ -1,4 +1,4 @@
-"""Where the passes begin: the palette map, and over it the underpainting."""
+"""Where the passes begin: the element brushed, in the painting's palette, and underpainted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.settings.resolve import PaletteGoal, SynthesisGoal
+from harmonize.settings.goals import BrushGoal, PaletteGoal, SynthesisGoal
+from harmonize.synthesis.brushwork.brush import brushed
+from harmonize.synthesis.brushwork.drawing import outlined, without_texture
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import View
 from harmonize.synthesis.image_ops.windows import Window
@@ -23,9 +25,6 @@ from harmonize.synthesis.underpainting.feature_guides import feature_guides
 from harmonize.synthesis.underpainting.patch_synthesis import Rebuilt, guide_layers, synthesize
 
 STRAYED = 12.0  # sigma in pixels: patches of a wrong hue, which an eye would see as a stain
-DRAWING_SIGMA = 2.0  # sigma in pixels: what is finer is drawing or brushwork
-OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
-STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,16 @@ class Start:
     strokes: Rebuilt | None = None
 
 
-def map_palette(view: View, features: PaintingFeatures, goal: PaletteGoal) -> tuple[Start, Match]:
-    """Move the element's colors into the painting's."""
+def map_palette(
+    view: View, features: PaintingFeatures, goal: PaletteGoal, brush: BrushGoal | None = None
+) -> tuple[Start, Match]:
+    """Move the element's colors into the painting's, after it is laid in with the `brush`."""
     cut = extend_colors(view.composite, view.tight, goal.edge)
     pasted = torch.lerp(view.frame, cut, view.tight)
     mask = soft_mask(view.tight, goal.soften) * view.loose
+    if brush is not None:
+        painting = view.painting.crop(Window(0, 0, *view.shape))
+        pasted = brushed(pasted, view.frame, painting, mask, brush)
     matched = match_element(pasted, view.loose, features, goal)
     reference = reference_of(matched, features, goal)
     composite, frame = filters.to_lab(pasted), filters.to_lab(view.frame)
@@ -99,47 +103,10 @@ def underpaint(
     )
 
 
-def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
-    """Give `image` the outlines of `mapped` that stand out from the brushwork."""
-    share = _standing_out(mapped, painting, OUTLINE) * amount
-    lost = _finer(mapped[:1], OUTLINE) - _finer(image[:1], OUTLINE)
-    return torch.cat((image[:1] + share * lost, image[1:]))
-
-
 def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: float) -> Tensor:
     """Lay `amount` of the outlines that the passes took over `image`."""
     now, mapped, known = (filters.to_lab(x) for x in (image, start.mapped, painting))
     return filters.from_lab(outlined(now, mapped, known, amount * start.mask))
-
-
-def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
-    """Return `mapped` without detail weaker than brushwork."""
-    weak = (
-        (1 - _standing_out(mapped, painting, DRAWING_SIGMA))
-        * mask
-        * _finer(mapped[:1], DRAWING_SIGMA)
-    )
-    return torch.cat((mapped[:1] - weak, mapped[1:]))
-
-
-def _standing_out(mapped: Tensor, painting: Tensor, sigma: float) -> Tensor:
-    brushwork = filters.gaussian(_finer(painting[:1], sigma).square(), 3.0).sqrt().median()
-    strength = filters.gaussian(_finer(mapped[:1], sigma).square(), 1.5)
-    return strength / (strength + (STRONG * brushwork).square() + 1e-6)
-
-
-def _finer(luma: Tensor, sigma: float) -> Tensor:
-    return luma - filters.gaussian(luma, sigma)
-
-
-def fine_share(painting: Tensor) -> float:
-    """Return the share of luma's variance that is finer than 2 pixels.
-
-    High for hatching, engraving and thick impasto. The painting should be about 700 pixels long.
-    """
-    luma = filters.to_lab(painting)[:1]
-    soft = filters.gaussian(luma, DRAWING_SIGMA)
-    return float((1 - soft.var() / luma.var().clamp_min(1e-6)).clamp(0, 1))
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:

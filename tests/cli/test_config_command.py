@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 
 import harmonize
 from harmonize.errors import ConfigError
-from harmonize.settings.json_schema import file_schema
+from harmonize.settings.dump import file_schema
 from harmonize.settings.load import Settings, load, loads, presets
 from harmonize.settings.yaml_reader import read_layer
 

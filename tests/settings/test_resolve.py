@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmonize.settings.goals import ResolvedPass
 from harmonize.settings.load import Settings, load, presets, restore_settings
-from harmonize.settings.resolve import ResolvedPass, at_level, resolve_settings
+from harmonize.settings.resolve import at_level, resolve_settings
 
 FIRST = next(iter(Settings.preset().passes))
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from harmonize.errors import ConfigError
 from harmonize.settings import load as config
-from harmonize.settings.resolve import HistogramGoal, ResolvedPass, resolve_settings
+from harmonize.settings.goals import HistogramGoal, ResolvedPass
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match_layers, sites

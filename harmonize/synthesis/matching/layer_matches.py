@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmonize.settings.resolve import Matching
+from harmonize.settings.goals import Matching
 from harmonize.synthesis.image_ops.filters import resize, to_opponent
 from harmonize.synthesis.matching.coherence import carry, coherent
 from harmonize.synthesis.matching.nearest import nearest_places

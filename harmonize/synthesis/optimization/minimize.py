@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.settings.resolve import Method
+from harmonize.settings.goals import Method
 from harmonize.synthesis.optimization.optimizers import Adam, Lbfgs, Optimizer
 from harmonize.synthesis.optimization.pyramid import PixelVariables, Pyramid, Variables
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from harmonize.settings.resolve import HistogramGoal
+from harmonize.settings.goals import HistogramGoal
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather
 from harmonize.synthesis.network.vgg19 import VGG19

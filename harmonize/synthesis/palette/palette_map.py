@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.settings.resolve import PaletteGoal
+from harmonize.settings.goals import PaletteGoal
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.palette.reference import BROAD, PaletteReference
 

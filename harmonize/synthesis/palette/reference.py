@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.settings.resolve import PaletteGoal
-from harmonize.synthesis import strokes
+from harmonize.settings.goals import PaletteGoal
+from harmonize.synthesis.brushwork.overlay import rough
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
@@ -62,7 +62,7 @@ def reference_of(matched: Match, painting: PaintingFeatures, goal: PaletteGoal) 
     middle = (places // cells * width + places % cells) * stride + (stride // 2) * (width + 1)
     pixels = raster.patches(middle, stride)  # [n, 3 · stride²]
     colors = _lab(pixels.view(len(pixels), 3, -1).transpose(0, 1).reshape(3, -1))
-    near = filters.to_lab(strokes.rough(matched, raster, tap))
+    near = filters.to_lab(rough(matched, raster, tap))
     planes = _planes(raster)
     return PaletteReference(sample, planes, colors, near, _sureness(matched, tap, goal.sure))
 

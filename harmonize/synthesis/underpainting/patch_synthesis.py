@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.settings.resolve import SynthesisGoal
+from harmonize.settings.goals import SynthesisGoal
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import StrokePlaces
 from harmonize.synthesis.underpainting.patch_search import (

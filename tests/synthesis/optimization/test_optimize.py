@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize.errors import StopRun
-from harmonize.settings.resolve import Method
+from harmonize.settings.goals import Method
 from harmonize.synthesis.image_ops.filters import to_opponent
 from harmonize.synthesis.optimization.minimize import Descent, Minimizer, Shelter, State, Step
 from harmonize.synthesis.optimization.objective import unit_gradient

@@ -9,21 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from harmonize.settings.goals import PaletteGoal
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import PaletteGoal, resolve_settings
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis.palette import palette_map as module
 from harmonize.synthesis.palette.palette_map import (
     fit_range,
+    hue_at,
     keep_contrast,
     keep_silhouette,
     lab_span,
     linear_map,
     own_hue,
+    painted_black,
     palette_map,
     project,
     quantile_map,
     rarity_of,
-    reflected,
 )
 from harmonize.synthesis.palette.reference import PaletteReference
 
@@ -40,33 +42,37 @@ def normal(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-# --- hues around ----------------------------------------------------------------------------------
+# --- a painter's black ----------------------------------------------------------------------------
 
 
-def test_black_takes_its_share_of_the_hue_around_and_light_or_colored_things_none() -> None:
-    element = torch.zeros(60, 80, dtype=torch.bool)
-    element[20:40, 30:50] = True
-    frame = torch.tensor([50.0, 10.0, -30.0]).view(3, 1, 1).expand(3, 60, 80)
-    luma, chroma = torch.zeros(1, 60, 80), torch.zeros(2, 60, 80)
-    none = torch.zeros(1, 60, 80)
-    found = reflected(luma, chroma, frame, element, none)
-    expected = module.REFLECTED * frame[1:] * element
-    torch.testing.assert_close(found, expected)
-    assert not reflected(luma + module.DARK, chroma, frame, element, none).any()
-    assert not reflected(luma, chroma, frame, element, none + 1).any()
-    half = reflected(luma + module.DARK / 2, chroma, frame, element, none)
-    torch.testing.assert_close(half, found / 2)
+def darks_and_lights() -> Tensor:
+    """Blue darks, yellow lights."""
+    luma = torch.linspace(0, 100, 2001)
+    dark = luma < 50
+    return torch.stack((luma, torch.where(dark, 5.0, -5.0), torch.where(dark, -30.0, 40.0)))
 
 
-def test_the_hue_around_is_that_which_is_near() -> None:
-    element = torch.zeros(60, 300, dtype=torch.bool)
-    element[20:40, 30:270] = True
-    frame = torch.zeros(3, 60, 300)
-    frame[1, :, :150], frame[1, :, 150:] = 40, -40
-    zero = torch.zeros(1, 60, 300)
-    found = reflected(zero, torch.zeros(2, 60, 300), frame, element, zero)[0, 30]
-    assert float(found[40]) > 0.9 * 40 * module.REFLECTED
-    assert float(found[260]) < -0.9 * 40 * module.REFLECTED
+def test_the_hue_at_a_lightness_is_that_of_colors_as_light() -> None:
+    luma = torch.tensor([[[0.0, 20.0, 37.3, 80.0, 100.0]]])
+    sample = darks_and_lights()
+    near = torch.exp(-((luma[0, 0][:, None] - sample[0]) / module.AS_DARK).square() / 2) + 1e-6
+    naive = (near @ sample[1:].T / near.sum(1, keepdim=True)).T[:, None]
+    torch.testing.assert_close(hue_at(luma, sample), naive, rtol=0, atol=0.5)
+    torch.testing.assert_close(
+        hue_at(luma, sample)[:, 0, 1], torch.tensor([5.0, -30.0]), atol=0.1, rtol=0
+    )
+
+
+def test_black_takes_the_hue_of_the_paintings_darks_and_light_or_colored_things_none() -> None:
+    luma, chroma, none = torch.zeros(1, 6, 8), torch.zeros(2, 6, 8), torch.zeros(1, 6, 8)
+    sample = darks_and_lights()
+    found = painted_black(luma, chroma, none, sample)
+    expected = module.BLACK * torch.tensor([5.0, -30.0]).view(2, 1, 1).expand(2, 6, 8)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.1)
+    assert not painted_black(luma + module.DARK, chroma, none, sample).any()
+    assert not painted_black(luma, chroma, none + 1, sample).any()
+    already = sample[1:, :1, None].expand(2, 6, 8)
+    assert float(painted_black(luma, already, none, sample).abs().max()) < 0.1
 
 
 # --- the linear map -------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from harmonize.settings.goals import PaletteGoal
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import PaletteGoal, resolve_settings
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site

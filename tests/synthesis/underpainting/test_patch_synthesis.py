@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from harmonize.settings.goals import SynthesisGoal
 from harmonize.settings.load import Settings
-from harmonize.settings.resolve import SynthesisGoal, resolve_settings
+from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.underpainting import patch_synthesis as module
 from harmonize.synthesis.underpainting.patch_search import Positions

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmonize.settings.resolve import Matching
-from harmonize.synthesis import strokes
+from harmonize.settings.goals import Matching
+from harmonize.synthesis.brushwork.overlay import overlay, rough
 from harmonize.synthesis.image_ops.filters import gaussian
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import match_layers, sites
@@ -27,15 +27,15 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
     where = sites(mask, [tap])
     studied = PaintingFeatures(Raster.of(painting), network, 1024)
 
-    def rough(image: Tensor) -> Tensor:
+    def strokes_of(image: Tensor) -> Tensor:
         features = network(image[None], [tap])
         matched = match_layers(settings, image, features, studied, where, [tap])
-        return strokes.rough(matched, studied.painting, tap)
+        return rough(matched, studied.painting, tap)
 
-    torch.testing.assert_close(rough(painting), painting)
+    torch.testing.assert_close(strokes_of(painting), painting)
     # Of another picture: the painting's pixels under the mask, its own far from it.
     image = picture(64, 80, seed=1)
-    other = rough(image)
+    other = strokes_of(image)
     reach = 2 * STRIDE[tap] + 2 * STRIDE[tap]
     far = torch.ones_like(mask, dtype=torch.bool)
     far[16 - reach : 40 + reach, 24 - reach : 56 + reach] = False
@@ -46,21 +46,19 @@ def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
 def test_outside_the_mask_nothing_is_laid_over() -> None:
     image, mask = picture(), torch.zeros(24, 20)
     mask[4:12, 4:12] = 1
-    found = strokes.overlay(image, picture(seed=2), mask, amount=1.0, sigma=2.0)
+    found = overlay(image, picture(seed=2), mask, amount=1.0, sigma=2.0)
     assert torch.equal(found[:, mask == 0], image[:, mask == 0])
     assert not torch.equal(found, image)
 
 
 def test_no_strokes_are_no_strokes() -> None:
     image = picture()
-    found = strokes.overlay(image, picture(seed=2), torch.ones(24, 20), amount=0.0, sigma=2.0)
+    found = overlay(image, picture(seed=2), torch.ones(24, 20), amount=0.0, sigma=2.0)
     assert torch.equal(found, image)
 
 
 def test_strokes_leave_the_tones_at_large() -> None:
     image = torch.full((3, 64, 64), 0.5)
-    found = strokes.overlay(
-        image, picture(64, 64, seed=2), torch.ones(64, 64), amount=1.0, sigma=3.0
-    )
+    found = overlay(image, picture(64, 64, seed=2), torch.ones(64, 64), amount=1.0, sigma=3.0)
     assert float((gaussian(found, 8.0) - 0.5)[:, 24:40, 24:40].abs().max()) < 0.04
     assert float((found - 0.5).abs().max()) > 0.1

@@ -1,0 +1,41 @@
+"""A photograph as a painter would lay it in: planes, and strokes that follow its form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonize.settings.goals import BrushGoal
+from harmonize.synthesis.brushwork.directions import form_directions
+from harmonize.synthesis.brushwork.drawing import OUTLINE, standing_out
+from harmonize.synthesis.brushwork.planes import planes
+from harmonize.synthesis.brushwork.strokes import missing_strokes
+from harmonize.synthesis.image_ops import filters
+
+DRAWN = 2.5  # times the painting's own fine contrast: what is drawn as strongly stays by half
+ROOM = 4.0  # L: strokes need some below white and above black
+
+
+def brushed(
+    pasted: Tensor, frame: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal
+) -> Tensor:
+    """Return the `pasted` picture with the element laid in by planes and strokes.
+
+    Not in the paper: steps sharpen and recolor strokes, but lay none along a form.
+
+    Args:
+        pasted: sRGB [3, h, w], 0 to 1.
+        frame: the painting there.
+        painting: the whole of it, [3, H, W].
+        mask: where the element is, [1, h, w].
+    """
+    lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
+    angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
+    drawn = standing_out(lab[:1], known, OUTLINE, DRAWN)
+    flat = goal.planes * mask * (1 - drawn)
+    lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
+    if goal.strokes:
+        luma = torch.lerp(lab[:1], lab[:1].clamp(ROOM, 100 - ROOM), mask)
+        strokes = missing_strokes(luma, known, angles, goal.seed)
+        lab = torch.cat((luma + goal.strokes * mask * strokes, lab[1:]))
+    return filters.from_lab(lab)

@@ -1,0 +1,40 @@
+"""Which way strokes run: along the form, as painters lay them.
+
+Structure tensors (Bigün and Granlund, "Optimal orientation detection of linear symmetry", 1987) of
+luma, averaged over more and more: flat parts go on as their edges run, and as the painting does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmonize.synthesis.image_ops import filters
+
+GRADIENT = 1.5  # sigma in pixels: finer gradients are noise
+AVERAGES = ((3.0, 1.0), (8.0, 0.3), (24.0, 0.1))  # sigma in pixels, and what its average counts
+OUTSIDE = 0.05  # what the painting around the element counts
+
+
+def form_directions(luma: Tensor, frame: Tensor, mask: Tensor) -> Tensor:
+    """Return the angles [H, W] in radians that strokes on the element run at.
+
+    `luma` and `frame` are [1, H, W], L of the pasted picture and of the painting.
+    """
+    own, around = _structure(luma), _structure(frame)
+    total = torch.zeros_like(own)
+    for sigma, weight in AVERAGES:
+        total += weight * filters.gaussian_inside(own, mask, sigma)
+    total += OUTSIDE * filters.gaussian_inside(around, 1 - mask, AVERAGES[-1][0])
+    xx, yy, xy = total
+    return torch.atan2(2 * xy, xx - yy) / 2 + math.pi / 2
+
+
+def _structure(luma: Tensor) -> Tensor:
+    soft = F.pad(filters.gaussian(luma, GRADIENT)[None], (1, 1, 1, 1), mode="replicate")[0]
+    x = (soft[:, 1:-1, 2:] - soft[:, 1:-1, :-2]) / 2
+    y = (soft[:, 2:, 1:-1] - soft[:, :-2, 1:-1]) / 2
+    return torch.cat((x * x, y * y, x * y))

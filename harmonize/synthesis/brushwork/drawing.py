@@ -1,0 +1,53 @@
+"""What is drawn: detail that stands out from the brushwork."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonize.synthesis.image_ops import filters
+
+DETAIL = 2.0  # sigma in pixels: what is finer is drawing or brushwork
+OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
+STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
+
+
+def standing_out(
+    luma: Tensor, painting: Tensor, sigma: float = OUTLINE, strong: float = STRONG
+) -> Tensor:
+    """Return how far detail of `luma` finer than `sigma` pixels is drawing: 0 to 1.
+
+    s² / (s² + (`strong` · b)²), s being its strength, b the painting's median. All are L,
+    [1, H, W].
+    """
+    brushwork = filters.gaussian(finer(painting, sigma).square(), 3.0).sqrt().median()
+    strength = filters.gaussian(finer(luma, sigma).square(), 1.5)
+    return strength / (strength + (strong * brushwork).square() + 1e-6)
+
+
+def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
+    """Give `image` the outlines of `mapped` that stand out from the brushwork."""
+    share = standing_out(mapped[:1], painting[:1]) * amount
+    lost = finer(mapped[:1], OUTLINE) - finer(image[:1], OUTLINE)
+    return torch.cat((image[:1] + share * lost, image[1:]))
+
+
+def without_texture(mapped: Tensor, painting: Tensor, mask: Tensor) -> Tensor:
+    """Return `mapped` without detail weaker than brushwork."""
+    weak = (1 - standing_out(mapped[:1], painting[:1], DETAIL)) * mask * finer(mapped[:1], DETAIL)
+    return torch.cat((mapped[:1] - weak, mapped[1:]))
+
+
+def finer(luma: Tensor, sigma: float) -> Tensor:
+    """Return detail finer than `sigma` pixels."""
+    return luma - filters.gaussian(luma, sigma)
+
+
+def fine_share(painting: Tensor) -> float:
+    """Return the share of luma's variance that is finer than 2 pixels.
+
+    High for hatching, engraving and thick impasto. The painting should be about 700 pixels long.
+    """
+    luma = filters.to_lab(painting)[:1]
+    soft = filters.gaussian(luma, DETAIL)
+    return float((1 - soft.var() / luma.var().clamp_min(1e-6)).clamp(0, 1))

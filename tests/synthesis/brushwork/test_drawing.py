@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmonize.settings.load import Settings
+from harmonize.synthesis.brushwork.drawing import fine_share, outlined, without_texture
+from harmonize.synthesis.image_ops import filters
+
+
+def blots(h: int = 96, w: int = 120, seed: int = 0) -> Tensor:
+    noise = torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
+    return (0.5 + 6 * (filters.gaussian(noise, 6.0) - 0.5)).clamp(0, 1)
+
+
+def hatching(h: int = 96, w: int = 120) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    lines = ((x + y) % 4 < 2) & (blots(h, w)[0] < 0.5)
+    return torch.where(lines, 0.1, 0.9).expand(3, h, w).contiguous()
+
+
+def test_hatching_is_fine_and_soft_blots_are_not() -> None:
+    low, high = Settings.preset().underpainting.fine  # type: ignore[union-attr]
+    assert fine_share(hatching()) > high
+    assert fine_share(blots()) < low
+    assert 0 <= fine_share(torch.full((3, 20, 20), 0.5)) <= 1
+
+
+def test_fine_share_grows_with_grain() -> None:
+    noise = torch.rand(3, 96, 120, generator=torch.Generator().manual_seed(1)) - 0.5
+    shares = [fine_share((blots() + amount * noise).clamp(0, 1)) for amount in (0, 0.2, 0.5, 1)]
+    assert shares == sorted(shares)
+
+
+def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
+    """An outlined element, its texture weaker than the painting's brushwork."""
+    noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
+    flat = torch.zeros(2, 96, 120)
+    luma = 50 + noise.flip(2)
+    luma[:, 48:50] = 5
+    return torch.cat((luma, flat)), torch.cat((50 + 3 * noise, flat))
+
+
+def test_weak_texture_is_not_to_be_kept_and_outlines_are() -> None:
+    mapped, painting = drawn_on_brushwork()
+    mask = torch.ones(1, 96, 120)
+    drawn = without_texture(mapped, painting, mask)
+    assert float(drawn[0, 48:50].mean()) < 12
+    before, after = ((x[:1] - filters.gaussian(x[:1], 2.0))[:, :40].std() for x in (mapped, drawn))
+    assert float(after) < 0.4 * float(before)
+    torch.testing.assert_close(without_texture(mapped, painting, 0 * mask), mapped)
+
+
+def test_outlines_are_drawn_into_what_has_lost_them() -> None:
+    mapped, painting = drawn_on_brushwork()
+    lost = torch.cat((torch.full((1, 96, 120), 50.0), mapped[1:]))
+    share = torch.ones(1, 96, 120)
+    found = outlined(lost, mapped, painting, share)
+    assert float(found[0, 48:50].mean()) < 20
+    texture = float((mapped[0, :38] - 50).abs().mean())
+    assert float((found[0, :38] - 50).abs().mean()) < 0.3 * texture
+    torch.testing.assert_close(outlined(lost, mapped, painting, 0 * share), lost)
+    torch.testing.assert_close(outlined(mapped, mapped, painting, share), mapped)

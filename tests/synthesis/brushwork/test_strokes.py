@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from harmonize.synthesis.brushwork import strokes as module
+from harmonize.synthesis.brushwork.strokes import missing_strokes, smeared
+from harmonize.synthesis.image_ops import filters
+
+
+def dabs(h: int = 80, w: int = 80, seed: int = 0) -> Tensor:
+    dice = torch.Generator().manual_seed(seed)
+    return filters.gaussian(torch.randn(1, h, w, generator=dice), 1.0)
+
+
+def painting() -> Tensor:
+    return 50 + 30 * dabs(100, 120, seed=9)
+
+
+def likeness(image: Tensor, down: int, right: int) -> float:
+    """How like itself an image is when moved."""
+    moved = torch.roll(image, (down, right), dims=(1, 2))
+    part = (slice(None), slice(16, -16), slice(16, -16))
+    return float((image * moved)[part].mean() / image.square()[part].mean())
+
+
+@pytest.mark.parametrize("angle", [0.0, math.pi / 2, math.pi])
+def test_dabs_become_long_along_the_angle(angle: float) -> None:
+    found = smeared(dabs(), torch.full((80, 80), angle), 8)
+    along, across = ((0, 6), (6, 0)) if math.sin(angle) < 0.5 else ((6, 0), (0, 6))
+    assert likeness(found, *along) > 0.4
+    assert abs(likeness(found, *across)) < 0.2
+
+
+def test_it_is_a_weighted_sum_along_a_line() -> None:
+    one = dabs(20, 30)
+    found = smeared(one, torch.zeros(20, 30), 3)
+    padded = torch.nn.functional.pad(one, (3, 3), mode="replicate")
+    shares = [math.exp(-module.TAPER * (step / 3) ** 2) for step in range(-3, 4)]
+    naive = sum(share * padded[..., at : at + 30] for at, share in enumerate(shares))
+    naive = naive / sum(shares)
+    torch.testing.assert_close(found, naive, rtol=1e-3, atol=1e-3)
+
+
+def test_a_turned_around_angle_is_the_same_stroke() -> None:
+    angles = torch.rand(80, 80, generator=torch.Generator().manual_seed(3))
+    angles = filters.gaussian(angles[None], 8.0)[0] * 3
+    flipped = torch.where(torch.arange(80) % 2 == 0, angles, angles + math.pi)
+    torch.testing.assert_close(
+        smeared(dabs(), angles, 6), smeared(dabs(), flipped, 6), rtol=0, atol=1e-3
+    )
+
+
+def test_a_flat_thing_becomes_as_lively_as_the_painting() -> None:
+    flat, angles = torch.full((1, 100, 120), 50.0), torch.zeros(100, 120)
+    strokes = missing_strokes(flat, painting(), angles, 0)
+    for fine, broad in module.BANDS:
+
+        def strength(luma: Tensor, fine: float = fine, broad: float = broad) -> float:
+            band = filters.gaussian(luma, fine) - filters.gaussian(luma, broad)
+            return float(band.std())
+
+        assert 0.4 < strength(strokes) / strength(painting()) < 1.6
+
+
+def test_what_is_lively_enough_and_smooth_paintings_get_none() -> None:
+    angles = torch.zeros(100, 120)
+    lively = 50 + 3 * (painting() - 50)
+    assert float(missing_strokes(lively, painting(), angles, 0).abs().mean()) < 0.1
+    smooth = torch.full((1, 100, 120), 50.0)
+    assert not missing_strokes(smooth, smooth, angles, 0).any()
+
+
+def test_a_seed_makes_other_strokes_and_the_same_ones_again() -> None:
+    flat, angles = torch.full((1, 100, 120), 50.0), torch.zeros(100, 120)
+    one, again, other = (missing_strokes(flat, painting(), angles, seed) for seed in (0, 0, 1))
+    assert torch.equal(one, again)
+    assert float((one - other).abs().mean()) > 0.5
