@@ -172,8 +172,9 @@ class Painter:
         if underpainting := self.resolved.underpainting:
             # Where the underpainting leads, the passes begin with them.
             lost = (underpainting.broad - underpainting.lead) * underpainting.drawing
-            known = view.painting.crop(Window(0, 0, *view.shape))
-            image = bring_back_outlines(image, start, known, lost)
+            if lost > 0:
+                known = view.painting.crop(Window(0, 0, *view.shape))
+                image = bring_back_outlines(image, start, known, lost)
         return replace(
             Painted.on(view, image), strokes=start.strokes.origin if start.strokes else None
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harmonize.settings.goals import BrushGoal
 from harmonize.synthesis.brushwork.directions import form_directions
-from harmonize.synthesis.brushwork.drawing import OUTLINE, standing_out
+from harmonize.synthesis.brushwork.drawing import outlines
 from harmonize.synthesis.brushwork.planes import planes
 from harmonize.synthesis.brushwork.strokes import missing_strokes
 from harmonize.synthesis.image_ops import filters
@@ -31,7 +31,7 @@ def brushed(
     """
     lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
-    drawn = standing_out(lab[:1], known, OUTLINE, DRAWN)
+    drawn = outlines(lab[:1], known, DRAWN)
     flat = goal.planes * mask * (1 - drawn)
     lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
     if goal.strokes:

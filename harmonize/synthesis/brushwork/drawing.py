@@ -9,12 +9,20 @@ from harmonize.synthesis.image_ops import filters
 
 DETAIL = 2.0  # sigma in pixels: what is finer is drawing or brushwork
 OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
+CROWDED = 12.0  # sigma in pixels
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
-def standing_out(
-    luma: Tensor, painting: Tensor, sigma: float = OUTLINE, strong: float = STRONG
-) -> Tensor:
+def outlines(luma: Tensor, painting: Tensor, strong: float = STRONG) -> Tensor:
+    """Return how far luma [1, H, W] is an outline: 0 to 1.
+
+    Where much stands out within `CROWDED` pixels, that is texture: a lattice, foliage.
+    """
+    share = standing_out(luma, painting, OUTLINE, strong)
+    return share * (2 - 2 * filters.gaussian(share, CROWDED)).clamp(0, 1)
+
+
+def standing_out(luma: Tensor, painting: Tensor, sigma: float, strong: float = STRONG) -> Tensor:
     """Return how far detail of `luma` finer than `sigma` pixels is drawing: 0 to 1.
 
     s² / (s² + (`strong` · b)²), s being its strength, b the painting's median. All are L,
@@ -27,7 +35,7 @@ def standing_out(
 
 def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
     """Give `image` the outlines of `mapped` that stand out from the brushwork."""
-    share = standing_out(mapped[:1], painting[:1]) * amount
+    share = outlines(mapped[:1], painting[:1]) * amount
     lost = finer(mapped[:1], OUTLINE) - finer(image[:1], OUTLINE)
     return torch.cat((image[:1] + share * lost, image[1:]))
 

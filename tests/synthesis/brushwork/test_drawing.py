@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from harmonize.settings.load import Settings
-from harmonize.synthesis.brushwork.drawing import fine_share, outlined, without_texture
+from harmonize.synthesis.brushwork.drawing import fine_share, outlined, outlines, without_texture
 from harmonize.synthesis.image_ops import filters
 
 
@@ -49,6 +49,15 @@ def test_weak_texture_is_not_to_be_kept_and_outlines_are() -> None:
     before, after = ((x[:1] - filters.gaussian(x[:1], 2.0))[:, :40].std() for x in (mapped, drawn))
     assert float(after) < 0.4 * float(before)
     torch.testing.assert_close(without_texture(mapped, painting, 0 * mask), mapped)
+
+
+def test_a_lattice_is_texture_and_one_line_is_an_outline() -> None:
+    mapped, painting = drawn_on_brushwork()
+    lattice = mapped[:1].clone()
+    lattice[:, ::6], lattice[:, :, ::6] = 5, 5
+    line, bars = (outlines(luma, painting[:1]) for luma in (mapped[:1], lattice))
+    assert float(line[0, 48:50, 30:90].mean()) > 0.8
+    assert float(bars[0, 30:66:6, 30:90].mean()) < 0.5
 
 
 def test_outlines_are_drawn_into_what_has_lost_them() -> None:
