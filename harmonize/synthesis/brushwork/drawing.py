@@ -9,17 +9,17 @@ from harmonize.synthesis.image_ops import filters
 
 DETAIL = 2.0  # sigma in pixels: what is finer is drawing or brushwork
 OUTLINE = 4.0  # sigma in pixels: as wide as eyes and numerals are
-CROWDED = 12.0  # sigma in pixels
+DENSE = 12.0  # sigma in pixels
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
 def outlines(luma: Tensor, painting: Tensor, strong: float = STRONG) -> Tensor:
     """Return how far luma [1, H, W] is an outline: 0 to 1.
 
-    Where much stands out within `CROWDED` pixels, that is texture: a lattice, foliage.
+    Where much stands out within `DENSE` pixels, that is texture: a lattice, foliage.
     """
     share = standing_out(luma, painting, OUTLINE, strong)
-    return share * (2 - 2 * filters.gaussian(share, CROWDED)).clamp(0, 1)
+    return share * (2 - 2 * filters.gaussian(share, DENSE)).clamp(0, 1)
 
 
 def standing_out(luma: Tensor, painting: Tensor, sigma: float, strong: float = STRONG) -> Tensor:
