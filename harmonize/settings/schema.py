@@ -193,7 +193,7 @@ class Brushwork(Section):
     """How wide the planes are, in pixels at the working size."""
     strokes: Weight
     """Strength of strokes along the element's form, where it has less than the painting; 1: as
-    strong as the painting's."""
+    strong as in the painting's calm parts."""
 
 
 class Palette(Section):

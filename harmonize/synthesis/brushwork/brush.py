@@ -12,7 +12,7 @@ from harmonize.synthesis.brushwork.planes import planes
 from harmonize.synthesis.brushwork.strokes import missing_strokes
 from harmonize.synthesis.image_ops import filters
 
-DRAWN = 2.5  # times the painting's own fine contrast: what is drawn as strongly stays by half
+DRAWN = 1.8  # times the painting's own fine contrast: what is drawn as strongly stays by half
 ROOM = 4.0  # L: strokes need some below white and above black
 
 

@@ -17,6 +17,7 @@ from harmonize.synthesis.image_ops import filters
 
 BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))  # sigmas in pixels that strokes are between
 LOCAL = 6.0  # sigma in pixels: over how much a band's strength is averaged
+CALM = 0.25  # share of a painting that is calmer than its calm parts
 LENGTH = 9.0  # of a stroke either way, as a multiple of its width
 TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 
@@ -24,12 +25,14 @@ TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 def missing_strokes(luma: Tensor, painting: Tensor, angles: Tensor, seed: int) -> Tensor:
     """Return strokes [1, H, W] that make `luma` as lively as the painting, in L.
 
-    In each of `BANDS`, their strength is √(painting's² − own²), the painting's being its median.
+    In each of `BANDS`, their strength is √(painting's² − own²), the painting's being that of its
+    calm parts: edges are no brushwork.
     """
     total, dice = torch.zeros_like(luma), torch.Generator().manual_seed(seed)
     for fine, broad in BANDS:
         known = _band(painting, fine, broad)
-        wanted = _strength(known).median()
+        everywhere = _strength(known).flatten()
+        wanted = everywhere.kthvalue(1 + int(CALM * (len(everywhere) - 1))).values
         missing = (wanted.square() - _strength(_band(luma, fine, broad)).square()).clamp_min(0)
         dabs = filters.gaussian(torch.randn(luma.shape, generator=dice).to(luma), fine)
         strokes = _band(smeared(dabs, angles, round(LENGTH * fine)), fine, broad)
