@@ -22,8 +22,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from harmonize.cli import app as cli
+from harmonize.run import prepare
 from harmonize.settings.load import Settings, load, presets
 from harmonize.synthesis.network import weights
+from harmonize.synthesis.network.vgg19 import VGG19
 
 # The same cases in every run, and no deadlines: machines differ.
 settings.register_profile("harmonize", deadline=None, derandomize=True, max_examples=50)
@@ -77,6 +79,31 @@ def _weights_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _networks_built_once(_weights_read_once: None) -> Iterator[None]:
+    """Build the network of the bundled weights once a process: more than half of a small run."""
+    build, known = prepare.VGG19, {}
+
+    def once(state: Any, **how: Any) -> Any:
+        if state is not weights._load_bundled().state:
+            return build(state, **how)
+        key = tuple(sorted((name, str(value)) for name, value in how.items()))
+        if key not in known:
+            known[key] = build(state, **how)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare, "VGG19", once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def network(_networks_built_once: None) -> VGG19:
+    """The network that runs on the CPU use."""
+    how = {"device": torch.device("cpu"), "precision": torch.float32, "padding": "replicate"}
+    return prepare.VGG19(weights.load_weights("oxford").state, **how)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _commands_built_once() -> Iterator[None]:
     """Build the command's options once a process."""
     with pytest.MonkeyPatch.context() as patch:
@@ -97,14 +124,27 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     return run
 
 
+# The command, with other presets, which a folder holds.
+WITH_PRESETS = """
+import sys
+from pathlib import Path
+from harmonize.cli.app import main
+from harmonize.settings import load
+folder = Path(sys.argv.pop(1))
+load._preset_folder = lambda: folder
+main()
+"""
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command in a process of its own, with the tests' threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*args: object, **more: Any) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "harmonize", *map(str, args)]
+    def begin(*args: object, presets: Path | None = None, **more: Any) -> subprocess.Popen[str]:
+        program = ["-m", "harmonize"] if presets is None else ["-c", WITH_PRESETS, presets]
+        words = [sys.executable, *map(str, (*program, *args))]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **more}
         started.append(subprocess.Popen(words, text=True, **given))
         return started[-1]

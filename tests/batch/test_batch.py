@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -214,14 +213,27 @@ def test_what_comes_while_a_job_is_painted_stays(listed: Path, command: Command)
     )
 
 
-# The process ends, as by kill -9, when a file of that kind is about to get its name.
-KILLED = """
-import os
-from harmonize.cli.app import main
-rename = os.replace
-os.replace = lambda a, b: os._exit(9) if str(b).endswith({kind!r}) else rename(a, b)
-main(["batch", "jobs.yaml", *{words!r}])
-"""
+class Killed(BaseException):
+    """Stands for a kill in this process."""
+
+
+def kill(folder: Path, kind: str, *words: str) -> None:
+    """Leave what `kill -9` leaves when a file of that kind is about to get its name."""
+    rename, there = os.replace, folder.with_name("when-killed")
+
+    def replace(part: Path, target: Path) -> None:
+        if target.suffix != kind:
+            return rename(part, target)
+        shutil.copytree(folder, there)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "replace", replace)
+        main(["batch", "jobs.yaml", *words])
+    shutil.rmtree(folder, ignore_errors=True)
+    there.rename(folder)
+    for part in folder.glob(f".*.{os.getpid()}.part"):  # of a process that is gone
+        part.rename(folder / part.name.replace(f".{os.getpid()}.", f".{2**22 + 1}."))
 
 
 @pytest.mark.parametrize("kind", [".png", ".json"])
@@ -233,10 +245,8 @@ def test_killed_between_picture_and_record_it_goes_on(
         assert command("batch", "jobs.yaml", "--set", "passes.refine.steps=2").code == 0
     old = digests(listed)
     for words in ([], ["--restart"]):
-        code = KILLED.format(kind=kind, words=words)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
-        assert ended.returncode == 9, ended.stderr
+        kill(listed, kind, *words)
+        assert list(listed.glob(".*.part"))
         assert (digests(listed) != old) == (kind == ".json")
     resumed = command("batch", "jobs.yaml")
     assert resumed.out.splitlines()[-1].endswith(": 3 done, 0 skipped, 0 failed"), resumed.err

@@ -29,8 +29,10 @@ from harmonize import (
     StopRun,
     harmonize,
 )
+from harmonize.run import prepare
 from harmonize.settings.load import load
 from harmonize.synthesis import painter
+from harmonize.synthesis.network.vgg19 import VGG19
 
 FEW = load("default", [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES), "size=64"])
 AT = {"at": (20, 20)}
@@ -292,6 +294,12 @@ def test_numpy_in_and_out(files: Path, kept: Session, plain: bytes) -> None:
 # --- the caller's torch ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session builds a network of its own."""
+    monkeypatch.setattr(prepare, "VGG19", VGG19)
+
+
 def in_default_dtype(run: Callable[[], Any]) -> Any:
     torch.set_default_dtype(torch.float64)
     try:
@@ -311,7 +319,7 @@ def in_default_dtype(run: Callable[[], Any]) -> Any:
     ids=["no_grad", "inference_mode", "autocast", "device"],
 )
 def test_the_callers_state_does_no_harm(
-    files: Path, state: Callable[[], Any], plain: bytes
+    files: Path, fresh: None, state: Callable[[], Any], plain: bytes
 ) -> None:
     session = Session(FEW)
     with state():
@@ -322,7 +330,9 @@ def test_the_callers_state_does_no_harm(
     assert inside.image.tobytes() == after.image.tobytes() == plain
 
 
-def test_another_default_type_does_no_harm_and_stays(files: Path, plain: bytes) -> None:
+def test_another_default_type_does_no_harm_and_stays(
+    files: Path, fresh: None, plain: bytes
+) -> None:
     session = Session(FEW)
 
     def run() -> Any:
@@ -366,16 +376,16 @@ def test_the_callers_random_numbers_stay(plan: Plan, kept: Session) -> None:
     assert before[1] == np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
 
 
-def test_threads_may_share_a_session(files: Path, kept: Session, plain: bytes) -> None:
+def test_threads_may_share_a_session(files: Path, fresh: None, kept: Session, plain: bytes) -> None:
     names = ["painting.png", "patch.png"]
     other = kept.run(kept.plan("patch.png", "cutout.png", placement=AT))
     alone = [plain, other.image.tobytes()]
-    fresh = Session(FEW)
+    both = Session(FEW)
     shared: dict[str, bytes] = {}
 
     def work(name: str) -> None:
-        plan = fresh.plan(name, "cutout.png", placement=AT)
-        shared[name] = fresh.run(plan).image.tobytes()
+        plan = both.plan(name, "cutout.png", placement=AT)
+        shared[name] = both.run(plan).image.tobytes()
 
     threads = [threading.Thread(target=work, args=(name,)) for name in names]
     for thread in threads:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_for
+from conftest import put_presets, wait_for
 from studio_client import Client
 
 from harmonize.studio import recovery
@@ -22,10 +22,13 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture
 def begin(files: Path, start: Start) -> Callable[..., tuple[subprocess.Popen[str], Client]]:
     (files / "there").mkdir()
+    put_presets(files / "presets")
     environment = {**os.environ, "TMPDIR": str(files / "there"), "OMP_NUM_THREADS": "1"}
 
     def begun(*words: str) -> tuple[subprocess.Popen[str], Client]:
-        process = start("studio", "--no-browser", *words, env=environment)
+        process = start(
+            *("studio", "--no-browser", *words), presets=files / "presets", env=environment
+        )
         assert process.stdout
         process.stdout.readline()
         client = Client(process.stdout.readline().strip())

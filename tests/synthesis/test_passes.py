@@ -16,7 +16,6 @@ from harmonize.synthesis import passes
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site, gather, match_layers, sites
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, carry_mask
 from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.histogram import rank_table, remap
@@ -43,11 +42,6 @@ YAML = "passes:\n" + "".join(
 )
 ON = {"content", "style", "histogram", "tv"}
 by_pass = pytest.mark.parametrize("name", FIELDS)
-
-
-@pytest.fixture(scope="module")
-def network() -> VGG19:
-    return VGG19(weights.load_weights("oxford").state)
 
 
 def picture(seed: int, h: int = SHAPE[0], w: int = SHAPE[1]) -> Tensor:

@@ -9,7 +9,6 @@ from harmonize.synthesis.image_ops.filters import gaussian
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import match_layers, sites
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 
 
@@ -18,9 +17,8 @@ def picture(h: int = 24, w: int = 20, seed: int = 0) -> Tensor:
     return gaussian(noise, 1.5).mul(2).sub(0.5).clamp(0, 1)
 
 
-def test_rough_strokes_of_the_painting_itself_are_the_painting() -> None:
+def test_rough_strokes_of_the_painting_itself_are_the_painting(network: VGG19) -> None:
     painting, tap = picture(64, 80), "relu3_1"
-    network = VGG19(weights.load_weights("oxford").state)
     mask = torch.zeros(64, 80)
     mask[16:40, 24:56] = 1
     settings = Matching(kind="coherent", taps=(tap,), luma=8.0, chroma=8.0)

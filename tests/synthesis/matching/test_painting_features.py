@@ -19,11 +19,6 @@ SHAPE = (151, 205)
 
 
 @pytest.fixture(scope="module")
-def network() -> VGG19:
-    return VGG19(weights.load_weights("oxford").state)
-
-
-@pytest.fixture(scope="module")
 def plain() -> VGG19:
     """A network that adds plain sums: no rounding from beyond the reach."""
     return VGG19(weights.load_weights("oxford").state, precision=torch.float64)

@@ -12,7 +12,6 @@ from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.palette.reference import SAMPLED_PIXELS, match_element, reference_of
 
@@ -92,9 +91,8 @@ def test_the_sample_is_of_the_whole_painting_and_not_too_large() -> None:
     torch.testing.assert_close(sample.mean(1), whole.mean(1), rtol=0, atol=2.0)
 
 
-def test_the_painting_pasted_on_itself_is_matched_to_itself() -> None:
+def test_the_painting_pasted_on_itself_is_matched_to_itself(network: VGG19) -> None:
     painting = filters.gaussian(picture(64, 96), 2.0)
-    network = VGG19(weights.load_weights("oxford").state)
     features = PaintingFeatures(Raster.of(painting), network, 1024)
     mask = torch.zeros(64, 96)
     mask[16:48, 24:72] = 1

@@ -7,7 +7,6 @@ from torch import Tensor
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.underpainting.feature_guides import COUNT, feature_guides
 
@@ -18,8 +17,7 @@ def picture(seed: int, h: int = 64, w: int = 80) -> Tensor:
     return torch.rand(3, h, w, generator=torch.Generator().manual_seed(seed))
 
 
-def test_guides_are_the_features_along_their_main_directions() -> None:
-    network = VGG19(weights.load_weights("oxford").state)
+def test_guides_are_the_features_along_their_main_directions(network: VGG19) -> None:
     painting, mapped = picture(0), picture(1)
     features = PaintingFeatures(Raster.of(painting), network, 1024)
     with torch.no_grad():
