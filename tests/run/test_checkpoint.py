@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PASSES, TWO_PASSES, Outcome, disc, strokes, wait_for
+from conftest import PASSES, TWO_PASSES, Outcome, disc, shallow, strokes, wait_for
 from PIL import Image
 
 from harmonize import Session
@@ -39,6 +39,8 @@ STAGES = 3  # steps told before the passes: the palette map, and two scales of t
 SETTINGS = [
     *TWO_PASSES,
     *(f"passes.{name}.{key}" for name in PASSES for key in (f"steps={STEPS}", "refresh=2")),
+    *(setting for name in PASSES for setting in shallow(name)),
+    "palette.field.taps=[relu2_1]",
 ]
 BARE = ["palette=null", "underpainting=null", "passes.coarse.start=composite"]  # passes alone
 ALIGNED = ("run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png")
