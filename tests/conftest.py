@@ -53,8 +53,8 @@ def shallow(name: str) -> tuple[str, ...]:
     parts = {
         "field": "[relu2_1]",
         "terms.content": "[relu2_1]",
-        "terms.style": "[relu1_1, relu2_1]",
-        "terms.histogram": "[relu1_1, relu2_1]",
+        "terms.style": "[relu1_1,relu2_1]",
+        "terms.histogram": "[relu1_1,relu2_1]",
     }
     return tuple(f"passes.{name}.{part}.taps={taps}" for part, taps in parts.items())
 

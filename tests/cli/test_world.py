@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import shlex
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,7 @@ CUT = ("cutout", "painting.png", "--mask=mask.png")  # writes a picture, and nee
 def test_streams_that_are_gone_cost_no_picture(
     files: Path, words: tuple[str, ...], gone: str
 ) -> None:
-    program = " ".join([sys.executable, "-m", "harmonize", *words, "--output=a.png"])
+    program = shlex.join([sys.executable, "-m", "harmonize", *words, "--output=a.png"])
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     assert subprocess.run(["sh", "-c", f"exec {program} {gone}"], env=environment).returncode == 0
     Image.open("a.png").verify()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from conftest import PASSES, TWO_PASSES, Outcome, strokes
+from conftest import PASSES, TWO_PASSES, Outcome, shallow, strokes
 from PIL import Image
 
 from harmonize.cli.progress import Interrupt
@@ -25,6 +25,7 @@ RUN = (
     "run", "--style", "painting.png", "--patch", "cutout.png", "--at", "20,20", "--output", "a.png",
     "--set=size=64", *(f"--set={item}" for item in TWO_PASSES),
     *(f"--set=passes.{name}.steps=2" for name in PASSES),
+    *(f"--set={item}" for name in PASSES for item in shallow(name)),
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import shallow
 from torch import Tensor
 
 from harmonize.settings.goals import PaletteGoal
@@ -46,7 +47,9 @@ def canvas() -> Canvas:
 
 
 def paint(network: VGG19, level: float, fine: float, *more: str) -> Tensor:
-    steps = [f"passes.{name}.steps=2" for name in Settings.preset().passes]
+    passes = Settings.preset().passes
+    steps = [f"passes.{name}.steps=2" for name in passes]
+    steps += [setting for name in passes for setting in shallow(name)]
     steps = [*steps, "underpainting.fine=[0.3, 0.4]", "underpainting.steps=[1, 1]"]
     resolved = resolve_settings(load("default", [*steps, *more]), level, fine)
     painter = Painter(resolved, network, recall=lambda key, make: make())

@@ -3,14 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from conftest import PASSES, TWO_PASSES
+from conftest import PASSES, TWO_PASSES, shallow
 
 from harmonize import Result, Session, harmonize
 from harmonize.settings.load import load
 from harmonize.synthesis.network.cache import Cache
 from harmonize.synthesis.network.vgg19 import VGG19
 
-TINY = load("preview", [*TWO_PASSES, *(f"passes.{name}.steps=1" for name in PASSES), "size=64"])
+STEPS = [one for name in PASSES for one in (f"passes.{name}.steps=1", *shallow(name))]
+TINY = load("preview", [*TWO_PASSES, *STEPS, "size=64"])
 
 
 def test_a_value_is_made_once() -> None:
