@@ -19,6 +19,7 @@ import torch
 from harmonize.batch.jobs import Checked, Job, check_own_files, in_order, without
 from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell, is_done
 from harmonize.errors import DeviceError, HarmonizeError, MemoryLimitError
+from harmonize.images.atomic_file import made_folders
 from harmonize.images.read import Source, open_picture
 from harmonize.images.write import losses
 from harmonize.run import memory_limit
@@ -65,9 +66,9 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
             on_step(JobStep(so_far.stage, so_far.step, so_far.total, share))
 
         result = session.run(plan, on_progress=on_progress, absolute_paths=job.absolute_paths)
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        check_own_files(job)
-        write_result(job.output, result.picture, result.record, overwrite=True)
+        with made_folders([job.output]):
+            check_own_files(job)
+            write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:
         raise
     except HarmonizeError as known:

@@ -130,6 +130,11 @@ def _run_words(words: Sequence[str]) -> int:
             ["out of memory; give --max-memory, such as --max-memory 1GB, or smaller pictures"]
         )
         return HarmonizeError.exit_code
+    except FileNotFoundError:
+        if _is_somewhere():
+            raise
+        _complain(["the folder that this was started in is gone; change to another one"])
+        return HarmonizeError.exit_code
     except typer.Abort:  # Ctrl-C before anything began
         return INTERRUPTED
     except USAGE as error:
@@ -140,6 +145,13 @@ def _run_words(words: Sequence[str]) -> int:
             command = error.ctx.command_path if error.ctx else "harmonize"
             _complain([f"{message}; see {command} --help"])
         return int(error.exit_code)
+
+
+def _is_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 def _usage(error: Any) -> str:

@@ -262,15 +262,14 @@ def _paint_jobs(asked: Any, found: Checked, folder: Path, engine: Engine) -> int
         left = len(found.jobs) - len(ended)
         seconds = time.monotonic() - began
         numbers = {"done": counts["done"], "skipped": counts["skipped"], "failed": failed}
-        _log(lambda: log.write("batch done", **numbers, left=left, seconds=round(seconds, 3)))
+        _written(lambda: log.write("batch done", **numbers, left=left, seconds=round(seconds, 3)))
     table([*map(_refused_row, found.refused), *map(_row, ended)])
     parts = [f"{number} {status}" for status, number in numbers.items()]
     parts += [f"{left} left; the same command goes on with them"] if left else []
-    if asked.report:
-        _write_report(folder, found.refused, ended, asked.store)
-    typer.echo(folder / "report.html" if asked.report else folder)
+    page = asked.report and _written(lambda: _write_report(folder, found.refused, ended, asked))
+    typer.echo(folder / "report.html" if page else folder)
     typer.echo(f"{_jobs_said(total)} in {seconds:.0f} s: {', '.join(parts)}")
-    return INTERRUPTED if interrupted else 1 if failed else 0
+    return INTERRUPTED if interrupted else 1 if failed or page != asked.report else 0
 
 
 def _run_jobs(
@@ -283,7 +282,7 @@ def _run_jobs(
             pace.see(event)
             event = _in_keys(event)
             bars.show(event)
-            _log(lambda: log.tell(event))
+            _written(lambda: log.tell(event))
             interrupt.check()
 
         options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
@@ -291,11 +290,13 @@ def _run_jobs(
     return [replace(one, error=one.error and in_keys(one.error)) for one in ended], interrupt.asked
 
 
-def _log(write: Callable[[], None]) -> None:
+def _written(write: Callable[[], None]) -> bool:
     try:
         write()
+        return True
     except OutputError as error:
         warn([f"{error}; the batch goes on without it"])
+        return False
 
 
 def _in_keys(event: Event) -> Event:
@@ -311,7 +312,7 @@ def _in_keys(event: Event) -> Event:
 
 
 def _write_report(
-    folder: Path, refused: Sequence[Refused], ended: Sequence[Outcome], store: "Store"
+    folder: Path, refused: Sequence[Refused], ended: Sequence[Outcome], asked: Any
 ) -> None:
     from harmonize.reports.page import Entry, write_report
 
@@ -319,7 +320,7 @@ def _write_report(
     for outcome in ended:
         record = record_path(outcome.job.output) if outcome.status != "failed" else None
         entries.append(Entry(outcome.job.name, outcome.status, record, outcome.error))
-    write_report(folder / "report.html", entries, overwrite=True, store=store)
+    write_report(folder / "report.html", entries, overwrite=True, store=asked.store)
 
 
 def _dry_run(found: Checked, restart: bool) -> int:

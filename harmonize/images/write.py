@@ -41,6 +41,7 @@ MOST_JPEG_DPI = 65535
 WITHOUT_RESOLUTION = {"PNG": png_without_resolution, "TIFF": tiff_without_resolution}
 LARGE, RUNS = 4_000_000, 3  # pixels; zlib's strategy Z_RLE
 GAP = 12  # pixels between the pictures of a sheet
+SEAL = b"painterly-harmonize: cut-out "  # in a cut-out that was made for a picture, and its SHA-256
 MARK = b"painterly-harmonize: made beside a result"  # in sheets, frames and pictures so far
 
 
@@ -130,9 +131,7 @@ def _unheard_of(kind: str, picture: StoredImage) -> bool:
 def marked(kind: str, data: bytes) -> bytes:
     """Mark a file as no result."""
     if kind == "PNG":
-        chunk = b"tEXtSoftware\0" + MARK
-        length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
-        return data[:33] + length + chunk + check + data[33:]
+        return _with_text(data, MARK)
     if kind == "JPEG":
         return data[:2] + b"\xff\xfe" + (len(MARK) + 2).to_bytes(2, "big") + MARK + data[2:]
     return data + MARK
@@ -148,6 +147,29 @@ def is_marked(path: Path) -> bool:
             return MARK in start or MARK in file.read()
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return False
+
+
+def _with_text(png: bytes, text: bytes) -> bytes:
+    chunk = b"tEXtSoftware\0" + text
+    length, check = (number.to_bytes(4, "big") for number in (len(chunk) - 4, crc32(chunk)))
+    return png[:33] + length + chunk + check + png[33:]
+
+
+def sealed(picture: StoredImage) -> bytes:
+    """Return a PNG that tells whether it was edited since."""
+    data = encode_as("PNG", picture)
+    return _with_text(data, SEAL + hashlib.sha256(data).hexdigest().encode())
+
+
+def is_sealed(path: Path) -> bool:
+    """Tell whether a file is, to the byte, what `sealed` returned."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    length = len(_with_text(b"", SEAL)) + 64
+    plain = data[:33] + data[33 + length :]
+    return data == _with_text(plain, SEAL + hashlib.sha256(plain).hexdigest().encode())
 
 
 def write_picture(

@@ -10,10 +10,10 @@ from typing import Any
 
 from harmonize import __version__
 from harmonize.errors import InputError, OutputError
-from harmonize.images.atomic_file import check_output, check_own, unfinished
+from harmonize.images.atomic_file import check_output, check_own, unfinished, write_file
 from harmonize.images.image import StoredImage
 from harmonize.images.read import name
-from harmonize.images.write import encode_as, is_marked, write_picture
+from harmonize.images.write import is_marked, is_sealed, sealed
 from harmonize.run.result import record_path
 from harmonize.scene.placement import Placement
 from harmonize.settings.text_file import opened
@@ -186,13 +186,14 @@ def is_result(
 
 def write_cutout(file: Path, cut: StoredImage, picture: Path, overwrite: bool = False) -> None:
     """Write a picture's cut-out unless it is there."""
-    there = _sha256(file)
-    if there is not None and there == hashlib.sha256(encode_as("PNG", cut)).hexdigest():
+    there, data = _sha256(file), sealed(cut)
+    if there == hashlib.sha256(data).hexdigest():
         return
     check_output(file, overwrite)
     made_with = _hashes({"inputs": {}, **record_beside(picture)}).get("element")
-    check_own(file, f"cut-out that {picture.name} was made with", lambda _: there == made_with)
-    write_picture(file, cut, overwrite)
+    known = is_sealed(file) or there == made_with
+    check_own(file, f"cut-out that was made for {picture.name}", lambda _: known)
+    write_file(file, data, overwrite)
 
 
 def asked_for(record: Mapping[str, Any], max_memory: int | None) -> Any:

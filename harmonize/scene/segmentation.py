@@ -20,7 +20,7 @@ from harmonize.errors import InputError
 from harmonize.images.image import StoredImage
 from harmonize.images.pixels import eight_bits
 from harmonize.images.read import Picture, Source, open_picture
-from harmonize.images.write import encode_as
+from harmonize.images.write import sealed
 from harmonize.scene.mask import Mask, fitted_to, inverted, labelled, mask_of
 from harmonize.scene.matting import Photo, bounds, soft_alpha, with_alpha
 from harmonize.scene.placement import Length, box_in, point_in
@@ -99,7 +99,7 @@ def cut_source(photo: Source, hints: Hints) -> Source:
     """Return a cut-out as if read from its PNG."""
     found, notes = cut_from(photo, hints)
     stored = as_picture(found)
-    digest = hashlib.sha256(encode_as("PNG", stored)).hexdigest()
+    digest = hashlib.sha256(sealed(stored)).hexdigest()
     return Source("element", stored, None, digest, tuple(notes))
 
 

@@ -29,7 +29,7 @@ from harmonize.batch.log import EventLog
 from harmonize.batch.runner import Event, is_done, run_jobs
 from harmonize.batch.workers import WorkerCache
 from harmonize.cli.app import main
-from harmonize.errors import StopRun
+from harmonize.errors import OutputError, StopRun
 from harmonize.images import read
 from harmonize.run import memory_limit
 from harmonize.scene.placement import Placement
@@ -584,6 +584,39 @@ def test_the_report_is_written_of_all_that_ended(
         ("3.png", "done", listed / "3.json", None),
         ("2.png", "failed", None, "ZeroDivisionError: division by zero"),
     ]
+
+
+def test_a_place_that_goes_ends_no_batch(
+    listed: Path, command: Command, painted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: Any, **more: Any) -> None:
+        raise OutputError("report.html: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("harmonize.reports.page.write_report", lost)
+    write_jobs({"at": "5,5"})
+    ended = command("batch", "jobs.yaml", "--report")
+    assert (ended.code, "report.html" in ended.out) == (1, False)
+    assert "report.html: cannot be written (No space left on device)" in ended.err
+    assert ended.out.splitlines()[-1].endswith("1 done, 0 skipped, 0 failed")
+
+
+def test_a_folder_that_gives_way_to_a_file_is_told_in_words(
+    listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = workers.check_own_files
+
+    def check(job: Any) -> None:
+        shutil.rmtree(listed, ignore_errors=True)
+        listed.write_text("a file")
+        real(job)
+
+    write_jobs({"at": "5,5"}, {"at": "40,30"})
+    monkeypatch.setattr(workers, "check_own_files", check)
+    ended = command("batch", "jobs.yaml")
+    assert ended.code == 1
+    assert ended.err.count("cannot write there (") == 2, ended.err
+    assert "Error:" not in ended.err
+    assert listed.read_text() == "a file"
 
 
 def test_the_page_of_a_batch_shows_its_jobs_with_no_further_look_at_their_pictures(

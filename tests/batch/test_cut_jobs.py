@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ONE_PASS, Outcome, disc, strokes
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 Command = Callable[..., Outcome]
 
@@ -109,3 +110,44 @@ def test_a_table_says_it_too(command: Command) -> None:
     rows[0] += ",output"
     Path("jobs.csv").write_text("\n".join([rows[0], *(f"{r},{n}" for n, r in enumerate(rows[1:]))]))
     assert "3 to do" in command("batch", "jobs.csv", "--dry-run").out
+
+
+def test_a_cut_out_that_a_killed_batch_left_gives_way_to_another_box(command: Command) -> None:
+    cut, picture = (Path("jobs-harmonized", f"painting-photo{end}.png") for end in ("-cutout", ""))
+    listed({"box": "5,4,38,32"})
+    assert command("batch", "jobs.json").code == 0
+    right = picture.read_bytes()
+    listed({"mask": "labels.png", "mask_value": 3})
+    assert command("batch", "jobs.json", "--restart").code == 0
+    other = cut.read_bytes()
+    # As a kill between cutting and painting leaves it: neither picture nor record.
+    for file in (picture, picture.with_suffix(".json")):
+        file.unlink()
+    listed({"box": "5,4,38,32"})
+    done = command("batch", "jobs.json")
+    assert done.code == 0, done.err
+    assert picture.read_bytes() == right
+    assert cut.read_bytes() != other
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_cut_out_that_was_edited_or_is_not_the_program_s_own_stays(
+    command: Command, edited: bool
+) -> None:
+    cut = Path("jobs-harmonized/painting-photo-cutout.png")
+    listed({"box": "5,4,38,32"})
+    assert command("batch", "jobs.json").code == 0
+    for file in (cut.with_name("painting-photo.png"), cut.with_name("painting-photo.json")):
+        file.unlink()
+    if edited:
+        with Image.open(cut) as image:  # its texts are kept, as editors do
+            texts = PngInfo()
+            texts.add_text("Software", image.info["Software"])
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(cut, pnginfo=texts)
+    else:
+        Image.fromarray(strokes(20, 20)).save(cut)
+    before = cut.read_bytes()
+    listed({"mask": "labels.png", "mask_value": 3})
+    done = command("batch", "jobs.json")
+    assert (done.code, "is there and no cut-out that was made for" in done.err) == (1, True)
+    assert cut.read_bytes() == before

@@ -115,3 +115,29 @@ def test_a_log_that_cannot_be_written(command: Command, files: Path) -> None:
     Path("jobs.yaml").write_text(yaml.safe_dump({"jobs": [job]}))
     refused = command("batch", "jobs.yaml", "--log-json", "/dev/full")
     assert_one_line(refused, "--log-json /dev/full: cannot be written (No space left on device)")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("batch", "jobs.yaml"),
+        ("batch", "{}/jobs.yaml", "--output-dir=out"),
+        ("run", "{}/painting.png", "{}/cutout.png", "--at=20,20"),
+        ("cutout", "{}/painting.png", "--box=5,5,40,40"),
+        ("report", "a.json"),
+        ("config", "show"),
+    ],
+)
+def test_a_folder_to_work_in_that_is_gone(
+    files: Path, command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    Path("jobs.yaml").write_text("jobs: [{style: painting.png, patch: cutout.png, at: '20,20'}]")
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    (files / "gone").rmdir()
+    ended = command(*(word.format(files) for word in words))
+    if words[0] == "config":  # needs no folder
+        assert ended.code == 0
+    else:
+        assert ended.code == 2 and ended.err.count("harmonize: error: ") == 1, ended.err
+        assert not (files / "gone").exists()

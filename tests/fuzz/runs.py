@@ -80,6 +80,7 @@ def _check_files(run: Run, outcome: Outcome) -> None:
     own = [target, target.with_suffix(".json"), run.sheet, run.frames]
     own += [target.with_suffix(".html")] if "--report" in run.options else []
     allowed = {_place(path) for path in own if path is not None}
+    allowed |= {str(folder) for path in allowed for folder in Path(path).parents}  # made for them
     touched = {path for path in outcome.new | outcome.changed if not _is_frame(path, run.frames)}
     assert touched <= allowed, touched
     assert _place(target) in touched

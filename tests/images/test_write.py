@@ -17,7 +17,10 @@ from harmonize.images.read import open_picture
 from harmonize.images.write import (
     check_sheet,
     default_output,
+    encode_as,
+    is_sealed,
     losses,
+    sealed,
     sheet,
     write_picture,
     write_sheet,
@@ -182,3 +185,22 @@ def test_a_sheet_too_wide_for_its_format_is_found_beforehand() -> None:
     check_sheet(Path("a.png"), [(9000, 40)] * 2)
     with pytest.raises(OutputError, match="WEBP holds pictures of up to 16383 pixels"):
         check_sheet(Path("a.webp"), [(9000, 40)] * 2)
+
+
+def test_a_sealed_picture_is_known_until_a_byte_of_it_changes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 7, 3), np.uint8)
+    picture = StoredImage(pixels, alpha=pixels[..., 0].copy())
+    file = tmp_path / "a.png"
+    data = sealed(picture)
+    file.write_bytes(data)
+    assert is_sealed(file)
+    with Image.open(file) as image:
+        assert np.array_equal(np.asarray(image), np.dstack([pixels, pixels[..., 0]]))
+    for place in rng.integers(0, len(data), 60):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert not is_sealed(file)
+    for other in (b"", data[:40], data[:-1], data + b"x", encode_as("PNG", picture)):
+        file.write_bytes(other)
+        assert not is_sealed(file)
+    assert not is_sealed(tmp_path) and not is_sealed(tmp_path / "gone")
