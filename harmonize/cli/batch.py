@@ -262,11 +262,11 @@ def _paint_jobs(asked: Any, found: Checked, folder: Path, engine: Engine) -> int
         left = len(found.jobs) - len(ended)
         seconds = time.monotonic() - began
         numbers = {"done": counts["done"], "skipped": counts["skipped"], "failed": failed}
-        _written(lambda: log.write("batch done", **numbers, left=left, seconds=round(seconds, 3)))
+        _noted(lambda: log.write("batch done", **numbers, left=left, seconds=round(seconds, 3)))
     table([*map(_refused_row, found.refused), *map(_row, ended)])
     parts = [f"{number} {status}" for status, number in numbers.items()]
     parts += [f"{left} left; the same command goes on with them"] if left else []
-    page = asked.report and _written(lambda: _write_report(folder, found.refused, ended, asked))
+    page = asked.report and _noted(lambda: _write_report(folder, found.refused, ended, asked))
     typer.echo(folder / "report.html" if page else folder)
     typer.echo(f"{_jobs_said(total)} in {seconds:.0f} s: {', '.join(parts)}")
     return INTERRUPTED if interrupted else 1 if failed or page != asked.report else 0
@@ -282,7 +282,7 @@ def _run_jobs(
             pace.see(event)
             event = _in_keys(event)
             bars.show(event)
-            _written(lambda: log.tell(event))
+            _noted(lambda: log.tell(event))
             interrupt.check()
 
         options = {"restart": asked.restart, "fail_fast": asked.fail_fast}
@@ -290,7 +290,7 @@ def _run_jobs(
     return [replace(one, error=one.error and in_keys(one.error)) for one in ended], interrupt.asked
 
 
-def _written(write: Callable[[], None]) -> bool:
+def _noted(write: Callable[[], None]) -> bool:
     try:
         write()
         return True
