@@ -63,7 +63,7 @@ class PassLog:
 
 @dataclass(frozen=True)
 class SavePoint:
-    """How far a run is: the passes that are over, and where the next one is."""
+    """A run's finished passes, and where the next one is."""
 
     picture: Tensor | None = None
     logs: list[PassLog] = field(default_factory=list)
@@ -73,9 +73,9 @@ class SavePoint:
 
 @dataclass(frozen=True)
 class Painter:
-    """What the passes of one run have in common.
+    """What the passes of a run share.
 
-    `recall` returns what depends on painting and network alone, by key. A `StopRun` from `on_step`
+    `recall` returns by key what depends on painting and network alone. A `StopRun` from `on_step`
     ends the run with the picture so far.
     """
 
@@ -89,10 +89,9 @@ class Painter:
     def paint(
         self, canvas: Canvas, view: View, progress: SavePoint | None = None
     ) -> tuple[Painted, list[PassLog], bool]:
-        """Run all passes from `progress` on; return the picture, logs, and whether it was stopped.
+        """Run the passes from `progress` on; return the picture, logs, and whether it was stopped.
 
-        `view` is the canvas at the working size. Outside the loose mask the picture is the
-        painting.
+        `view` has the working size. Outside the loose mask the picture is the painting.
         """
         noise = float(losses.noise(view.painting.bands(GRAIN_PIXELS)))
         smoothness = losses.total_variation_weight(noise)
@@ -115,10 +114,7 @@ class Painter:
         return self._end(here, view, progress.picture, start), progress.logs, stopped
 
     def _early(self, canvas: Canvas, view: View) -> Painted | None:
-        """Tell a palette map at the coarsest pass's scale; return it if the run is stopped there.
-
-        That pass looks at the painting at this scale anyway.
-        """
+        """Tell a palette map at the coarsest pass's scale; return it if stopped there."""
         coarsest = min(self.resolved.passes, key=lambda item: item.scale, default=None)
         goal = self.resolved.palette
         if goal is None or coarsest is None or not self._palette_steps(view) > 1:
@@ -133,7 +129,6 @@ class Painter:
         return None
 
     def _palette_steps(self, view: View) -> int:
-        """Return how many palette maps are told."""
         smaller = any(item.scale < 1 for item in self.resolved.passes)
         begun = self.resolved.underpainting is not None and self.on_step is not None
         return 2 if begun and smaller and max(view.shape) > LARGE else 1
@@ -259,7 +254,7 @@ class Painter:
     def _features(
         self, painting: Raster, taps: tuple[str, ...], hold: bool = False
     ) -> PaintingFeatures:
-        """Return what the network sees in `painting`; `hold` it for the next pass that asks."""
+        """Return what the network sees; `hold` it for the next pass."""
         features = PaintingFeatures(painting, self.network, self.resolved.tile)
         if not features.single:
             return features
@@ -274,8 +269,6 @@ class Painter:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a pass works on; `whole` has the working size."""
-
     settings: ResolvedPass
     view: View
     whole: View
@@ -291,7 +284,6 @@ class _Work:
         return previous
 
     def strokes(self, matched: Match) -> Iterator[tuple[Tensor, float]]:
-        """Yield pictures [3, h, w] whose strokes are laid over the start, and their shares."""
         asked = self.settings.strokes
         if asked is None:
             return
@@ -310,7 +302,6 @@ class _Work:
         return self._pasted()
 
     def _pasted(self) -> Tensor:
-        """The composite; where there is a palette map, with the colors of edges mended."""
         return self.view.composite if self.start is None else self._seen(self.start.pasted)
 
     def _seen(self, image: Tensor) -> Tensor:

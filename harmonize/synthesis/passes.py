@@ -1,7 +1,7 @@
 """What one pass minimizes.
 
-The coarse pass (paper, 4.1) matches every tap on its own; the refine pass (4.2) matches one, makes
-the field coherent and carries it to finer taps.
+The coarse pass (paper, 4.1) matches each tap; the refine pass (4.2) matches one and carries its
+coherent field to finer taps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harmonize.synthesis.optimization.objective import PassObjective, Term
 
 
 def taps_of(settings: ResolvedPass) -> tuple[str, ...]:
-    """Return the taps that the pass looks at, shallow first."""
+    """Return the pass's taps, shallow first."""
     return tuple(tap for tap in STRIDE if tap in settings.seen)
 
 
@@ -58,7 +58,7 @@ def build_objective(
     mask: Tensor,
     smoothness: float,
 ) -> PassObjective:
-    """Return the objective of a pass: the content term keeps `kept`, `smoothness` is w_tv."""
+    """Return the pass's objective: its content term keeps `kept`; `smoothness` is w_tv."""
     goals, where = settings.goals, matched.where
     found: list[Term] = []
     with torch.no_grad():

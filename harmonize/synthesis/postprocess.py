@@ -23,7 +23,7 @@ CANDIDATES = 1 << 14
 
 
 def clean_chroma(image: Tensor, guide: Tensor, *, radius: int, eps: float) -> Tensor:
-    """Smooth chroma along the edges of `guide`: no color speckle."""
+    """Smooth chroma along the edges of `guide`."""
     lab = filters.to_lab(image)
     chroma = filters.guided(lab[1:] / 100, guide, radius, eps) * 100
     return filters.from_lab(torch.cat((lab[:1], chroma)))
@@ -75,9 +75,9 @@ def patch_vote(
 
 
 def keep_hue(image: Tensor, before: Tensor, *, sigma: float) -> Tensor:
-    """Return `image` [3, H, W] with the hue at large that it had `before`.
+    """Return `image` with the broad hue it had `before`.
 
-    That is what a Gaussian of `sigma` pixels leaves of the difference in Lab chroma; 0: all stays.
+    Broad is Lab chroma blurred by `sigma` pixels; 0 changes nothing.
     """
     if not sigma:
         return image
@@ -99,7 +99,7 @@ def enlarge(
 ) -> Tensor:
     """Return `window` of the picture at the size of `original`.
 
-    `amount` times the detail that shrinking took is added, from `strokes` or the nearest patches.
+    Add `amount` times the detail lost by shrinking, from `strokes` or the nearest patches.
     """
     details: Details | None = None
     if amount > 0 and bool((view.loose > 0).any()):

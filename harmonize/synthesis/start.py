@@ -1,4 +1,4 @@
-"""Where the passes begin: the element brushed, in the painting's palette, and underpainted."""
+"""Where the passes begin: the element brushed, recolored and underpainted."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ STRAYED = 12.0  # sigma in pixels: patches of a wrong hue, which an eye would se
 class Start:
     """What is known before the first pass.
 
-    `mapped` is the palette map, `drawn` that without detail weaker than brushwork; passes begin
-    from `image`. The element keeps its hue where `own` is 1.
+    `mapped` is the palette map, `drawn` that without texture, `image` where passes begin; hue stays
+    where `own` is 1.
     """
 
     pasted: Tensor
@@ -47,7 +47,7 @@ class Start:
 def map_palette(
     view: View, features: PaintingFeatures, goal: PaletteGoal, brush: BrushGoal | None = None
 ) -> tuple[Start, Match]:
-    """Move the element's colors into the painting's, after it is laid in with the `brush`."""
+    """Lay the element in with the `brush` and move its colors into the painting's."""
     cut = extend_colors(view.composite, view.tight, goal.edge)
     pasted = torch.lerp(view.frame, cut, view.tight)
     mask = soft_mask(view.tight, goal.soften) * view.loose
@@ -104,7 +104,7 @@ def underpaint(
 
 
 def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: float) -> Tensor:
-    """Lay `amount` of the outlines that the passes took over `image`."""
+    """Give `image` back `amount` of the outlines that the passes took."""
     now, mapped, known = (filters.to_lab(x) for x in (image, start.mapped, painting))
     return filters.from_lab(outlined(now, mapped, known, amount * start.mask))
 
@@ -112,7 +112,7 @@ def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: f
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
     """Bring back a share of the broad light and hue from before the passes.
 
-    Light is the palette map's; hue is the map's where `own` is 1, else the underpainting's.
+    Light is the palette map's; so is hue where `own` is 1, else the underpainting's.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)

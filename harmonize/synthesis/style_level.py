@@ -1,6 +1,6 @@
 """Estimate a painting's style level: 1 for smooth old masters, 10 for Cubism (paper).
 
-Thresholds were set by hand: hatched engravings read as 5, flat gray planes as 1.
+Thresholds are set by hand: hatched engravings read as 5, flat gray planes as 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEVEL_MARGIN = 1.0  # … and this many levels more
 
 @dataclass(frozen=True)
 class Estimate:
-    """A style level, its bounds (a rule of thumb), and the statistics."""
+    """A style level, its bounds (a rule of thumb) and statistics."""
 
     level: float
     low: float
@@ -38,8 +38,7 @@ class Estimate:
 def estimate_level(painting: Tensor) -> Estimate:
     """Return the style level of `painting`, best 300 to 700 pixels long.
 
-    Raises:
-        ValueError: `painting` is not [3, H, W] or empty.
+    ValueError: it is not [3, H, W], or is empty.
     """
     if painting.ndim != 3 or painting.shape[0] != 3 or not painting.numel():
         raise ValueError(f"painting of shape {tuple(painting.shape)}, expected [3, H, W]")
@@ -52,11 +51,11 @@ def estimate_level(painting: Tensor) -> Estimate:
 
 
 def measure(painting: Tensor) -> dict[str, float]:
-    """Return the three statistics, none negative.
+    """Return three statistics, none negative.
 
     brushwork: median gradient of lightness, in % a pixel of its range. contours: the gradient's
-    95th percentile over its median, times the median coherence of its direction. vividness:
-    standard deviation of a and b, over 100.
+    95th percentile over its median, times the median coherence (λ₁ − λ₂) / (λ₁ + λ₂) of structure
+    tensors. vividness: standard deviation of a and b, over 100.
     """
     lab = filters.to_lab(_fixed_size(painting)) / 100
     lightness = lab[:1]
@@ -82,7 +81,6 @@ def _fixed_size(painting: Tensor) -> Tensor:
 
 
 def _coherence(down: Tensor, across: Tensor) -> float:
-    """Return the median of (λ₁ − λ₂) / (λ₁ + λ₂), of structure tensors."""
     tensor = torch.stack((down**2, across**2, down * across))
     step = min(4, *down.shape)  # the tensor is smooth over its reach: a quarter of the size will do
     sigma = CONTOUR_SIGMA * max(down.shape) / step
@@ -98,7 +96,6 @@ def _quantiles(values: Tensor, *shares: float) -> list[float]:
 
 
 def _level(statistics: dict[str, float], factor: float) -> float:
-    """Return 1 to 5 by brushwork, on to 10 by contours."""
     broken = _squashed(statistics["brushwork"] * factor, *BRUSHWORK)
     planes = _squashed(statistics["contours"] * factor, *CONTOURS)
     flat = _squashed(statistics["vividness"] * factor, *VIVIDNESS) * planes

@@ -1,1 +1,1 @@
-"""The element as planes and strokes, and what is drawn rather than brushed."""
+"""The element as planes, strokes and drawing."""

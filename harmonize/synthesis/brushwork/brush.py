@@ -1,4 +1,4 @@
-"""A photograph as a painter would lay it in: planes, and strokes that follow its form."""
+"""Lay a photograph in by planes and strokes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,9 @@ ROOM = 4.0  # L: strokes need some below white and above black
 def brushed(
     pasted: Tensor, frame: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal
 ) -> Tensor:
-    """Return the `pasted` picture with the element laid in by planes and strokes.
+    """Return `pasted` with the element laid in by planes and strokes (not in the paper).
 
-    Not in the paper: steps sharpen and recolor strokes, but lay none along a form.
-
-    Args:
-        pasted: sRGB [3, h, w], 0 to 1.
-        frame: the painting there.
-        painting: the whole of it, [3, H, W].
-        mask: where the element is, [1, h, w].
+    `frame` is the painting there, `painting` all of it; `mask` [1, h, w] is the element.
     """
     lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)

@@ -1,7 +1,7 @@
-"""Which way strokes run: along the form, as painters lay them.
+"""Which way strokes run: along the form.
 
-Structure tensors (Bigün and Granlund, "Optimal orientation detection of linear symmetry", 1987) of
-luma, averaged over more and more: flat parts go on as their edges run, and as the painting does.
+Structure tensors (Bigün and Granlund, 1987) of luma, averaged ever wider: flat parts follow their
+edges and the painting around.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ OUTSIDE = 0.05  # what the painting around the element counts
 
 
 def form_directions(luma: Tensor, frame: Tensor, mask: Tensor) -> Tensor:
-    """Return the angles [H, W] in radians that strokes on the element run at.
+    """Return the angles [H, W], in radians, of strokes on the element.
 
-    `luma` and `frame` are [1, H, W], L of the pasted picture and of the painting.
+    `luma` [1, H, W] is the pasted picture's L, `frame` the painting's.
     """
     own, around = _structure(luma), _structure(frame)
     total = torch.zeros_like(own)

@@ -16,7 +16,7 @@ STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as
 def outlines(luma: Tensor, painting: Tensor, strong: float = STRONG) -> Tensor:
     """Return how far luma [1, H, W] is an outline: 0 to 1.
 
-    Where much stands out within `DENSE` pixels, that is texture: a lattice, foliage.
+    Dense detail is texture, not outline.
     """
     share = standing_out(luma, painting, OUTLINE, strong)
     return share * (2 - 2 * filters.gaussian(share, DENSE)).clamp(0, 1)
@@ -25,8 +25,7 @@ def outlines(luma: Tensor, painting: Tensor, strong: float = STRONG) -> Tensor:
 def standing_out(luma: Tensor, painting: Tensor, sigma: float, strong: float = STRONG) -> Tensor:
     """Return how far detail of `luma` finer than `sigma` pixels is drawing: 0 to 1.
 
-    s² / (s² + (`strong` · b)²), s being its strength, b the painting's median. All are L,
-    [1, H, W].
+    s² / (s² + (`strong` · b)²): s is its strength, b the painting's median, in L [1, H, W].
     """
     brushwork = filters.gaussian(finer(painting, sigma).square(), 3.0).sqrt().median()
     strength = filters.gaussian(finer(luma, sigma).square(), 1.5)
@@ -34,7 +33,7 @@ def standing_out(luma: Tensor, painting: Tensor, sigma: float, strong: float = S
 
 
 def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
-    """Give `image` the outlines of `mapped` that stand out from the brushwork."""
+    """Give `image` a share `amount` of the outlines of `mapped`."""
     share = outlines(mapped[:1], painting[:1]) * amount
     lost = finer(mapped[:1], OUTLINE) - finer(image[:1], OUTLINE)
     return torch.cat((image[:1] + share * lost, image[1:]))
@@ -54,7 +53,7 @@ def finer(luma: Tensor, sigma: float) -> Tensor:
 def fine_share(painting: Tensor) -> float:
     """Return the share of luma's variance that is finer than 2 pixels.
 
-    High for hatching, engraving and thick impasto. The painting should be about 700 pixels long.
+    `painting` should be about 700 pixels long.
     """
     luma = filters.to_lab(painting)[:1]
     soft = filters.gaussian(luma, DETAIL)

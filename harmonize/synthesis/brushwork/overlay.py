@@ -1,7 +1,4 @@
-"""Lay the painting's strokes over a pass's start.
-
-Not in the paper: a few dozen steps sharpen long strokes, but make none.
-"""
+"""Lay the painting's strokes over a pass's start (not in the paper)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Planes of paint in place of a photograph's fine detail.
+"""Planes of paint in place of fine detail.
 
-The anisotropic Kuwahara filter: the mean of those sectors around a pixel that vary least, in a disk
-stretched along the form. Kyprianidis, Kang and Döllner, "Image and video abstraction by anisotropic
-Kuwahara filtering", 2009. Departure: angles are rounded to `ANGLES` and mixed between.
+The anisotropic Kuwahara filter (Kyprianidis, Kang and Döllner, 2009): the mean of the sectors that
+vary least, in a disk stretched along the form. Departure: `ANGLES` angles, mixed between.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ FILTERED_AT_ONCE = 1 << 18  # pixels
 
 
 def planes(image: Tensor, angles: Tensor, radius: float) -> Tensor:
-    """Return Lab `image` [3, H, W] in planes about `radius` pixels wide, stretched along `angles`.
+    """Return Lab `image` in planes about `radius` pixels wide, stretched along `angles`.
 
     Each sector's mean counts 1 / (1 + (variance / `VARIANCE`)^`CHOICE`).
     """

@@ -1,8 +1,6 @@
-"""Strokes along the form where a photograph has less than the painting.
+"""Strokes where a photograph has less than the painting.
 
-Random dabs are smeared along the form: line integral convolution (Cabral and Leedom, "Imaging
-vector fields using line integral convolution", 1993). The passes make the painting's strokes of
-them.
+Random dabs are smeared along the form by line integral convolution (Cabral and Leedom, 1993).
 """
 
 from __future__ import annotations
@@ -25,8 +23,7 @@ TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 def missing_strokes(luma: Tensor, painting: Tensor, angles: Tensor, seed: int) -> Tensor:
     """Return strokes [1, H, W] that make `luma` as lively as the painting, in L.
 
-    In each of `BANDS`, their strength is √(painting's² − own²), the painting's being that of its
-    calm parts: edges are no brushwork.
+    In each of `BANDS` their strength is √(painting's² − own²), the painting's that of calm parts.
     """
     total, dice = torch.zeros_like(luma), torch.Generator().manual_seed(seed)
     for fine, broad in BANDS:
@@ -41,7 +38,7 @@ def missing_strokes(luma: Tensor, painting: Tensor, angles: Tensor, seed: int) -
 
 
 def smeared(dabs: Tensor, angles: Tensor, length: int) -> Tensor:
-    """Smear `dabs` [1, H, W] along `angles` by `length` pixels either way, to a mean."""
+    """Average `dabs` [1, H, W] along `angles`, `length` pixels either way."""
     h, w = angles.shape
     toward = torch.stack((angles.cos(), angles.sin()))
     rows, columns = torch.meshgrid(

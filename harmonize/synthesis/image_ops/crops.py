@@ -20,10 +20,9 @@ SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 
 @dataclass(frozen=True)
 class View:
-    """A canvas at one scale: the whole painting, a window of the rest.
+    """A canvas at one scale: all of the painting, a window of the rest.
 
-    `frame` is the painting there; `loose` is 1 where the picture may change; `tight` is the
-    element.
+    `frame` is the painting there, `loose` 1 where it may change, `tight` the element.
     """
 
     painting: Raster
@@ -40,10 +39,7 @@ class View:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A painting and what is pasted on it, at its own size.
-
-    A part begins at row and column `corner`.
-    """
+    """A painting and what is pasted on it, full size; a part begins at `corner`, (row, column)."""
 
     painting: Raster
     composite: Raster
@@ -113,7 +109,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class StrokePlaces:
-    """Where pixels come from: positions in the window, places in the painting."""
+    """Pixels' positions in the window and places in the painting."""
 
     positions: Tensor
     places: Tensor

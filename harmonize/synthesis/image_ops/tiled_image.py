@@ -23,7 +23,7 @@ TOP = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32)
 class Raster:
     """A picture [H, W, C]: uint8, uint16 or float32; never written to.
 
-    Parts become float32 tensors, 0 to 1, on `device`.
+    Parts are float32 tensors, 0 to 1.
     """
 
     pixels: NDArray[Any]
@@ -49,7 +49,6 @@ class Raster:
         return self._tensor(self._flat.take(places.cpu().numpy(), axis=0)).T
 
     def patches(self, places: Tensor, size: int) -> Tensor:
-        """Return patches [n, C · size²] around `places`, borders repeated."""
         h, w = self.shape
         steps = torch.arange(size, device=places.device) - size // 2
         y = (places[:, None] // w + steps).clamp(0, h - 1)
@@ -72,7 +71,7 @@ class Raster:
         return self._tensor(self.pixels[::step, ::step]).flatten(0, 1).T
 
     def resized(self, shape: Sequence[int], window: Window | None = None) -> Tensor:
-        """Return the picture at `shape`, or its `window`, like `filters.resize`."""
+        """Return the picture at `shape`, or its `window` there."""
         window = window or Window(0, 0, *shape)
         if tuple(shape) == self.shape:
             return self.crop(window)

@@ -58,7 +58,7 @@ class Window:
         return Window(top, left, bottom, right)
 
     def within(self, other: Window) -> Window:
-        """Return the part in `other`, counted from its corner."""
+        """Return the part in `other`, from its corner."""
         return Window(
             max(self.top - other.top, 0),
             max(self.left - other.left, 0),
@@ -95,10 +95,9 @@ def _span(first: int, last: int, step: int, limit: int) -> tuple[int, int]:
 
 
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
-    """Return how much of the result shows: all inside `tight`, fading outside.
+    """Return how much of the result shows: 2 · blur(`tight`), at most 1, 0 outside `loose_mask`.
 
-    Twice the Gaussian blur of `tight` (the authors' single one makes thin parts transparent), at
-    most 1, 0 outside `loose_mask`.
+    The authors' single blur makes thin parts transparent.
     """
     if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask

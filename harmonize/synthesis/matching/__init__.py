@@ -1,4 +1,4 @@
-"""Find which place of the painting each position is like.
+"""Match positions to places of the painting.
 
 A *field* [n] holds a place for each of n positions.
 """

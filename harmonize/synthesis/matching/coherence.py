@@ -21,8 +21,8 @@ def coherent(
 ) -> Tensor:
     """Replace each match by the one that neighbors agree on.
 
-    Of all field(q + δ) − δ, position q takes the one with the least summed squared distance to the
-    others in `reference`.
+    Position q takes the field(q + δ) − δ with the least summed squared distance to the others in
+    `reference`.
     """
     candidates, valid = _candidates(field, positions, shape, reference.shape[1:], window)
     flat = reference.flatten(1).T

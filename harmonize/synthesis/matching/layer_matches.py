@@ -29,8 +29,8 @@ class Site:
 class Match:
     """A matched image; the rest is by tap.
 
-    `fields` hold the places of positions in `where`, `references` [C, m] the painting's activations
-    there, each place once (paper, 4.2); `uses` index these.
+    `fields` hold places for positions in `where`, `references` [C, m] the activations there, each
+    place once (paper, 4.2); `uses` index these.
     """
 
     image: Tensor

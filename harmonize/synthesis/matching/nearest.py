@@ -28,7 +28,7 @@ def patches(features: Tensor, positions: Tensor, size: int = 3) -> Tensor:
 
 
 def largest(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest of each row of `values` [n, m], and its first place."""
+    """Return each row's largest of `values` [n, m], and its first place."""
     count = values.shape[1] // ROW_BLOCK
     if count < 2:
         highest, place = values.max(1)
@@ -46,10 +46,7 @@ def largest(values: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of a grid, from (`top`, `left`) of a grid `width` wide.
-
-    Around it, `cells` has a ring of `size` // 2.
-    """
+    """A rectangle at (`top`, `left`) of a grid `width` wide; `cells` adds a ring of `size` // 2."""
 
     cells: Tensor
     guide: Tensor | None
@@ -75,7 +72,7 @@ def nearest_places(
 ) -> Tensor:
     """Return each position's most similar place, by cosine of patches.
 
-    The squared distance of guides, if any, is subtracted (not in the paper).
+    Guides' squared distance is subtracted (not in the paper).
     """
     asked = F.pad(query[None], (size // 2,) * 4, mode="replicate")[0]
     y, x = positions // query.shape[2], positions % query.shape[2]
@@ -162,7 +159,7 @@ def nearest_patches(
 ) -> Tensor:
     """Return each position's place of a near patch, by squared distance.
 
-    Tried are `candidates`, then at each `reach` the eight places around the best.
+    Try `candidates`, then at each `reach` the eight places around the best.
     """
     keys = reference.patches(candidates, size)
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by key, for all threads; beyond `limit` bytes the least recently used go."""
+    """Thread-safe values by key; beyond `limit` bytes the least recently used go."""
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit

@@ -1,7 +1,4 @@
-"""VGG19 weights: bundled, torchvision's, or from a file.
-
-No file is trusted: none is run, sizes are limited.
-"""
+"""VGG19 weights: bundled, torchvision's, or a file's, never run and limited in size."""
 
 import hashlib
 import io
@@ -53,7 +50,7 @@ class WeightSet:
 def load_weights(name_or_path: str) -> WeightSet:
     """Return the set called `oxford` or `torchvision`, or a file's.
 
-    WeightsError: it is unknown, damaged, incomplete, too large or cannot be downloaded.
+    WeightsError: unknown, damaged, incomplete, too large or unreachable.
     """
     if name_or_path == "oxford":
         return _load_bundled()
@@ -65,7 +62,7 @@ def load_weights(name_or_path: str) -> WeightSet:
 def download(progress: bool = False) -> Path:
     """Return torchvision's file, fetched unless cached.
 
-    WeightsError: it cannot be fetched, or is damaged.
+    WeightsError: unreachable or damaged.
     """
     path = cached_torchvision()
     if path.exists():

@@ -1,7 +1,6 @@
 """Compute 3 × 3 convolutions and their ReLU with a quarter of the products.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), F(4 × 4, 3 × 3). In
-float32 results differ by about a millionth of the largest.
+F(4 × 4, 3 × 3) of Lavin and Gray (2016); float32 results differ by about 10⁻⁶ of the largest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Match histograms of activations.
-
-Wilmot, Risser and Barnes, "Stable and Controllable Neural Texture Synthesis and Style Transfer
-Using Histogram Losses" (2017).
-"""
+"""Match histograms of activations (Wilmot, Risser and Barnes, 2017)."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ SORTED_AT_ONCE = 16
 
 
 def rank_positions(counts: Tensor, n: int) -> Tensor:
-    """Return where ranks fall on the axis of B bins, 0 to B.
+    """Return where ranks fall among B bins, 0 to B.
 
     Rank i falls in the first bin whose cumulative count · n / total reaches i.
     """

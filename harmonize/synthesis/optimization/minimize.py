@@ -56,7 +56,7 @@ class Descent:
 class State:
     """What a descent needs to go on to the same bytes.
 
-    `best` has the `lowest` sum of terms; `first` is the sum when the `attempt` began.
+    `best` has the `lowest` sum of terms, `first` is the sum when the `attempt` began.
     """
 
     best: list[Tensor]
@@ -82,8 +82,8 @@ class Shelter:
 class Minimizer:
     """A descent by `method`; Adam's rate falls to a tenth along a cosine.
 
-    If a term is not finite, or the sum ends above `worse` times the first, Adam tries again from
-    the best image at a tenth of the rate or less; then the best image is taken.
+    If a term is not finite or the sum ends above `worse` times the first, Adam retries from the
+    best image at a tenth of the rate or less; then the best image stays.
     """
 
     image: Tensor

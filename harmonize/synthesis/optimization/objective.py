@@ -1,4 +1,4 @@
-"""A pass's terms: targets are made once, losses at every step.
+"""A pass's terms.
 
 Losses of activations are divided by their target's mean square.
 """
@@ -102,7 +102,7 @@ class VariationTerm(Term):
 def content_terms(
     taps: Sequence[str], weight: float, target: Mapping[str, Tensor], where: Mapping[str, Site]
 ) -> list[Term]:
-    """Return terms that keep the activations of `target`."""
+    """Return terms that keep `target`."""
     share = weight / len(taps)
     return [
         ContentTerm(tap, share, gather(target[tap], where[tap]), where[tap].mask) for tap in taps

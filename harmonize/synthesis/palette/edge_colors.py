@@ -1,4 +1,4 @@
-"""Carry the element's own colors to its contour, over the photograph's background."""
+"""Carry the element's colors over background at its contour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ THIN = 4  # widths: a part with no inside this near is thin, and keeps its own c
 def extend_colors(image: Tensor, mask: Tensor, width: int) -> Tensor:
     """Replace the colors within `width` pixels of a mask's edge by those further inside.
 
-    Pixels outside, and parts too thin to have an inside, stay.
+    Pixels outside and thin parts stay.
     """
     inside = (mask > 0.5).float()[None, None]
     if width < 1 or not inside.any():

@@ -1,9 +1,8 @@
-"""The palette map: move the element's colors into the painting's.
+"""Move the element's Lab colors into the painting's.
 
-Luma follows the quantiles of the matched places. Gray things take mostly these places' hue, colored
-things the painting's colors nearest to their own, the less the surer the match; between lies the
-linear map (Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping", 2007). Colors
-are Lab.
+Luma follows the matched places' quantiles. Gray things take mostly these places' hue, colored
+things the painting's colors nearest their own, the less the surer the match; between lies the
+linear map (Pitié and Kokaram, 2007).
 """
 
 from __future__ import annotations
@@ -99,17 +98,16 @@ def _chroma(
 
 
 def painted_black(luma: Tensor, chroma: Tensor, own: Tensor, sample: Tensor) -> Tensor:
-    """Return what a dark gray thing takes of the hue of the painting's darks.
+    """Return what dark grays take of the painting's darks' hue, [2, H, W].
 
-    [2, H, W]: a share of `BLACK` where it is black, none from `DARK` on or where it keeps its `own`
-    hue.
+    `BLACK` of it at black, none from `DARK` on or where `own` is 1.
     """
     share = BLACK * (1 - luma / DARK).clamp(0, 1) * (1 - own).square()
     return share * (hue_at(luma, sample) - chroma)
 
 
 def hue_at(luma: Tensor, sample: Tensor) -> Tensor:
-    """Return the mean a and b that `sample` has at about each lightness of `luma` [1, H, W]."""
+    """Return the mean a and b of `sample` near each lightness of `luma` [1, H, W]."""
     knots = torch.linspace(0, 100, 51, device=luma.device)
     near = torch.exp(-((knots[:, None] - sample[0]) / AS_DARK).square() / 2) + 1e-6
     means = (near @ sample[1:].T) / near.sum(1, keepdim=True)
@@ -119,7 +117,7 @@ def hue_at(luma: Tensor, sample: Tensor) -> Tensor:
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
-    """Return how much of its own hue each pixel keeps, 0 to 1."""
+    """Return how much of its hue each pixel keeps, 0 to 1."""
     chroma = filters.gaussian(composite[1:], 2).norm(dim=0, keepdim=True)
     colored = torch.sigmoid((chroma - 18) / 4)
     kept = goal.own * (GRAY + (1 - GRAY) * colored) * (1 - sure)
@@ -129,7 +127,7 @@ def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:
 
 
 def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the limits of a and b, but for 0.1 % at either end."""
+    """Return the limits of a and b without 0.1 % at either end."""
     ordered = sample[1:].sort(1).values
     edge = ordered.shape[1] // 1000
     return ordered[:, edge, None, None], ordered[:, -1 - edge, None, None]
@@ -230,7 +228,7 @@ def keep_contrast(luma: Tensor, source: Tensor, element: Tensor, painting: Tenso
 
 
 def fit_range(luma: Tensor, element: Tensor, painting: Tensor) -> Tensor:
-    """Draw in the element's lights and darks that the painting does not reach."""
+    """Draw in the element's lights and darks beyond the painting's."""
     dark, light = _ends(_thinned(luma[0, element]), 10 * TAIL)
     darkest, lightest = _ends(painting, TAIL)
     spare = (LEAST_LUMA_RANGE - (lightest - darkest)).clamp_min(0) / 2
@@ -255,10 +253,7 @@ def _bent(values: Tensor, scale: Tensor) -> Tensor:
 def keep_silhouette(
     mapped: Tensor, composite: Tensor, frame: Tensor, element: Tensor, share: float
 ) -> Tensor:
-    """Move luma so that the element stands out.
-
-    The mean Lab difference across the contour stays `share` of the composite's or more.
-    """
+    """Move luma by at most `MOST_LIFT` to keep `share` of the contour's mean Lab difference."""
     rim, ring = element & _near(~element), ~element & _near(element)
     if not (rim.any() and ring.any()):
         return mapped

@@ -28,8 +28,8 @@ REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite
 class PaletteReference:
     """The painting's Lab colors.
 
-    `sample` is of all of it, `planes` its blurred luma, `matched` of the matched places, `near`
-    these where they match; `sure` is how sure that is, 0 to 1.
+    `sample` is of all, `planes` its blurred luma, `matched` of matched places, `near` these where
+    they match, `sure` how surely, 0 to 1.
     """
 
     sample: Tensor
@@ -79,7 +79,6 @@ def _lab(colors: Tensor) -> Tensor:
 
 
 def _sureness(matched: Match, tap: str, middle: float) -> Tensor:
-    """Return how sure the match is: half where the cosine is `middle`."""
     site = matched.where[tap]
     own = layer_matches.gather(matched.features[tap], site)
     its = matched.references[tap][:, matched.uses[tap]]

@@ -16,7 +16,7 @@ COUNT = 6  # directions
 def feature_guides(
     matched: Match, mapped: Tensor, painting: PaintingFeatures, tap: str
 ) -> tuple[Tensor, Tensor]:
-    """Return features' main directions as guides of the painting and of the `mapped` element."""
+    """Return features' main directions, of the painting and of `mapped`, as guides."""
     known = F.normalize(matched.references[tap], dim=0)
     mean = known.mean(1, keepdim=True)
     basis = main_directions(known, COUNT).flip(0).T

@@ -1,7 +1,7 @@
 """Find the painting's nearest patches.
 
-Where an exact search is too large, candidates come from the coarser field, from neighbors
-(Ashikhmin, "Synthesizing natural textures", 2001) and from around the match.
+Where an exact search is too large, candidates come from the coarser field, neighbors (Ashikhmin,
+2001) and around the match.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def principal_patches(image: Tensor, size: int, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Describer:
-    """Turns patches into short rows of numbers, about as far apart as the patches."""
+    """Turns patches into short rows, about as far apart as the patches."""
 
     colors: Tensor
     tones: Tensor
@@ -94,7 +94,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Positions:
-    """The pixels that are painted: `at`, and `index` back, −1 for none."""
+    """The painted pixels: `at`, and `index` back, −1 for none."""
 
     at: Tensor
     index: Tensor
@@ -123,7 +123,7 @@ def moved_field(field: Tensor, dy: int, dx: int, shape: Sequence[int]) -> Tensor
 
 
 def continued(positions: Positions, field: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the share of a position's eight neighbors whose places are its place's neighbors."""
+    """Return the share of a position's neighbors whose places neighbor its own."""
     count = torch.zeros(len(field), device=field.device)
     for dy, dx in NEIGHBORS:
         number, inside = positions.beside(dy, dx)
@@ -143,7 +143,7 @@ def improve(
 ) -> Tensor:
     """Replace matches by better ones, of neighbors or around.
 
-    To continue neighbors' matches is up to `coherence` cheaper: strokes are copied whole.
+    Continuing neighbors' matches costs up to `coherence` less.
     """
     neighbors, there = [], []
     for dy, dx in NEIGHBORS:

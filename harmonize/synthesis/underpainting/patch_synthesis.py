@@ -1,9 +1,7 @@
-"""The underpainting: rebuild the palette-mapped element from the painting's patches.
+"""Rebuild the palette-mapped element from the painting's patches.
 
-Coarse to fine, patches like the picture's are looked for in the painting and averaged. Hertzmann et
-al., "Image analogies" (2001); Kwatra et al., "Texture optimization" (2005); Fišer et al., "StyLit"
-(2016); Jamriška et al., "Stylizing video by example" (2019); Texler et al. (2020). Colors are Lab /
-100.
+Coarse to fine, the nearest patches are averaged, after Hertzmann (2001), Kwatra (2005), Fišer
+(2016), Jamriška (2019) and Texler (2020) et al. Colors are Lab / 100.
 """
 
 from __future__ import annotations
@@ -71,10 +69,7 @@ def guide_layers(
     mask: Tensor,
     goal: SynthesisGoal,
 ) -> tuple[Layers, Layers]:
-    """Return what is known of the painting, and what is wanted of the element.
-
-    Outside the mask both are alike: no halo.
-    """
+    """Return the painting's layers, and the element's wanted ones, alike outside the mask."""
     weights = mapped.new_tensor([goal.luma, goal.chroma, goal.chroma]).sqrt()
     weights = weights.view(3, 1, 1)
     tones = blurred(painting, goal.painting_blur) * weights
@@ -165,7 +160,7 @@ class _Scale:
         return Rebuilt(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
-        """Return the painting as blurred as an enlarged picture: sharp, only flat patches match."""
+        """Blur the painting as enlarging does: sharp, only flat patches match."""
         colors = shrunk(self.known.colors, 2)
         colors = F.interpolate(
             colors[None], size=self.places.shape, mode="bicubic", align_corners=False
@@ -246,10 +241,7 @@ class _Scale:
 
 
 def luck_of(seed: int, painting: Tensor) -> Tensor:
-    """Return a random cost for each place, 0 to 1; seed 0 has none.
-
-    It is drawn at the coarsest scale: whole strokes differ.
-    """
+    """Return each place's random cost, 0 to 1; 0 for `seed` 0."""
     shape = (1, *painting.shape[1:])
     if seed == 0:
         return torch.zeros(shape, device=painting.device)
@@ -265,7 +257,7 @@ def covered(mask: Tensor, factor: int) -> Tensor:
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
-    """Blur by `sigma` pixels; 0 leaves it."""
+    """Blur by `sigma` pixels, if any."""
     return filters.gaussian(image, sigma) if sigma > 0 else image
 
 
