@@ -12,7 +12,6 @@ from harmonize.synthesis.brushwork.planes import planes
 from harmonize.synthesis.brushwork.strokes import missing_strokes
 from harmonize.synthesis.image_ops import filters
 
-DRAWN = 1.8  # times the painting's own fine contrast: what is drawn as strongly stays by half
 ROOM = 4.0  # L: strokes need some below white and above black
 
 
@@ -25,8 +24,7 @@ def brushed(
     """
     lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
-    drawn = outlines(lab[:1], known, DRAWN)
-    flat = goal.planes * mask * (1 - drawn)
+    flat = goal.planes * mask * (1 - outlines(lab[:1], known))
     lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
     if goal.strokes:
         luma = torch.lerp(lab[:1], lab[:1].clamp(ROOM, 100 - ROOM), mask)

@@ -13,23 +13,23 @@ DENSE = 12.0  # sigma in pixels
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
-def outlines(luma: Tensor, painting: Tensor, strong: float = STRONG) -> Tensor:
+def outlines(luma: Tensor, painting: Tensor) -> Tensor:
     """Return how far luma [1, H, W] is an outline: 0 to 1.
 
     Dense detail is texture, not outline.
     """
-    share = standing_out(luma, painting, OUTLINE, strong)
+    share = standing_out(luma, painting, OUTLINE)
     return share * (2 - 2 * filters.gaussian(share, DENSE)).clamp(0, 1)
 
 
-def standing_out(luma: Tensor, painting: Tensor, sigma: float, strong: float = STRONG) -> Tensor:
+def standing_out(luma: Tensor, painting: Tensor, sigma: float) -> Tensor:
     """Return how far detail of `luma` finer than `sigma` pixels is drawing: 0 to 1.
 
-    s² / (s² + (`strong` · b)²): s is its strength, b the painting's median, in L [1, H, W].
+    s² / (s² + (`STRONG` · b)²): s is its strength, b the painting's median, in L [1, H, W].
     """
     brushwork = filters.gaussian(finer(painting, sigma).square(), 3.0).sqrt().median()
     strength = filters.gaussian(finer(luma, sigma).square(), 1.5)
-    return strength / (strength + (strong * brushwork).square() + 1e-6)
+    return strength / (strength + (STRONG * brushwork).square() + 1e-6)
 
 
 def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
