@@ -20,6 +20,7 @@ import torch
 import typer.main
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from torch import Tensor
 
 from harmonize.cli import app as cli
 from harmonize.run import prepare
@@ -301,3 +302,12 @@ def violations() -> Callable[[Any], list[str]]:
         ]
 
     return look
+
+
+def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
+    """An outlined element, its texture weaker than the painting's brushwork."""
+    noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
+    flat = torch.zeros(2, 96, 120)
+    luma = 50 + noise.flip(2)
+    luma[:, 48:50] = 5
+    return torch.cat((luma, flat)), torch.cat((50 + 3 * noise, flat))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import shallow
+from conftest import drawn_on_brushwork, shallow
 from torch import Tensor
 
 from harmonize.settings.goals import PaletteGoal
@@ -188,15 +188,6 @@ def test_a_stain_goes_and_the_variety_of_strokes_stays() -> None:
 
 
 # --- drawing --------------------------------------------------------------------------------------
-
-
-def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
-    """An outlined element, its texture weaker than the painting's brushwork."""
-    noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
-    flat = torch.zeros(2, 96, 120)
-    luma = 50 + noise.flip(2)
-    luma[:, 48:50] = 5
-    return torch.cat((luma, flat)), torch.cat((50 + 3 * noise, flat))
 
 
 def test_outlines_that_passes_took_come_back_inside_only() -> None:

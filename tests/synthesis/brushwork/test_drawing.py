@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from conftest import drawn_on_brushwork
 from torch import Tensor
 
 from harmonize.settings.load import Settings
@@ -30,15 +31,6 @@ def test_fine_share_grows_with_grain() -> None:
     noise = torch.rand(3, 96, 120, generator=torch.Generator().manual_seed(1)) - 0.5
     shares = [fine_share((blots() + amount * noise).clamp(0, 1)) for amount in (0, 0.2, 0.5, 1)]
     assert shares == sorted(shares)
-
-
-def drawn_on_brushwork() -> tuple[Tensor, Tensor]:
-    """An outlined element, its texture weaker than the painting's brushwork."""
-    noise = torch.randn(1, 96, 120, generator=torch.Generator().manual_seed(0))
-    flat = torch.zeros(2, 96, 120)
-    luma = 50 + noise.flip(2)
-    luma[:, 48:50] = 5
-    return torch.cat((luma, flat)), torch.cat((50 + 3 * noise, flat))
 
 
 def test_weak_texture_is_not_to_be_kept_and_outlines_are() -> None:
