@@ -24,8 +24,9 @@ def brushed(
     """
     lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
-    flat = goal.planes * mask * (1 - outlines(lab[:1], known))
-    lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
+    if goal.planes:
+        flat = goal.planes * mask * (1 - outlines(lab[:1], known))
+        lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
     if goal.strokes:
         luma = torch.lerp(lab[:1], lab[:1].clamp(ROOM, 100 - ROOM), mask)
         strokes = missing_strokes(luma, known, angles, goal.seed)
