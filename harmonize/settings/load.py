@@ -65,7 +65,7 @@ class Settings(Section):
     keep_color: value_types.Share = 0.5
     """How much of the element's own color stays: 0 takes the painting's palette, 1 keeps hues."""
     seed: value_types.Seed
-    """Another number, other places that strokes come from; 0: the most similar ones."""
+    """Another number, other strokes, from other places; 0: from the most similar ones."""
     device: value_types.Text
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     weights: value_types.Text
