@@ -26,9 +26,9 @@ def brushed(
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
     if goal.planes:
         flat = goal.planes * mask * (1 - outlines(lab[:1], known))
-        lab = torch.lerp(lab, planes(lab, angles, goal.radius), flat)
+        lab = torch.lerp(lab, planes(lab, angles, goal.radius, mask), flat)
     if goal.strokes:
         luma = torch.lerp(lab[:1], lab[:1].clamp(ROOM, 100 - ROOM), mask)
-        strokes = missing_strokes(luma, known, angles, goal.seed)
+        strokes = missing_strokes(luma, known, angles, mask, goal.seed)
         lab = torch.cat((luma + goal.strokes * mask * strokes, lab[1:]))
     return filters.from_lab(lab)

@@ -6,6 +6,9 @@ Random dabs are smeared along the form by line integral convolution (Cabral and 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -20,56 +23,83 @@ LENGTH = 9.0  # of a stroke either way, as a multiple of its width
 TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 
 
-def missing_strokes(luma: Tensor, painting: Tensor, angles: Tensor, seed: int) -> Tensor:
+def missing_strokes(
+    luma: Tensor, painting: Tensor, angles: Tensor, mask: Tensor, seed: int
+) -> Tensor:
     """Return strokes [1, H, W] that make `luma` as lively as the painting, in L.
 
     In each of `BANDS` their strength is √(painting's² − own²), the painting's that of calm parts.
+    Only those under `mask` [1, H, W] are whole.
     """
-    total, dice = torch.zeros_like(luma), torch.Generator().manual_seed(seed)
-    for fine, broad in BANDS:
-        known = _band(painting, fine, broad)
+    inside = mask > 0
+    if not bool(inside.any()):
+        return torch.zeros_like(luma)
+    dice = torch.Generator().manual_seed(seed)
+    dabs = [
+        filters.gaussian(torch.randn(luma.shape, generator=dice).to(luma), fine)
+        for fine, _ in BANDS
+    ]
+    reach = ceil(3 * BANDS[-1][1])  # of the filter that makes a band of them
+    near = inside.float()
+    for side, room in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+        near = F.max_pool2d(near, side, 1, room)
+    lengths = [round(LENGTH * fine) for fine, _ in BANDS]
+    drawn = smeared(torch.cat(dabs), angles, lengths, near[0] > 0)
+    total = torch.zeros_like(luma)
+    parts = zip(BANDS, drawn.split(1), _bands(painting), _bands(luma), strict=True)
+    for (fine, broad), strokes, known, own in parts:
         everywhere = _strength(known).flatten()
         wanted = everywhere.kthvalue(1 + int(CALM * (len(everywhere) - 1))).values
-        missing = (wanted.square() - _strength(_band(luma, fine, broad)).square()).clamp_min(0)
-        dabs = filters.gaussian(torch.randn(luma.shape, generator=dice).to(luma), fine)
-        strokes = _band(smeared(dabs, angles, round(LENGTH * fine)), fine, broad)
-        total += missing.sqrt() * strokes / strokes.std().clamp_min(1e-6)
+        missing = (wanted.square() - _strength(own).square()).clamp_min(0).sqrt()
+        band = filters.gaussian(strokes, fine) - filters.gaussian(strokes, broad)
+        total += missing * band / band[inside].square().mean().sqrt().clamp_min(1e-6)
     return total
 
 
-def smeared(dabs: Tensor, angles: Tensor, length: int) -> Tensor:
-    """Average `dabs` [1, H, W] along `angles`, `length` pixels either way."""
-    h, w = angles.shape
+def smeared(dabs: Tensor, angles: Tensor, lengths: Sequence[int], where: Tensor) -> Tensor:
+    """Average channels of `dabs` [C, H, W] along `angles`, `lengths` pixels either way.
+
+    Lengths ascend; only places of `where` [H, W] are changed.
+    """
+    places = torch.nonzero(where)
     toward = torch.stack((angles.cos(), angles.sin()))
-    rows, columns = torch.meshgrid(
-        torch.arange(h, device=dabs.device), torch.arange(w, device=dabs.device), indexing="ij"
-    )
-    start = torch.stack((columns, rows)).to(dabs)
-    total, mass = dabs.clone(), 1.0
+    total, mass = dabs[:, where], [1.0] * len(lengths)
     for sign in (1, -1):
-        place, step = start, sign * toward
-        for number in range(1, length + 1):
+        place, step = places.T.flip(0).to(dabs), sign * toward[:, where]
+        for number in range(1, lengths[-1] + 1):
             place = place + step
-            share = math.exp(-TAPER * (number / length) ** 2)
-            total, mass = total + share * _picked(dabs, place, "bilinear"), mass + share
-            here = _picked(toward, place, "nearest")
+            first = next(index for index, length in enumerate(lengths) if number <= length)
+            shares = [math.exp(-TAPER * (number / length) ** 2) for length in lengths[first:]]
+            total[first:] += dabs.new_tensor(shares)[:, None] * _sampled(dabs[first:], place)
+            mass[first:] = [one + share for one, share in zip(mass[first:], shares, strict=True)]
+            here = _nearest(toward, place)
             # An angle has no head: go on, not back.
             step = torch.where((here * step).sum(0) < 0, -here, here)
-    return total / mass
+    result = dabs.clone()
+    result[:, where] = total / dabs.new_tensor(mass)[:, None]
+    return result
 
 
-def _band(luma: Tensor, fine: float, broad: float) -> Tensor:
-    return filters.gaussian(luma, fine) - filters.gaussian(luma, broad)
+def _bands(luma: Tensor) -> list[Tensor]:
+    soft = [filters.gaussian(luma, fine) for fine, _ in BANDS]
+    soft.append(filters.gaussian(luma, BANDS[-1][1]))
+    return [finer - broader for finer, broader in pairwise(soft)]
 
 
 def _strength(band: Tensor) -> Tensor:
     return filters.gaussian(band.square(), LOCAL).clamp_min(0).sqrt()
 
 
-def _picked(image: Tensor, place: Tensor, mode: str) -> Tensor:
-    h, w = place.shape[1:]
-    size = place.new_tensor([w, h]).view(2, 1, 1)
-    grid = ((2 * place + 1) / size - 1).permute(1, 2, 0)
-    return F.grid_sample(
-        image[None], grid[None], mode=mode, padding_mode="border", align_corners=False
-    )[0]
+def _sampled(image: Tensor, place: Tensor) -> Tensor:
+    h, w = image.shape[1:]
+    size = place.new_tensor([w, h])[:, None]
+    grid = ((2 * place + 1) / size - 1).T
+    return F.grid_sample(image[None], grid[None, None], padding_mode="border", align_corners=False)[
+        0, :, 0
+    ]
+
+
+def _nearest(image: Tensor, place: Tensor) -> Tensor:
+    h, w = image.shape[1:]
+    x, y = place.round().long()
+    return image.flatten(1)[:, y.clamp(0, h - 1) * w + x.clamp(0, w - 1)]

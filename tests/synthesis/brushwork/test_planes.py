@@ -52,7 +52,7 @@ def naive(image: Tensor, angle_number: int, radius: float, y: int, x: int) -> Te
 def test_it_is_the_calmest_sectors_mean(number: int) -> None:
     image = picture()
     angles = torch.full((14, 12), math.pi * number / module.ANGLES)
-    found = planes(image, angles, 1.5)
+    found = planes(image, angles, 1.5, torch.ones(1, 14, 12))
     for y, x in ((0, 0), (7, 6), (13, 11), (5, 2)):
         torch.testing.assert_close(
             found[:, y, x], naive(image, number, 1.5, y, x), rtol=1e-3, atol=0.05
@@ -62,7 +62,8 @@ def test_it_is_the_calmest_sectors_mean(number: int) -> None:
 def test_between_two_angles_it_is_between_both() -> None:
     image, step = picture(), math.pi / module.ANGLES
     low, middle, high = (
-        planes(image, torch.full((14, 12), turn * step), 2.0) for turn in (1, 1.25, 2)
+        planes(image, torch.full((14, 12), turn * step), 2.0, torch.ones(1, 14, 12))
+        for turn in (1, 1.25, 2)
     )
     torch.testing.assert_close(middle, torch.lerp(low, high, 0.25), rtol=1e-4, atol=1e-3)
 
@@ -71,15 +72,23 @@ def test_noise_goes_and_an_edge_stays() -> None:
     image = torch.full((3, 40, 40), 20.0)
     image[:, :, 20:] = 60
     grain = torch.randn(3, 40, 40, generator=torch.Generator().manual_seed(1))
-    found = planes(image + grain, torch.full((40, 40), math.pi / 2), 2.5)
+    found = planes(image + grain, torch.full((40, 40), math.pi / 2), 2.5, torch.ones(1, 40, 40))
     inside = found[:, 8:-8, 8:16]
     assert float(inside.std(dim=(1, 2)).max()) < 0.4
     step = found[:, 8:-8, 20] - found[:, 8:-8, 19]
     assert float(step.min()) > 30
 
 
-def test_bands_of_rows_make_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    image, angles = picture(40, 30), torch.rand(40, 30, generator=torch.Generator().manual_seed(2))
-    whole = planes(image, angles, 2.5)
-    monkeypatch.setattr(module, "FILTERED_AT_ONCE", 7 * 30)
-    torch.testing.assert_close(planes(image, angles, 2.5), whole, rtol=1e-5, atol=1e-4)
+def test_parts_make_no_seam_and_outside_the_mask_the_image_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, angles = (
+        picture(40, 30),
+        9 * torch.rand(40, 30, generator=torch.Generator().manual_seed(2)),
+    )
+    whole = planes(image, angles, 2.5, torch.ones(1, 40, 30))
+    monkeypatch.setattr(module, "FILTERED_AT_ONCE", 7)
+    mask = torch.zeros(1, 40, 30)
+    mask[:, 5:35, :20] = 0.5
+    found = planes(image, angles, 2.5, mask)
+    torch.testing.assert_close(found, torch.where(mask > 0, whole, image), rtol=1e-5, atol=1e-4)
