@@ -63,6 +63,7 @@ class Job:
     output: Path
     absolute_paths: bool = False
     max_memory: int | None = None  # bytes
+    held: int | None = None  # bytes that a worker is taken to hold besides pictures
     cut: Hints | None = None  # how the element's file is cut out of `photo` first
     photo: Path | None = None
     overwrite: bool = False  # any picture may be replaced
@@ -93,7 +94,7 @@ def check_jobs(
     overrides: Sequence[str] = (),
     listed: Path | None = None,
     looks: Sequence[Look] = (),
-    overwrite: bool = False,
+    **own: Any,
 ) -> Checked:
     """Check jobs whose results go to `folder`.
 
@@ -127,7 +128,7 @@ def check_jobs(
             inputs.append(("the settings", Path(config or item.config)))
     weights = [weights_file(job.config) for _, job in jobs]
     inputs += [("the weights", file) for file in weights if file is not None]
-    jobs = [(where, replace(job, overwrite=overwrite)) for where, job in jobs]
+    jobs = [(where, replace(job, **own)) for where, job in jobs]
     return Checked(_apart(jobs, refused, inputs), refused, inputs)
 
 

@@ -57,7 +57,8 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
     try:
         session = kept.session.using(job.config)
         asked: dict[str, Any] = {**job.inputs, "painting": kept.painting(job)}
-        plan = session.plan(**asked, placement=job.placement, max_memory=job.max_memory)
+        asked |= {"max_memory": job.max_memory, "held": job.held}
+        plan = session.plan(**asked, placement=job.placement)
         notes = losses(job.output, plan.scene.original)  # refuses what cannot be written
         steps = sum(number for _, number in plan.steps)
 
@@ -95,26 +96,32 @@ def with_devices(found: Checked) -> Checked:
 
 
 class MemoryCheck:
-    """Tells which jobs a limit leaves too little memory for, from their scenes."""
+    """Tells which jobs a limit is too small for, from their scenes."""
 
-    def __init__(self, limit: str, here: bool, restart: bool) -> None:
-        """`here`: workers run on this machine; `restart`: jobs that are done are done again."""
-        self.limit = memory_limit.parse(limit) or 0
-        self._here, self._restart = here, restart
-        self._held = memory_limit.held_at_least()  # before there are pictures
+    def __init__(self, limit: str, restart: bool) -> None:
+        self._limit = memory_limit.parse(limit) or 0
+        self._restart = restart
+        self._held = memory_limit.held_by_worker()
         self._extents: dict[str, Extent] = {}
 
     def look(self, scene: Scene, placement: Placement, sigma: float) -> None:
         self._extents[_scene_key(scene.hashes, placement, sigma)] = Extent.of(scene)
 
-    def problem(self, job: Job) -> str | None:
+    def within(self, found: Checked, gpus: float | None) -> Checked:
+        """Give jobs the limit, and refuse the too large; `gpus` None: they run here."""
+        own: dict[str, Any] = {"max_memory": self._limit, "held": self._held}
+        found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
+        return without(found, partial(self._problem, gpus=gpus))
+
+    def _problem(self, job: Job, gpus: float | None) -> str | None:
         key = _scene_key(job.hashes, job.placement, job.config.loose_sigma)
         kind = job.config.device
-        with suppress(DeviceError):
-            kind = device.resolve_device(kind).type if self._here else kind
-        held = self._held if kind == "cpu" else None
+        if gpus is None:
+            with suppress(DeviceError):
+                kind = device.resolve_device(kind).type
+        held = None if gpus or kind not in ("cpu", "auto") else self._held
         try:
-            self._extents[key].check_memory(job.config, self.limit, held)
+            self._extents[key].check_memory(job.config, self._limit, held)
         except MemoryLimitError as error:
             return None if not self._restart and is_done(job) else str(error)
         return None

@@ -174,10 +174,8 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
     items = read(asked.jobs, own_files(folder))
     asked.store = _store(asked, len(items))
     looks = [one.look for one in (asked.store, memory) if one]
-    given = (asked.config, asked.set_ or (), listed, looks, asked.overwrite)
-    found = check_jobs(items, folder, *given)
-    own = {"absolute_paths": asked.absolute_paths, "max_memory": memory and memory.limit}
-    found = replace(found, jobs=[replace(job, **own) for job in found.jobs])
+    own = {"overwrite": asked.overwrite, "absolute_paths": asked.absolute_paths}
+    found = check_jobs(items, folder, asked.config, asked.set_ or (), listed, looks, **own)
     if asked.engine is EngineName.local:
         found = without(found, missing_weights)
         if not asked.dry_run:
@@ -185,9 +183,9 @@ def _checked_jobs(asked: Any, folder: Path) -> Checked:
 
             found = with_devices(found)
     if memory:
-        found = without(found, memory.problem)
-    said = [replace(item, reason=in_keys(item.reason)) for item in found.refused]
-    found = replace(found, refused=said)
+        gpus = None if asked.engine is EngineName.local else _gpus(asked, found.jobs)
+        found = memory.within(found, gpus)
+    found.refused[:] = [replace(item, reason=in_keys(item.reason)) for item in found.refused]
     if found.refused and (asked.strict or asked.fail_fast or not found.jobs):
         raise JobsError(*lines(found.refused))
     for line in JobsError(*lines(found.refused)).lines:
@@ -208,7 +206,7 @@ def _memory_check(asked: Any) -> "MemoryCheck | None":
         return None
     from harmonize.batch.workers import MemoryCheck
 
-    return MemoryCheck(asked.max_memory, asked.engine is EngineName.local, asked.restart)
+    return MemoryCheck(asked.max_memory, asked.restart)
 
 
 def _check_outputs(asked: Any, found: Checked, folder: Path) -> None:
@@ -234,15 +232,17 @@ def _engine(asked: Any, jobs: Sequence[Job]) -> Engine:
     if asked.engine is EngineName.ray:
         from harmonize.batch.ray_cluster import on_ray
 
-        gpu = any(job.config.device.startswith("cuda") for job in jobs)
         cpus = 1.0 if asked.num_cpus is None else asked.num_cpus
-        gpus = float(gpu) if asked.num_gpus is None else asked.num_gpus
-        return on_ray(
-            asked.address, asked.workers, transfer=asked.transfer, num_cpus=cpus, num_gpus=gpus
-        )
+        takes = {"num_cpus": cpus, "num_gpus": _gpus(asked, jobs)}
+        return on_ray(asked.address, asked.workers, transfer=asked.transfer, **takes)
     from harmonize.batch.workers import local
 
     return local(asked.workers or 1, asked.threads)
+
+
+def _gpus(asked: Any, jobs: Sequence[Job]) -> float:
+    asks = any(job.config.device.startswith("cuda") for job in jobs)
+    return float(asks if asked.num_gpus is None else asked.num_gpus)
 
 
 # --- the jobs -------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ TILES = (1024, 512, 256)  # sides that are tried
 SAFETY = 0.9  # of a limit: what an estimate may take of it
 # A process never holds quite the same: so that the same limit leads to the same size.
 ROUND, STEPS = 1 << 26, 32  # bytes, pixels
-LOADED = 2 * ROUND  # bytes, at most: what a run loads first, and what is rounded up
+LOADED = 3 * ROUND  # bytes: what a worker loads first, and what its allocator holds back
 
 
 def fit(
@@ -170,9 +170,9 @@ def parse(limit: int | str | None) -> int | None:
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
-def held_at_least() -> int:
-    """Return bytes that a process with what is loaded here holds, rounded down."""
-    return _held_bytes() // ROUND * ROUND
+def held_by_worker() -> int:
+    """Return bytes that a worker holds besides pictures; ask before opening any."""
+    return _held_bytes() // ROUND * ROUND + LOADED
 
 
 def _held_bytes() -> int:

@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 from harmonize import __version__
-from harmonize.errors import MemoryLimitError
 from harmonize.images.image import StoredImage
 from harmonize.run import memory_limit
-from harmonize.run.memory_limit import LOADED, at_work, working_shape
+from harmonize.run.memory_limit import at_work, working_shape
 from harmonize.scene.loose import NOMINAL
 from harmonize.scene.mask import Mask
 from harmonize.scene.placement import Placement
@@ -148,9 +147,7 @@ class Extent:
         box = windows.box(scene.loose)
         loose[box.top, box.left] = loose[box.bottom - 1, box.right - 1] = 1
         canvas = Canvas(Raster(pixels), Raster(pixels), loose, Raster(pixels[..., :1]))
-        parts = (scene.painting, scene.composite, scene.tight, scene.loose, scene.original.pixels)
-        held = sum({id(part): part.nbytes for part in parts}.values())
-        return cls(canvas, _estimated_level(Raster(scene.painting)), held)
+        return cls(canvas, _estimated_level(Raster(scene.painting)), _held_by(scene))
 
     def check_memory(self, asked: Settings, limit: int, held: int | None) -> None:
         """Raise MemoryLimitError if no size keeps to `limit` bytes in a process that holds `held`.
@@ -160,10 +157,12 @@ class Extent:
         told = _told_level(asked)
         level = self.level if told is None else told
         there = 0 if held is None else held + self.held
-        try:
-            memory_limit.fit(self.canvas, asked, level, limit, there)
-        except MemoryLimitError:  # the least that it can be; what is told is to be enough
-            memory_limit.fit(self.canvas, asked, level, limit, there + LOADED)
+        memory_limit.fit(self.canvas, asked, level, limit, there)
+
+
+def _held_by(scene: Scene) -> int:
+    parts = (scene.painting, scene.composite, scene.tight, scene.loose, scene.original.pixels)
+    return sum({id(part): part.nbytes for part in parts}.values())
 
 
 def load_network(settings: Settings, place: torch.device, memory: Cache) -> Network:
@@ -185,15 +184,17 @@ def make_plan(
     network: Network,
     max_memory: int | None = None,
     settled: Settings | None = None,
+    held: int | None = None,
 ) -> Plan:
-    """Make the plan, or keep to `settled` settings."""
+    """Make the plan, or keep to `settled` settings; `held` as `Session.plan`."""
     place = network.vgg.device
     whole = canvas_of(scene, place)
     told = _told_level(asked)
     level = _estimated_level(whole.painting) if told is None else told
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
-    settings, need = memory_limit.fit(whole, settled or asked, level, limit)
+    there = None if held is None else held + _held_by(scene)
+    settings, need = memory_limit.fit(whole, settled or asked, level, limit, there)
     canvas = at_work(whole, settings)
     view = working_view(canvas, settings)
     notes = [*scene.warnings]

@@ -122,6 +122,7 @@ class Session:
         *,
         loose_mask: Picture | None = None,
         max_memory: int | str | None = None,
+        held: int | None = None,
     ) -> Plan:
         """Read and check everything before painting.
 
@@ -132,6 +133,7 @@ class Session:
             mask: white where the element is, of its size; None: its alpha.
             loose_mask: white where the result may differ from the painting.
             max_memory: bytes that the process may hold, or text such as `2GB`.
+            held: bytes it is taken to hold besides pictures; None: what it holds.
 
         Raises InputError, DeviceError, WeightsError or MemoryLimitError.
         """
@@ -151,7 +153,7 @@ class Session:
                 loose_sigma=self.settings.loose_sigma,
             )
             network = load_network(self.settings, place, self._memory)
-            return make_plan(scene, where, self.settings, network, limit)
+            return make_plan(scene, where, self.settings, network, limit, held=held)
 
     def run(
         self,
@@ -210,7 +212,10 @@ class _Run:
         painter = Painter(
             plan.resolved,
             plan.network.vgg,
-            recall=lambda what, make: memory.recall((*key, what), make),
+            # Within a limit no painting is kept: what came before makes no picture smaller.
+            recall=lambda what, make: (
+                make() if plan.max_memory else memory.recall((*key, what), make)
+            ),
             on_step=self._step if self.on_progress or self.checkpoint else None,
             on_safe=self._save,
         )

@@ -290,21 +290,19 @@ def test_only_a_record_of_the_same_is_proof(files: Path) -> None:
 def test_what_a_limit_led_to_is_done_under_that_limit_only(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        memory_limit, "_held_bytes", lambda: 5 * 10**8
-    )  # whatever other tests left here
-    steps = [f"passes.{name}.steps=1" for name in ("coarse", "strokes", "refine")]
-    write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=steps)
-    limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "967MB")
+    # Whatever other tests left here.
+    monkeypatch.setattr(memory_limit, "held_by_worker", lambda: 5 * 10**8)
+    write_jobs({"at": "5,5"}, {"at": "30,20", "style": "other.png"}, {"at": "40,30"}, set=ONE_PASS)
+    limited = ("batch", "jobs.yaml", "--set", "size=96", "--max-memory", "926MB")
     first = command(*limited)
     assert first.code == 0, first.err
     noted = [line for line in first.err.splitlines() if "the working size is" in line]
     assert len(noted) == 3, first.err
     assert "harmonize: warning: 3.png: the working size is 64 pixels, to keep within" in first.err
     record = json.loads((listed / "1.json").read_text())
-    assert record["fitted"] == {"max_memory": 967 * 10**6, "size": 96, "tile": 1024}
+    assert record["fitted"] == {"max_memory": 926 * 10**6, "size": 96, "tile": 1024}
     assert record["config"]["size"] == 64
-    for words, done in ((limited, 3), ((*limited[:-1], "957MB"), 0), (limited[:-2], 0)):
+    for words, done in ((limited, 3), ((*limited[:-1], "925MB"), 0), (limited[:-2], 0)):
         again = command(*words, "--dry-run")
         assert again.out.endswith(f"{3 - done} to do, {done} done already\n")
 
@@ -312,14 +310,14 @@ def test_what_a_limit_led_to_is_done_under_that_limit_only(
 def test_a_job_for_which_the_memory_is_too_little_is_found_before_the_start(
     listed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 0)
+    # Whatever a worker holds at a job's turn, what was found before the start is what counts.
+    monkeypatch.setattr(memory_limit, "held_by_worker", lambda: 0)
+    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 10**12)
     monkeypatch.setattr(memory_limit, "ALWAYS", 0)
-    Image.fromarray(strokes(2400, 1800)).save("large.png")
+    Image.new("RGB", (1200, 900), "teal").save("large.png")
     write_jobs({"at": "5,5", "style": "large.png"}, {"at": "5,5"})
-    limited = ("batch", "jobs.yaml", "--max-memory", "60MB")
-    told = (
-        "1.png: --max-memory 60MB is too little for this run; give 231MB or more, with `size: 64`"
-    )
+    limited = ("batch", "jobs.yaml", "--max-memory", "20MB")
+    told = "1.png: --max-memory 20MB is too little for this run; give 23MB or more, with `size: 64`"
     checked = command(*limited, "--dry-run")
     assert (checked.code, told in checked.err) == (1, True), checked.err
     assert checked.out.endswith("2 jobs: 1 to do, 0 done already, 1 failed\n")
@@ -337,6 +335,9 @@ def test_a_job_for_which_the_memory_is_too_little_is_found_before_the_start(
     assert again.code == 0, again.err
     assert again.out.splitlines()[-1].endswith("0 done, 2 skipped, 0 failed")
     assert command(*limited, "--restart", "--dry-run").code == 1
+    # What was told is enough.
+    enough = command("batch", "jobs.yaml", "--max-memory", "23.1MB", "--restart")
+    assert (enough.code, "2 done" in enough.out) == (0, True), enough.err
 
 
 def test_a_batch_says_what_there_is_to_know_of_a_picture(files: Path, command: Command) -> None:
