@@ -22,15 +22,17 @@ from benchmarks.cases import Options, sample
 from benchmarks.report import Row
 
 JOBS = 8
+RUNS = 3  # of the same jobs, each by itself
 ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
 LONGEST_START = 300  # seconds that a node may take
 SIZE = 256  # the smaller the pictures, the more a start costs
-NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, as 8 runs,
-as one batch, and as one batch on a Ray cluster started for it, with one worker of all threads; then
-with two workers of a thread each, as processes here and on a Ray cluster of two nodes on this
-machine that was there before. s a job: over all jobs; x: the runs' time over this one's; overhead
-s: what the engine adds to a job once its worker is there, from giving it to hearing of its end,
-without the job's own time; the median of all jobs but the first."""
+NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, the first 3
+of them as runs, all as one batch, and as one batch on a Ray cluster started for it, with one worker
+of all threads; then with two workers of a thread each, as processes here and on a Ray cluster of
+two nodes on this machine, which share its processors and were there before. s a job: over all jobs,
+the start included; x: a run's time over that; overhead s: what the engine adds to a job once its
+worker is there, from giving it to hearing of its end, without the job's own time; the median of all
+jobs but the first."""
 
 
 def run(options: Options) -> bool:
@@ -53,27 +55,30 @@ def run(options: Options) -> bool:
     )
     flags = [word for key, value in common.items() for word in (f"--{key}", str(value))]
     flags += [f"--set={setting}" for setting in settings]
+    print(f"  {RUNS} runs", flush=True)
     began = time.perf_counter()
-    for index, at in enumerate(corners):
+    for index, at in enumerate(corners[:RUNS]):
         output = folder / f"{index}.png"
         harmonize("run", *flags, "--at", at, "--output", str(output), "--overwrite")
     separate = time.perf_counter() - began
-    rows = [{"way": f"{JOBS} runs", "s": separate, "s a job": separate / JOBS, "x": 1.0}]
-    rows.append(batch("one batch", listing, separate))
+    single = separate / RUNS
+    rows = [{"way": f"{RUNS} runs", "s": separate, "s a job": single, "x": 1.0}]
+    rows.append(batch("one batch", listing, single))
     if importlib.util.find_spec("ray"):
-        rows.append(batch("one batch on Ray", listing, separate, *ON_RAY))
+        rows.append(batch("one batch on Ray", listing, single, *ON_RAY))
     pool = ("--workers=2", "--threads=2")
-    rows.append(batch("2 workers here", listing, separate, *pool))
+    rows.append(batch("2 workers here", listing, single, *pool))
     if importlib.util.find_spec("ray"):
         with two_nodes() as address:
             far = ("--engine=ray", f"--address={address}", "--workers=2")
-            rows.append(batch("2 workers, a node each", listing, separate, *far))
+            rows.append(batch("2 workers, a node each", listing, single, *far))
     tables = {f"{JOBS} pictures on one painting": rows}
     report.publish(options.out, "batch", options.config("preview", size=SIZE), tables, NOTE)
     return True
 
 
-def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
+def batch(way: str, listing: Path, single: float, *words: str) -> Row:
+    print(f"  {way}", flush=True)
     log = listing.with_name("log.json")
     log.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -91,7 +96,7 @@ def batch(way: str, listing: Path, separate: float, *words: str) -> Row:
         "way": way,
         "s": seconds,
         "s a job": seconds / JOBS,
-        "x": separate / seconds,
+        "x": single * JOBS / seconds,
         "overhead s": added[len(added) // 2],
     }
 

@@ -15,7 +15,8 @@ from harmonize.batch.jobs import Job, check_own_files, in_order
 from harmonize.batch.ray_workers import Hand, Need, Parcel, Pool, nodes, ray, ready, room, short
 from harmonize.batch.runner import Engine, Event, Tell
 from harmonize.batch.workers import next_job
-from harmonize.errors import ClusterError, HarmonizeError
+from harmonize.errors import ClusterError, HarmonizeError, OutputError
+from harmonize.images.atomic_file import check_output
 from harmonize.run.record import hide
 from harmonize.run.result import write_both
 
@@ -116,8 +117,10 @@ class _Batch:
         self.tell(Event("started", job))
         try:
             answer = self.send(hand.actor, job)
-        except OSError as error:
-            reason = f"{error.filename}: {error.strerror or 'cannot be read'}"
+        except (OSError, OutputError) as error:
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{error.filename}: {error.strerror or 'cannot be read'}"
             self.tell(Event("failed", job, error=reason))
             return
         hand.job, hand.painting, hand.answer = job, job.painting, answer
@@ -215,6 +218,7 @@ class _Sender:
 
     def __call__(self, actor: Any, job: Job) -> Any:
         if self._transfer:
+            check_output(job.output, overwrite=True, missing_folder=True)
             sent = {role: self._put(path) for role, path in job.inputs.items()}
             return actor.paint_sent.remote(job, **sent)
         inputs = {role: path.absolute() for role, path in job.inputs.items()}

@@ -19,7 +19,7 @@ import torch
 from harmonize.batch.jobs import Checked, Job, check_own_files, in_order, without
 from harmonize.batch.runner import Engine, Event, JobStep, Stopped, Tell, is_done
 from harmonize.errors import DeviceError, HarmonizeError, MemoryLimitError
-from harmonize.images.atomic_file import made_folders
+from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.read import Source, open_picture
 from harmonize.images.write import losses
 from harmonize.run import memory_limit
@@ -55,6 +55,7 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
     """
     began = time.monotonic()
     try:
+        check_output(job.output, overwrite=True, missing_folder=True)  # rather than when painted
         session = kept.session.using(job.config)
         asked: dict[str, Any] = {**job.inputs, "painting": kept.painting(job)}
         asked |= {"max_memory": job.max_memory, "held": job.held}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +16,9 @@ import pytest
 import yaml
 from conftest import ONE_PASS, Outcome
 
-from harmonize.cli.progress import Bars
+from harmonize import Session
+from harmonize.batch.runner import Event
+from harmonize.cli.progress import Bars, BatchBars
 
 Command = Callable[..., Outcome]
 
@@ -108,6 +113,60 @@ def test_the_checkpoint_before_the_disk_was_full_goes_on(
     assert command(*words, "--resume").code == 0
     assert command(*QUICK, "--output=b.png").code == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+@contextmanager
+def after_the_first(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> Iterator[None]:
+    """Within, `what` happens after a batch's first job."""
+    shown, left = BatchBars.show, [what]
+
+    def show(self: BatchBars, event: Event) -> None:
+        if event.kind == "done" and left:
+            left.pop()()
+        shown(self, event)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchBars, "show", show)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("happening", "said"), [("read only", "Read-only file system"), ("a file", "Not a directory")]
+)
+def test_a_batch_goes_on_where_a_folder_is_lost(
+    files: Path, command: Command, monkeypatch: pytest.MonkeyPatch, happening: str, said: str
+) -> None:
+    names = ("lost/1", "lost/2", "lost/deep/3", "kept/4")
+    common = {"style": "painting.png", "patch": "cutout.png", "set": ["size=64", *ONE_PASS]}
+    jobs = [{"at": [5 + 9 * n, 9], "output": name} for n, name in enumerate(names)]
+    Path("jobs.yaml").write_text(yaml.safe_dump({"defaults": common, "jobs": jobs}))
+    painted: list[str] = []
+    begin = Session.plan
+    monkeypatch.setattr(Session, "plan", lambda *a, **k: painted.append("") or begin(*a, **k))
+
+    def read_only(*_: object, dir: Path, **more: Any) -> Any:
+        if Path("out/lost").absolute() in (dir, *dir.parents):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return temporary(dir=dir, **more)
+
+    def lose() -> None:
+        if happening == "a file":
+            shutil.rmtree("out/lost")
+            Path("out/lost").write_text("no folder")
+        else:
+            monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+
+    temporary = tempfile.TemporaryFile
+    with after_the_first(monkeypatch, lose):
+        ended = command("batch", "jobs.yaml", "--output-dir=out")
+    assert ended.code == 1, ended.err
+    for name in names[1:3]:
+        assert ended.err.count(f"{name}.png failed: out/{name}.png: cannot write there ({said})")
+    assert ended.out.endswith("2 done, 0 skipped, 2 failed\n")
+    assert len(painted) == 2, "nothing is painted that can't be written"
+    there = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
+    first = set() if happening == "a file" else {"lost/1.png", "lost/1.json"}
+    assert there == first | {"kept/4.png", "kept/4.json"}
 
 
 def test_a_log_that_cannot_be_written(command: Command, files: Path) -> None:

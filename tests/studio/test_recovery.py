@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import random
 import socket
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import put_presets, wait_for
+from PIL import Image
 from studio_client import Client
 
 from harmonize.studio import recovery
@@ -20,15 +25,20 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def begin(files: Path, start: Start) -> Callable[..., tuple[subprocess.Popen[str], Client]]:
+def launch(files: Path, start: Start) -> Callable[..., subprocess.Popen[str]]:
     (files / "there").mkdir()
     put_presets(files / "presets")
     environment = {**os.environ, "TMPDIR": str(files / "there"), "OMP_NUM_THREADS": "1"}
+    more: dict[str, Any] = {"presets": files / "presets", "env": environment}
+    return lambda *words: start("studio", "--no-browser", *words, **more)
 
+
+@pytest.fixture
+def begin(
+    launch: Callable[..., subprocess.Popen[str]],
+) -> Callable[..., tuple[subprocess.Popen[str], Client]]:
     def begun(*words: str) -> tuple[subprocess.Popen[str], Client]:
-        process = start(
-            *("studio", "--no-browser", *words), presets=files / "presets", env=environment
-        )
+        process = launch(*words)
         assert process.stdout
         process.stdout.readline()
         client = Client(process.stdout.readline().strip())
@@ -83,6 +93,77 @@ def test_what_was_loaded_and_asked_for_is_found_again(
     again.terminate()
     assert again.wait(60) == 0
     assert not list((files / "there").glob(f"{recovery.PREFIX}*"))
+
+
+PLACES = ([20, 30], [5, 5], [40, 10])
+
+
+def ask(client: Client, number: int) -> str:
+    start = state(client)["start"]["painting"]["id"]
+    element = next(file["id"] for file in state(client)["files"] if file["role"] == "element")
+    placement = {"at": PLACES[number % 3], "width": 36}
+    asked = {"painting": start, "element": element, "placement": placement, "preset": "preview"}
+    return str(client.post("/api/tasks", {**asked, "options": {"size": 64}})["id"])
+
+
+def half_an_upload(client: Client, path: Path) -> http.client.HTTPConnection:
+    data = path.read_bytes()
+    connection = http.client.HTTPConnection(client.host, timeout=60)
+    headers = {"Cookie": client.cookie, "Origin": f"http://{client.host}"}
+    headers |= {"Sec-Fetch-Site": "same-origin", "Content-Length": str(len(data))}
+    connection.putrequest("POST", f"/api/files?role=element&name={path.name}")
+    for key, value in headers.items():
+        connection.putheader(key, value)
+    connection.endheaders(data[: len(data) // 2])
+    return connection
+
+
+@pytest.mark.slow
+def test_killed_thirty_times_it_keeps_what_it_promised(
+    files: Path,
+    launch: Callable[..., subprocess.Popen[str]],
+    begin: Callable[..., tuple[subprocess.Popen[str], Client]],
+) -> None:
+    chance = random.Random(30)
+    process, client = begin("painting.png")
+    client.upload("element", files / "cutout.png")
+    whole = [client.get(f"/api/tasks/{client.wait(ask(client, n))['id']}/png") for n in range(3)]
+    process.terminate()
+    assert process.wait(60) == 0
+    assert len(set(whole)) == 3
+
+    process, client = begin("painting.png")
+    client.upload("element", files / "cutout.png")
+    promised: list[str] = []
+    for _ in range(15):
+        # While it paints, is told of another picture, and receives a file; then while it starts.
+        promised.append(ask(client, len(promised)))
+        with closing(half_an_upload(client, files / "patch.png")):
+            time.sleep(chance.uniform(0, 1.5))
+            process.kill()
+        process.wait()
+        process = launch("painting.png")
+        time.sleep(chance.uniform(0, 6))
+        process.kill()
+        process.wait()
+        process, client = begin("painting.png")
+        assert [task["id"] for task in state(client)["tasks"]] == promised
+    for number, task in enumerate(promised):
+        assert client.wait(task)["state"] == "done"
+        assert client.get(f"/api/tasks/{task}/png") == whole[number % 3]
+    (folder,) = (files / "there").iterdir()
+    kept = sorted(file.suffix for file in folder.glob("*/*"))
+    assert kept == sorted([".png", *[".jpg", ".json", ".png", ".tif"] * 15])
+    assert [path.name for path in folder.iterdir() if path.is_file()] == [recovery.SESSION_FILE]
+    for file in folder.glob("*/*"):
+        if file.suffix == ".json":
+            json.loads(file.read_bytes())
+        else:
+            with Image.open(file) as picture:
+                picture.load()
+    process.terminate()
+    assert process.wait(60) == 0
+    assert not list((files / "there").iterdir())
 
 
 def test_a_living_studio_is_left_alone(serve: Callable[..., Client]) -> None:
