@@ -26,13 +26,13 @@ RUNS = 3  # of the same jobs, each by itself
 ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
 LONGEST_START = 300  # seconds that a node may take
 SIZE = 256  # the smaller the pictures, the more a start costs
-NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, the first 3
-of them as runs, all as one batch, and as one batch on a Ray cluster started for it, with one worker
-of all threads; then with two workers of a thread each, as processes here and on a Ray cluster of
-two nodes on this machine, which share its processors and were there before. s a job: over all jobs,
-the start included; x: a run's time over that; overhead s: what the engine adds to a job once its
-worker is there, from giving it to hearing of its end, without the job's own time; the median of all
-jobs but the first."""
+NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, the first
+3 of them as runs, all as one batch, and as one batch on a Ray cluster started for it, with one
+worker of all threads; then with two workers of a thread each, as processes here and on a Ray
+cluster of two nodes on this machine, which share its processors and were there before. s a job:
+over all jobs, the start included; x: a run's time over that; overhead s: what the engine adds to a
+job once its worker is there, from giving it to hearing of its end, without the job's own time; the
+median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:
