@@ -122,16 +122,17 @@ def common_objective(view: View, vgg: VGG19) -> Callable[[Tensor], float]:
     settings = next(item for item in resolve_settings(config, 5.0).passes if item.name == "refine")
     smoothness = losses.total_variation_weight(float(losses.noise(view.painting.bands())))
     with torch.no_grad():
-        matched = passes.match_pass(
+        matched, masked = passes.match_pass(
             settings,
             vgg,
             image=view.composite,
             painting=PaintingFeatures(view.painting, vgg, config.tile),
+            frame=view.frame,
             mask=view.loose,
         )
         objective = passes.build_objective(
             settings,
-            vgg,
+            masked,
             matched=matched,
             kept=view.composite,
             painting=view.painting,

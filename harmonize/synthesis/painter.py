@@ -229,11 +229,12 @@ class Painter:
         painting = self._features(view.painting, taps)
         previous = view.composite if work.picture is None else work.picture.seen(view)
         start = work.begin(previous, self.resolved.lead)
-        matched = passes.match_pass(
+        matched, masked = passes.match_pass(
             settings,
             self.network,
             image=previous if settings.match == "previous" else start,
             painting=painting,
+            frame=view.frame,
             mask=view.loose,
         )
         for layer, share in work.strokes(matched):
@@ -241,7 +242,7 @@ class Painter:
             start = overlay(start, layer, view.loose, amount=share, sigma=sigma)
         objective = passes.build_objective(
             settings,
-            self.network,
+            masked,
             matched=matched,
             kept=work.target(self.resolved.lead),
             painting=view.painting,

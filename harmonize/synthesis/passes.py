@@ -14,6 +14,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
+from harmonize.synthesis.network.masked import MaskedNetwork
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.objective import PassObjective, Term
@@ -30,26 +31,28 @@ def match_pass(
     *,
     image: Tensor,
     painting: PaintingFeatures,
+    frame: Tensor,
     mask: Tensor,
-) -> Match:
+) -> tuple[Match, MaskedNetwork]:
     """Match `image` to the painting under `mask`."""
     taps = taps_of(settings)
     wanted = [tap for tap in taps if tap in settings.styled]
+    where = layer_matches.sites(mask, taps)
+    inputs: list[Tensor] = []
     with torch.no_grad():
-        features = network(image[None], taps)
-        return layer_matches.match_layers(
-            settings.matching,
-            image,
-            features,
-            painting,
-            layer_matches.sites(mask, taps),
-            wanted,
+        features = network(objective.shown(image, frame, mask)[None], taps, inputs)
+        positions = {tap: site.positions for tap, site in where.items()}
+        masked = MaskedNetwork(network, inputs, mask, positions)
+        inputs.clear()
+        matched = layer_matches.match_layers(
+            settings.matching, image, features, painting, where, wanted
         )
+    return matched, masked
 
 
 def build_objective(
     settings: ResolvedPass,
-    network: VGG19,
+    network: MaskedNetwork,
     *,
     matched: Match,
     kept: Tensor,
@@ -64,8 +67,8 @@ def build_objective(
     with torch.no_grad():
         if goals.content:
             taps = goals.content.taps
-            features = matched.features if kept is matched.image else network(kept[None], taps)
-            found += objective.content_terms(taps, goals.content.weight, features, where)
+            target = network(objective.shown(kept, frame, mask), taps)
+            found += objective.content_terms(taps, goals.content.weight, target, where)
         if goals.style:
             dedupe = settings.matching.kind == "coherent"
             found += objective.style_terms(goals.style.taps, goals.style.weight, matched, dedupe)
@@ -78,7 +81,6 @@ def build_objective(
     return PassObjective(
         network,
         [term for term in found if term.weight > 0],
-        where,
         frame,
         mask,
         settings.balance == "gradient",

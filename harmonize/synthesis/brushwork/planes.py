@@ -25,8 +25,7 @@ FILTERED_AT_ONCE = 1 << 14  # pixels
 def planes(image: Tensor, angles: Tensor, radius: float, mask: Tensor) -> Tensor:
     """Return Lab `image` in planes about `radius` pixels wide, stretched along `angles`.
 
-    Each sector's mean counts 1 / (1 + (variance / `VARIANCE`)^`CHOICE`). Where `mask` [1, H, W] is
-    0 the image stays.
+    Each sector's mean counts 1 / (1 + (variance / `VARIANCE`)^`CHOICE`).
     """
     kernels = _kernels(radius).to(image)
     reach = kernels.shape[-1] // 2

@@ -29,7 +29,6 @@ def missing_strokes(
     """Return strokes [1, H, W] that make `luma` as lively as the painting, in L.
 
     In each of `BANDS` their strength is √(painting's² − own²), the painting's that of calm parts.
-    Only those under `mask` [1, H, W] are whole.
     """
     inside = mask > 0
     if not bool(inside.any()):
@@ -57,10 +56,7 @@ def missing_strokes(
 
 
 def smeared(dabs: Tensor, angles: Tensor, lengths: Sequence[int], where: Tensor) -> Tensor:
-    """Average channels of `dabs` [C, H, W] along `angles`, `lengths` pixels either way.
-
-    Lengths ascend; only places of `where` [H, W] are changed.
-    """
+    """Average channels of `dabs` along `angles`, ascending `lengths` pixels either way."""
     places = torch.nonzero(where)
     toward = torch.stack((angles.cos(), angles.sin()))
     total, mass = dabs[:, where], [1.0] * len(lengths)

@@ -63,6 +63,16 @@ def reach(tap: str) -> int:
     return sum(layer.stride for layer in LAYOUT[: depth(tap)])
 
 
+@dataclass(frozen=True)
+class LayerKernels:
+    """A convolution's numbers; `turned`: of its gradient."""
+
+    weight: Tensor
+    bias: Tensor
+    turned: Tensor
+    fast: Kernels | None
+
+
 class VGG19:
     """The frozen network; `padding` is `replicate`, or `zeros` as in the paper."""
 
@@ -87,15 +97,17 @@ class VGG19:
             for layer in LAYOUT
         ]
         self._kernels: dict[str, Kernels] = {}
+        self._turned: dict[str, Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self.device).view(1, 3, 1, 1)
-        self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
+        self.std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
 
-    def __call__(self, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return float32 activations of `image` [1, 3, H, W] by tap."""
+    def __call__(
+        self, image: Tensor, taps: Sequence[str], inputs: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return float32 activations of `image` [1, 3, H, W] by tap; add padded `inputs`."""
         wanted = set(taps)
         deepest = max(depth(tap) for tap in wanted)
-        x = (image - self._mean) / self._std
-        x = x.to(self.precision).contiguous(memory_format=torch.channels_last)
+        x = self.normalized(image)
         found: dict[str, Tensor] = {}
         for layer, (weight, bias) in zip(LAYOUT[:deepest], self._weights[:deepest], strict=True):
             if layer.pool_before:
@@ -103,6 +115,8 @@ class VGG19:
             # In place, and without a reference to what has been used: half the memory.
             mode = "replicate" if self.padding == "replicate" else "constant"
             x = F.pad(x, (1, 1, 1, 1), mode=mode)
+            if inputs is not None:
+                inputs.append(x)
             if self._fast(layer):
                 x = activations(x, self._kernels_of(layer, weight), bias)
             else:
@@ -111,9 +125,24 @@ class VGG19:
                 found[layer.tap] = x[0].float()
         return {tap: found[tap] for tap in taps}
 
+    def normalized(self, image: Tensor) -> Tensor:
+        x = (image - self._mean) / self.std
+        return x.to(self.precision).contiguous(memory_format=torch.channels_last)
+
+    def kernels_of(self, layer: Convolution) -> LayerKernels:
+        weight, bias = self._weights[LAYOUT.index(layer)]
+        if layer.name not in self._turned:
+            turned = weight.flip(2, 3).transpose(0, 1)
+            self._turned[layer.name] = turned.contiguous(memory_format=torch.channels_last)
+        worth = self._plain() and 64 <= layer.channels_in <= 256 and layer.channels_out >= 128
+        fast = self._kernels_of(layer, weight) if worth else None
+        return LayerKernels(weight, bias, self._turned[layer.name], fast)
+
     def _fast(self, layer: Convolution) -> bool:
-        usual = self.device.type == "cpu" and self.precision == torch.float32
-        return usual and 128 <= layer.channels_in <= 256 <= layer.channels_out
+        return self._plain() and 128 <= layer.channels_in <= 256 <= layer.channels_out
+
+    def _plain(self) -> bool:
+        return self.device.type == "cpu" and self.precision == torch.float32
 
     def _kernels_of(self, layer: Convolution, weight: Tensor) -> Kernels:
         if layer.name not in self._kernels:

@@ -5,6 +5,7 @@ F(4 × 4, 3 × 3) of Lavin and Gray (2016); float32 results differ by about 10�
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -100,10 +101,22 @@ def _tile_sums(cells: Tensor, kernels: Tensor, down: int, across: int) -> Tensor
     tiles = cells.as_strided(
         shape, (row, column, ACROSS * row, ACROSS * column, channel), cells.storage_offset()
     )
-    carried = _both_ways(OF_ACTIVATIONS, cells) @ tiles.reshape(36, -1)
-    products = carried.view(36, down * across, -1) @ kernels
-    sums = _both_ways(OF_SUMS, cells) @ products.view(36, -1)
+    sums = square_sums(tiles.unbind(2), down * across, kernels)
     return sums.view(ACROSS, ACROSS, down, across, -1)
+
+
+def square_sums(squares: Iterable[Tensor], count: int, kernels: Tensor) -> Tensor:
+    """Return sums [4, 4, count, O] of squares [6, 6, n, C], a few at a time."""
+    channels, first = kernels.shape[1], 0
+    carried = kernels.new_empty(36, count * channels)
+    into = _both_ways(OF_ACTIVATIONS, kernels)
+    for few in squares:
+        end = first + few.shape[2] * channels
+        torch.mm(into, few.reshape(36, -1), out=carried[:, first:end])
+        first = end
+    products = carried.view(36, count, channels) @ kernels
+    sums = _both_ways(OF_SUMS, kernels) @ products.view(36, -1)
+    return sums.view(ACROSS, ACROSS, count, -1)
 
 
 def _carried_kernels(weight: Tensor) -> Tensor:

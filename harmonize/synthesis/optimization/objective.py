@@ -14,8 +14,8 @@ from torch import Tensor
 
 from harmonize.settings.goals import HistogramGoal
 from harmonize.synthesis.image_ops.tiled_image import Raster
-from harmonize.synthesis.matching.layer_matches import Match, Site, gather
-from harmonize.synthesis.network.vgg19 import VGG19
+from harmonize.synthesis.matching.layer_matches import Match, Site
+from harmonize.synthesis.network.masked import MaskedNetwork
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.histogram import rank_table, remap
 
@@ -104,9 +104,7 @@ def content_terms(
 ) -> list[Term]:
     """Return terms that keep `target`."""
     share = weight / len(taps)
-    return [
-        ContentTerm(tap, share, gather(target[tap], where[tap]), where[tap].mask) for tap in taps
-    ]
+    return [ContentTerm(tap, share, target[tap], where[tap].mask) for tap in taps]
 
 
 def style_terms(taps: Sequence[str], weight: float, matched: Match, dedupe: bool) -> list[Term]:
@@ -154,20 +152,17 @@ class PassObjective:
     With `unit_gradients` (the authors' balance) weights are ratios of gradient norms.
     """
 
-    network: VGG19
+    network: MaskedNetwork
     terms: Sequence[Term]
-    where: Mapping[str, Site]
     frame: Tensor
     mask: Tensor
     unit_gradients: bool = False
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        shown = self.frame + self.mask * (image - self.frame)
+        image = shown(image, self.frame, self.mask)
         taps = sorted({term.tap for term in self.terms if term.tap is not None})
-        found: dict[str | None, Tensor] = {None: shown}
-        if taps:
-            features = self.network(shown[None], taps)
-            found |= {tap: gather(features[tap], self.where[tap]) for tap in taps}
+        found: dict[str | None, Tensor] = {None: image}
+        found.update(self.network(image, taps) if taps else {})
         values: dict[str, Tensor] = {}
         for term in self.terms:
             value = self._weighted(found[term.tap], term)
@@ -182,6 +177,11 @@ class PassObjective:
         if self.unit_gradients:
             return term.loss(unit_gradient(x, term.weight))
         return term.weight * term.loss(x)
+
+
+def shown(image: Tensor, frame: Tensor, mask: Tensor) -> Tensor:
+    """Show `frame` outside `mask`."""
+    return frame + mask * (image - frame)
 
 
 class _UnitGradient(torch.autograd.Function):

@@ -59,9 +59,9 @@ def test_a_second_run_on_the_painting_sees_it_once_and_gives_the_same(
     calls: list[tuple[int, ...]] = []
     look = VGG19.__call__
 
-    def watched(self: VGG19, image: torch.Tensor, taps: object) -> object:
+    def watched(self: VGG19, image: torch.Tensor, taps: object, *more: object) -> object:
         calls.append(tuple(image.shape))
-        return look(self, image, taps)
+        return look(self, image, taps, *more)
 
     monkeypatch.setattr(VGG19, "__call__", watched)
     alone = [
