@@ -7,9 +7,8 @@ Exits 1 at a dependency without both bounds.
 
 import re
 import sys
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 BOUNDED = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<oldest>[\w.]+),<[\w.]+")

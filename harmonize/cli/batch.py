@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SETTINGS, RUNNING, CLUSTER, RESULTS = "Settings", "Running", "Cluster", "Results"
 
 
-class EngineName(str, Enum):
+class EngineName(StrEnum):
     """Where jobs run."""
 
     local = "local"
