@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from PIL import Image
 
 from benchmarks import report
 from benchmarks.cases import Options, sample
@@ -25,14 +26,14 @@ JOBS = 8
 RUNS = 3  # of the same jobs, each by itself
 ON_RAY = ("--engine=ray", "--workers=1", f"--num-cpus={torch.get_num_threads()}")
 LONGEST_START = 300  # seconds that a node may take
-SIZE = 256  # the smaller the pictures, the more a start costs
-NOTE = """Wall time of whole commands, one after the other: the duck sample at 8 corners, the first
-3 of them as runs, all as one batch, and as one batch on a Ray cluster started for it, with one
-worker of all threads; then with two workers of a thread each, as processes here and on a Ray
-cluster of two nodes on this machine, which share its processors and were there before. s a job:
-over all jobs, the start included; x: a run's time over that; overhead s: what the engine adds to a
-job once its worker is there, from giving it to hearing of its end, without the job's own time; the
-median of all jobs but the first."""
+LONG, SIZE = 500, 128  # pixels of the painting, and at work: the smaller, the more a start costs
+NOTE = """Wall time of whole commands, one after the other: the duck sample, its painting made 500
+pixels wide, at 8 corners, the first 3 of them as runs, all as one batch, and as one batch on a Ray
+cluster started for it, with one worker of all threads; then with two workers of a thread each, as
+processes here and on a Ray cluster of two nodes on this machine, which share its processors and
+were there before. s a job: over all jobs, the start included; x: a run's time over that; overhead
+s: what the engine adds to a job once its worker is there, from giving it to hearing of its end,
+without the job's own time; the median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:
@@ -40,12 +41,16 @@ def run(options: Options) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     settings = [f"size={options.size or SIZE}", *options.overrides]
     inputs = sample("duck").inputs
-    x, y = inputs["placement"].at
-    corners = [f"{x - 20 * index},{y}" for index in range(JOBS)]
+    small = folder / "painting.png"
+    with Image.open(inputs["painting"]) as painting:
+        factor = LONG / max(painting.size)
+        painting.resize([round(factor * side) for side in painting.size]).save(small)
+    x, y = (round(factor * n) for n in inputs["placement"].at)
+    corners = [f"{x - 5 * index},{y}" for index in range(JOBS)]
     common = {
-        "style": str(inputs["painting"]),
+        "style": str(small),
         "patch": str(inputs["element"]),
-        "width": inputs["placement"].width,
+        "width": round(factor * inputs["placement"].width),
         "config": "preview",
     }
     listing = folder / "jobs.yaml"

@@ -197,10 +197,10 @@ def strokes(width: int, height: int, seed: int = 0) -> np.ndarray:
     return np.rint(128 + 50 * np.stack(waves, -1)).astype(np.uint8)
 
 
-def put_presets(folder: Path) -> None:
-    """Write presets under the real names, all of one small step."""
+def put_presets(folder: Path, *more: str) -> None:
+    """Write presets under the real names, all of one small step, unless `more` settings differ."""
     folder.mkdir()
-    quick = load("default", [*ONE_PASS, "size=64"]).model_dump(mode="json")
+    quick = load("default", [*ONE_PASS, "size=64", *more]).model_dump(mode="json")
     for name in presets():
         text = json.dumps({"extends": None, **quick})
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from conftest import PASSES, TWO_PASSES, Outcome, disc, strokes
+from conftest import PASSES, TWO_PASSES, Outcome, disc, shallow, strokes
 from PIL import Image
 
 import harmonize
@@ -34,12 +34,15 @@ class Run(NamedTuple):
     err: str
 
 
+DEEP = [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES)]
+
+
 def few_steps() -> list[str]:
-    return [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES)]
+    return [*DEEP, *(setting for name in PASSES for setting in shallow(name))]
 
 
-def set_few_steps() -> list[str]:
-    return [f"--set={item}" for item in few_steps()]
+def set_(settings: list[str]) -> list[str]:
+    return [f"--set={item}" for item in settings]
 
 
 def execute(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
@@ -76,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
     pictures = "--style painting.png --patch patch.png --mask mask.png --loose-mask loose.png"
-    done = execute(folder, *pictures.split(), *set_few_steps(), "--seed=3", "--output=out.png")
+    done = execute(folder, *pictures.split(), *set_(DEEP), "--seed=3", "--output=out.png")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("out.png (")
     return Run(folder, json.loads((folder / "out.json").read_text()), done.stderr)
@@ -161,7 +164,7 @@ def test_a_pass_that_goes_wrong_is_mended_and_told(
     monkeypatch.chdir(folder)
     pictures = "run --style painting.png --patch patch.png --mask mask.png --output bad.png"
     wrong = [f"--set={item}" for item in settings]
-    done = command(*pictures.split(), "--overwrite", *set_few_steps(), *wrong)
+    done = command(*pictures.split(), "--overwrite", *set_(few_steps()), *wrong)
     assert done.code == 0
     record = json.loads((folder / "bad.json").read_text(), parse_constant=pytest.fail)
     mended = {item.split(".")[1] for item in settings}
@@ -194,7 +197,7 @@ def test_a_small_working_size_gives_the_paintings_own_size_back(
     monkeypatch.chdir(folder)
     arguments = "--style large.png --patch cutout.png --at 60,50 --width 90 --size 96"
     outputs = ("--output", "small.png", "--sheet", "sheet.png")
-    done = command("run", *arguments.split(), *set_few_steps(), *outputs)
+    done = command("run", *arguments.split(), *set_(few_steps()), *outputs)
     assert done.code == 0, done.err
     result, painting = pixels(folder / "small.png"), pixels(folder / "large.png")
     assert result.shape == painting.shape

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import PASSES, TWO_PASSES, put_pictures
+from conftest import PASSES, TWO_PASSES, put_pictures, shallow
 from PIL import Image
 
 import harmonize as library
@@ -34,7 +34,8 @@ from harmonize.settings.load import load
 from harmonize.synthesis import painter
 from harmonize.synthesis.network.vgg19 import VGG19
 
-FEW = load("default", [*TWO_PASSES, *(f"passes.{name}.steps=2" for name in PASSES), "size=64"])
+STEPS = [setting for name in PASSES for setting in (f"passes.{name}.steps=2", *shallow(name))]
+FEW = load("default", [*TWO_PASSES, *STEPS, "size=64"])
 AT = {"at": (20, 20)}
 
 Told = list[tuple[Progress, "Image.Image | None"]]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Outcome, disc, strokes, wait_for
+from conftest import Outcome, disc, put_presets, strokes, wait_for
 from PIL import Image
 from studio_client import Client
 
@@ -368,8 +368,11 @@ def test_the_server_ends_when_told_and_leaves_nothing(
 ) -> None:
     there = files / "temporary"
     there.mkdir()
-    environment = {"TMPDIR": str(there), "OMP_NUM_THREADS": "1"}
-    process = start("studio", "--no-browser", "painting.png", env={**os.environ, **environment})
+    presets = files / "presets"
+    put_presets(presets, "passes.refine.steps=100000")
+    environment = {**os.environ, "TMPDIR": str(there), "OMP_NUM_THREADS": "1"}
+    words = ("studio", "--no-browser", "painting.png")
+    process = start(*words, presets=presets, env=environment)
     assert process.stdout
     lines = [process.stdout.readline(), process.stdout.readline()]
     client = Client(lines[1].strip())

@@ -132,12 +132,9 @@ def test_strokes_of_the_underpainting_are_laid_over_the_composites_passes(
 
 def test_a_seed_makes_another_picture_and_the_same_one_again(network: VGG19) -> None:
     for level in (1.0, 5.0):
-        one, again, other, plain = (
-            paint(network, level, 0.0, f"seed={seed}") for seed in (3, 3, 4, 0)
-        )
+        one, again, other = (paint(network, level, 0.0, f"seed={seed}") for seed in (3, 3, 0))
         assert torch.equal(one, again)
-        for picture in (other, plain):
-            assert float((one - picture).abs().max()) > 0.01
+        assert float((one - other).abs().max()) > 0.01
 
 
 # --- light that comes back ------------------------------------------------------------------------
