@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -348,11 +349,14 @@ ANYTHING = st.recursive(
 )
 
 
+COMPLETE = yaml.safe_load(dump(Settings.preset()))
+
+
 @given(st.data(), st.booleans())
 def test_whatever_stands_anywhere_is_settings_or_a_list_of_problems(
     data: st.DataObject, complete: bool
 ) -> None:
-    tree = yaml.safe_load(dump(Settings.preset()))
+    tree = copy.deepcopy(COMPLETE)
     if not complete:
         del tree["extends"]
     for _ in range(data.draw(st.integers(1, 3))):
