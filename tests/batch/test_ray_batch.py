@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,16 @@ def test_every_job_ends_once_and_fails_only_by_its_own_fault(
     started = [event.job.name for event in told if event.kind == "started"]  # type: ignore[union-attr]
     assert started == world.given
     assert sum(event.kind == "note" for event in told) == len(started) - count
+
+
+def test_a_job_whose_picture_cannot_be_written_here_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("no folder")
+    item = replace(job(1), output=tmp_path / "out" / "1.png")
+    told: list[Event] = []
+    batch = ray_cluster._Batch([item], World([], 1), ray_cluster._Sender(True), told.append)  # type: ignore[arg-type]
+    batch._give(Hand("node", None, "node"), item)
+    assert [event.kind for event in told] == ["started", "failed"]
+    assert "cannot write there (Not a directory)" in str(told[1].error)
 
 
 def test_a_batch_without_workers_says_so_and_gives_up_in_the_end(
