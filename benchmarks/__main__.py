@@ -33,7 +33,7 @@ def main() -> int:
         "--cases",
         type=Path,
         help="folder of N_painting.jpg, N_composite.jpg, N_mask.jpg, N_loose_mask.jpg, "
-        "N_published.png for quality; speed and sweep take its first; else the shipped samples",
+        "N_published.png for quality; speed takes its first; else the shipped samples",
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for results")
     parser.add_argument(

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from harmonize import Plan, Session
 from harmonize.images.pixels import largest_value
 from harmonize.run.memory_limit import at_work
 from harmonize.run.prepare import canvas_of
@@ -97,6 +98,12 @@ def _case(folder: Path, stem: str) -> Case:
     if missing:
         raise SystemExit(f"{folder}: case {stem} has no {', '.join(missing)}")
     return Case(stem, {**inputs, "loose_mask": file("loose_mask")}, file("published"))
+
+
+def planned(session: Session, case: Case) -> Plan:
+    given = dict(case.inputs)
+    pictures = [given.pop(name, None) for name in ("painting", "element", "mask", "placement")]
+    return session.plan(*pictures, **given)
 
 
 # --- as tensors -----------------------------------------------------------------------------------

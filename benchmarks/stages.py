@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from statistics import median
-from typing import Any
 
 import numpy as np
 import psutil
 from PIL import Image
 
 from benchmarks import report
-from benchmarks.cases import SAMPLES, Case, Options, find_cases
+from benchmarks.cases import SAMPLES, Case, Options, find_cases, planned
 from benchmarks.report import Row
 from harmonize import Placement, Progress, Session
 
@@ -23,7 +22,7 @@ HUGE = (12000, 8333)  # pixels: 100 megapixels, drawn from a sample
 SMALL = 400  # pixels: the element on it
 
 
-def staged(session: Session, inputs: dict[str, Any]) -> Row:
+def staged(session: Session, case: Case) -> Row:
     found: dict[str, float] = defaultdict(float)
     began = last = time.perf_counter()
     cpu = time.process_time()
@@ -34,10 +33,7 @@ def staged(session: Session, inputs: dict[str, Any]) -> Row:
         found[progress.stage] += now - last
         last = now
 
-    given = dict(inputs)
-    pictures = [given.pop(name, None) for name in ("painting", "element", "mask", "placement")]
-    plan = session.plan(*pictures, **given)
-    session.run(plan, on_progress=told)
+    session.run(planned(session, case), on_progress=told)
     found["finish"] += time.perf_counter() - last
     total = time.perf_counter() - began
     return {**found, "all": total, "cpu": time.process_time() - cpu}
@@ -64,7 +60,7 @@ def run(options: Options) -> bool:
     cases = [*find_cases(options.cases), wide(), huge()]
     rows = []
     for case in cases:
-        rows.append({"case": case.name, **staged(session, dict(case.inputs))})
+        rows.append({"case": case.name, **staged(session, case)})
         print(f"  {case.name}: {rows[-1]['all']:.1f} s", flush=True)
     usual = rows[:-2]
     middle = {"case": "median", "all": median(float(row["all"]) for row in usual)}

@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import PAIRS, SAMPLES, Options, find_cases
+from benchmarks.cases import PAIRS, SAMPLES, Case, Options, find_cases, planned
 from benchmarks.report import Row
-from harmonize import Placement, Plan, Progress, Session, StopRun
+from harmonize import Placement, Progress, Session, StopRun
 from harmonize.studio.files import Files
 from harmonize.studio.painting import Studio
 from harmonize.studio.results import Asked
@@ -23,7 +22,7 @@ from the call of the library to the finished picture. Palette map: from letting 
 the studio to the encoded picture, the median of five places; the painting was looked at before."""
 
 
-def waited(session: Session, inputs: dict[str, Any], stop: bool) -> float:
+def waited(session: Session, case: Case, stop: bool) -> float:
     """Seconds until the first picture if the run is to `stop`, else the last."""
     began, found = time.perf_counter(), 0.0
 
@@ -35,14 +34,8 @@ def waited(session: Session, inputs: dict[str, Any], stop: bool) -> float:
         if stop:
             raise StopRun
 
-    session.run(_planned(session, inputs), on_progress=told)
+    session.run(planned(session, case), on_progress=told)
     return found or time.perf_counter() - began
-
-
-def _planned(session: Session, inputs: dict[str, Any]) -> Plan:
-    given = dict(inputs)
-    pictures = [given.pop(name, None) for name in ("painting", "element", "mask", "placement")]
-    return session.plan(*pictures, **given)
 
 
 def mapped(name: str) -> float:
@@ -67,10 +60,10 @@ def run(options: Options) -> bool:
     quick = usual.using("preview")
     rows: list[Row] = []
     cases = find_cases(options.cases)
-    _planned(usual, dict(cases[0].inputs))  # loads the network
+    planned(usual, cases[0])  # loads the network
     for case in cases:
-        first = waited(usual, dict(case.inputs), stop=True)
-        preview = waited(quick, dict(case.inputs), stop=False)
+        first = waited(usual, case, stop=True)
+        preview = waited(quick, case, stop=False)
         rows.append({"case": case.name, "first picture": first, "preview": preview})
     maps = [{"sample": name, "palette map": mapped(name)} for name in PAIRS]
     tables = {

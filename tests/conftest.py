@@ -75,6 +75,12 @@ ONE_PASS = (
 torch.set_num_threads(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compute on the CPU, also where there are GPUs, but in the tests that are about them."""
+    if "gpu" not in config.option.markexpr.replace("not gpu", ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 class Outcome(NamedTuple):
     code: int
     out: str

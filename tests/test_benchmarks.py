@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from benchmarks import histogram, judge, measure, report, scaling, strokes
 from benchmarks.cases import PAIRS, SAMPLES, find_cases, to_image, to_tensor
-from benchmarks.sweep import verdict
+from benchmarks.sweep import KNOBS, directions
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.optimization.histogram import channel_histogram
 
@@ -182,10 +183,20 @@ def test_rising_and_falling() -> None:
     assert measure.falls([2, 1, 1]) and not measure.falls([1, 2])
 
 
-def test_the_sweeps_verdict() -> None:
-    rows = [{"content": value, "stroke": value} for value in (3.0, 2.0, 1.0)]
-    assert all(row["monotone"] for row in verdict(rows, rows[::-1]))
-    assert not any(row["monotone"] for row in verdict(rows[::-1], rows))
+def test_in_how_many_cases_a_number_goes_one_way() -> None:
+    def rows(case: str, *values: float) -> list[dict[str, Any]]:
+        falling = dict(zip(KNOBS, (values, values[::-1]), strict=True))
+        return [
+            {"case": case, "over": knob, "content": value, "stroke": value}
+            for knob, given in falling.items()
+            for value in given
+        ]
+
+    right = [row for number in range(7) for row in rows(str(number), 3.0, 2.0, 2.004, 1.0)]
+    all_but_one = directions([*right, *rows("odd", 3.0, 1.0, 2.0)])
+    assert {row["does in"] for row in all_but_one} == {"7 of 8"}
+    assert all(row["enough"] and row["not in"] == "odd" for row in all_but_one)
+    assert not any(row["enough"] for row in directions(rows("odd", 3.0, 1.0, 2.0)))
 
 
 def test_the_articles_formula_is_ours() -> None:

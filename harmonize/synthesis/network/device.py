@@ -1,5 +1,6 @@
 """Devices, number types, PyTorch's state."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -72,7 +73,7 @@ def _require_cuda(name: str, index: int) -> None:
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Compute with gradients, float32 and the CPU; restore the caller's state."""
+    """Compute with gradients, float32, the CPU, repeatably; restore the caller's state."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -81,31 +82,53 @@ def own_state() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device() != torch.device("cpu"):
             stack.enter_context(torch.device("cpu"))
-        stack.enter_context(_float32)
+        stack.enter_context(_shared)
         yield
 
 
-class _Float32:
-    """Makes float32 the default, which threads share, while any run computes."""
+class _Shared:
+    """What all threads share is as runs need it while any computes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._before = torch.float32
+        self._restore = ExitStack()
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._before = torch.get_default_dtype()
-                if self._before != torch.float32:
-                    torch.set_default_dtype(torch.float32)
+                self._restore.enter_context(_float32())
+                if torch.cuda.is_available():
+                    self._restore.enter_context(_same_bytes())
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside and self._before != torch.float32:
-                torch.set_default_dtype(self._before)
+            if not self._inside:
+                self._restore.close()
 
 
-_float32 = _Float32()
+@contextmanager
+def _float32() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    if before != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    yield
+    if before != torch.float32:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _same_bytes() -> Iterator[None]:
+    """Let GPUs add in the same order every time, which by themselves they don't."""
+    before = torch.are_deterministic_algorithms_enabled()
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    # Asked for by PyTorch before it takes a matrix product for repeatable.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(before, warn_only=lenient)
+
+
+_shared = _Shared()
