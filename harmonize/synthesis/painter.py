@@ -13,6 +13,7 @@ from torch import Tensor
 from harmonize.errors import StopRun
 from harmonize.settings.goals import Resolved, ResolvedPass
 from harmonize.synthesis import passes
+from harmonize.synthesis.brushwork.brush import dotted
 from harmonize.synthesis.brushwork.overlay import overlay, rough
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
@@ -240,6 +241,9 @@ class Painter:
         for layer, share in work.strokes(matched):
             sigma = settings.strokes.sigma if settings.strokes else 0.0
             start = overlay(start, layer, view.loose, amount=share, sigma=sigma)
+        if settings.strokes and self.resolved.brushwork:
+            known = view.painting.crop(Window(0, 0, *view.shape))
+            start = dotted(start, known, work.element(), self.resolved.brushwork)
         objective = passes.build_objective(
             settings,
             masked,
@@ -301,6 +305,9 @@ class _Work:
         if goal and goal.target == "palette" and self.start is not None:
             return torch.lerp(self._pasted(), self._seen(self.start.drawn), lead)
         return self._pasted()
+
+    def element(self) -> Tensor:
+        return self.view.tight[None] if self.start is None else self._seen(self.start.mask)
 
     def _pasted(self) -> Tensor:
         return self.view.composite if self.start is None else self._seen(self.start.pasted)

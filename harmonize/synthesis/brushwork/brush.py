@@ -9,7 +9,7 @@ from harmonize.settings.goals import BrushGoal
 from harmonize.synthesis.brushwork.directions import form_directions
 from harmonize.synthesis.brushwork.drawing import outlines
 from harmonize.synthesis.brushwork.planes import planes
-from harmonize.synthesis.brushwork.strokes import missing_strokes
+from harmonize.synthesis.brushwork.strokes import missing_dots, missing_strokes
 from harmonize.synthesis.image_ops import filters
 
 ROOM = 4.0  # L: strokes need some below white and above black
@@ -32,3 +32,10 @@ def brushed(
         strokes = missing_strokes(luma, known, angles, mask, goal.seed)
         lab = torch.cat((luma + goal.strokes * mask * strokes, lab[1:]))
     return filters.from_lab(lab)
+
+
+def dotted(image: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal) -> Tensor:
+    """Lay the dots again that a pass at a smaller scale took away."""
+    lab, known = filters.to_lab(image), filters.to_lab(painting)[:1]
+    dots = missing_dots(lab[:1], known, mask, goal.seed + 1)
+    return filters.from_lab(torch.cat((lab[:1] + goal.strokes * mask * dots, lab[1:])))

@@ -15,6 +15,7 @@ from torch import Tensor
 from harmonize.synthesis.image_ops import filters
 
 GRADIENT = 1.5  # sigma in pixels: finer gradients are noise
+FINE = 0.7  # sigma in pixels: dots are as fine
 AVERAGES = ((3.0, 1.0), (8.0, 0.3), (24.0, 0.1))  # sigma in pixels, and what its average counts
 OUTSIDE = 0.05  # what the painting around the element counts
 
@@ -33,8 +34,18 @@ def form_directions(luma: Tensor, frame: Tensor, mask: Tensor) -> Tensor:
     return torch.atan2(2 * xy, xx - yy) / 2 + math.pi / 2
 
 
-def _structure(luma: Tensor) -> Tensor:
-    soft = F.pad(filters.gaussian(luma, GRADIENT)[None], (1, 1, 1, 1), mode="replicate")[0]
+def coherence(luma: Tensor) -> float:
+    """Return how far fine detail of `luma` has a direction: 0 none, as of dots, to 1.
+
+    The median of (λ₁ − λ₂) / (λ₁ + λ₂) of its structure tensors.
+    """
+    xx, yy, xy = filters.gaussian(_structure(luma, FINE), AVERAGES[0][0])
+    apart = ((xx - yy).square() + 4 * xy.square()).sqrt()
+    return float((apart / (xx + yy + 1e-6)).median())
+
+
+def _structure(luma: Tensor, sigma: float = GRADIENT) -> Tensor:
+    soft = F.pad(filters.gaussian(luma, sigma)[None], (1, 1, 1, 1), mode="replicate")[0]
     x = (soft[:, 1:-1, 2:] - soft[:, 1:-1, :-2]) / 2
     y = (soft[:, 2:, 1:-1] - soft[:, :-2, 1:-1]) / 2
     return torch.cat((x * x, y * y, x * y))

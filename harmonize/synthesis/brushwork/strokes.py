@@ -6,7 +6,7 @@ Random dabs are smeared along the form by line integral convolution (Cabral and 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import ceil
 
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harmonize.synthesis.brushwork.directions import coherence
 from harmonize.synthesis.image_ops import filters
 
 BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))  # sigmas in pixels that strokes are between
@@ -23,36 +24,77 @@ LENGTH = 9.0  # of a stroke either way, as a multiple of its width
 TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 
 
+# At which strength of the finest band over the broadest, and which coherence, a painting is not at
+# all and wholly dotted.
+FINER, DIRECTED = (1.15, 1.4), (0.5, 0.4)
+
+
 def missing_strokes(
     luma: Tensor, painting: Tensor, angles: Tensor, mask: Tensor, seed: int
 ) -> Tensor:
     """Return strokes [1, H, W] that make `luma` as lively as the painting, in L.
 
     In each of `BANDS` their strength is √(painting's² − own²), the painting's that of calm parts.
+    On dotted paintings they are dots.
     """
-    inside = mask > 0
-    if not bool(inside.any()):
+    length = LENGTH * (1 - dottedness(painting))
+
+    def drawn(dabs: Tensor) -> Tensor:
+        reach = ceil(3 * BANDS[-1][1])  # of the filter that makes a band of them
+        near = (mask > 0).float()
+        for side, room in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+            near = F.max_pool2d(near, side, 1, room)
+        return smeared(dabs, angles, [round(length * fine) for fine, _ in BANDS], near[0] > 0)
+
+    return _missing(luma, painting, mask, seed, drawn)
+
+
+def missing_dots(luma: Tensor, painting: Tensor, mask: Tensor, seed: int) -> Tensor:
+    """Return the dots that `luma` lacks beside a dotted painting."""
+    share = dottedness(painting)
+    if not share:
         return torch.zeros_like(luma)
-    dice = torch.Generator().manual_seed(seed)
+    return share * _missing(luma, painting, mask, seed, lambda dabs: dabs)
+
+
+def dottedness(painting: Tensor) -> float:
+    """Return how far luma [1, H, W] is a pattern of dots: 0 to 1.
+
+    Fine detail outweighs broad, and has no direction.
+    """
+    bands = _bands(painting)
+    fine, broad = float(_calm(bands[0])), float(_calm(bands[-1]))
+    return _share(fine / max(broad, 1e-6), *FINER) * _share(coherence(painting), *DIRECTED)
+
+
+def _share(value: float, none: float, whole: float) -> float:
+    return min(max((value - none) / (whole - none), 0.0), 1.0)
+
+
+def _missing(
+    luma: Tensor, painting: Tensor, mask: Tensor, seed: int, drawn: Callable[[Tensor], Tensor]
+) -> Tensor:
+    inside = mask > 0
+    total, dice = torch.zeros_like(luma), torch.Generator().manual_seed(seed)
+    if not bool(inside.any()):
+        return total
     dabs = [
         filters.gaussian(torch.randn(luma.shape, generator=dice).to(luma), fine)
         for fine, _ in BANDS
     ]
-    reach = ceil(3 * BANDS[-1][1])  # of the filter that makes a band of them
-    near = inside.float()
-    for side, room in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
-        near = F.max_pool2d(near, side, 1, room)
-    lengths = [round(LENGTH * fine) for fine, _ in BANDS]
-    drawn = smeared(torch.cat(dabs), angles, lengths, near[0] > 0)
-    total = torch.zeros_like(luma)
-    parts = zip(BANDS, drawn.split(1), _bands(painting), _bands(luma), strict=True)
-    for (fine, broad), strokes, known, own in parts:
-        everywhere = _strength(known).flatten()
-        wanted = everywhere.kthvalue(1 + int(CALM * (len(everywhere) - 1))).values
-        missing = (wanted.square() - _strength(own).square()).clamp_min(0).sqrt()
-        band = filters.gaussian(strokes, fine) - filters.gaussian(strokes, broad)
+    strokes = drawn(torch.cat(dabs)).split(1)
+    for (fine, broad), stroke, known, own in zip(
+        BANDS, strokes, _bands(painting), _bands(luma), strict=True
+    ):
+        missing = (_calm(known).square() - _strength(own).square()).clamp_min(0).sqrt()
+        band = filters.gaussian(stroke, fine) - filters.gaussian(stroke, broad)
         total += missing * band / band[inside].square().mean().sqrt().clamp_min(1e-6)
     return total
+
+
+def _calm(band: Tensor) -> Tensor:
+    everywhere = _strength(band).flatten()
+    return everywhere.kthvalue(1 + int(CALM * (len(everywhere) - 1))).values
 
 
 def smeared(dabs: Tensor, angles: Tensor, lengths: Sequence[int], where: Tensor) -> Tensor:

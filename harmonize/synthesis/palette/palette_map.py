@@ -31,6 +31,8 @@ LIGHTS = 0.7  # share of a darkening that is done: white things stay white
 GRAY = 0.1  # hue that a gray thing keeps, as a share of what a colored one keeps
 DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters have no black
 AS_DARK = 5.0  # L: sigma of what counts as as dark
+MIDDLE, PALE = 45.0, 85.0  # L: up to the one hues are strengthened fully, from the other not at all
+STRONGER = 2.0  # the most that they are strengthened
 MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
@@ -80,19 +82,21 @@ def _chroma(
 ) -> Tensor:
     guide = filters.from_lab(composite)
     linear = linear_map(composite[1:], composite[1:, element], reference.matched[1:])
-    near = filters.guided(reference.near[1:] / 100, guide, 16, 0.003) * 100
+    strength = with_strength(reference.matched[1:])[2].mean()
+    linear = torch.cat((linear, strength.expand_as(linear[:1])))
+    near = filters.guided(with_strength(reference.near[1:]) / 100, guide, 16, 0.003) * 100
     like_places = torch.lerp(linear, near, goal.places)
     rarity = rarity_of(reference.sample)
 
     def drawn_in(hue: Tensor) -> Tensor:
         projected = project(torch.cat((luma, hue)), reference.sample, rarity)[1:]
-        return filters.guided(projected / 100, guide, 4, 0.001) * 100
+        return with_strength(filters.guided(projected / 100, guide, 4, 0.001) * 100)
 
     if goal.settle > 0:  # no cold whites: what the painting has at that lightness
-        like_places = torch.lerp(like_places, drawn_in(like_places), goal.settle)
+        like_places = torch.lerp(like_places, drawn_in(like_places[:2]), goal.settle)
     # Beyond the middle of the knob, the element's own hues come back over the painting's.
     beyond = max(0.0, 2 * goal.keep_color - 1)
-    chroma = torch.lerp(like_places, drawn_in(composite[1:]), own)
+    chroma = strengthened(torch.lerp(like_places, drawn_in(composite[1:]), own), luma)
     least, most = lab_span(reference.sample)
     return torch.lerp(chroma.clamp(least, most), composite[1:], beyond)
 
@@ -110,10 +114,27 @@ def hue_at(luma: Tensor, sample: Tensor) -> Tensor:
     """Return the mean a and b of `sample` near each lightness of `luma` [1, H, W]."""
     knots = torch.linspace(0, 100, 51, device=luma.device)
     near = torch.exp(-((knots[:, None] - sample[0]) / AS_DARK).square() / 2) + 1e-6
-    means = (near @ sample[1:].T) / near.sum(1, keepdim=True)
+    means = (near @ with_strength(sample[1:]).T) / near.sum(1, keepdim=True)
     at = (luma[0] / 2).clamp(0, 50)
     below = at.floor().clamp(max=49).long()
-    return torch.lerp(means[below], means[below + 1], (at - below)[..., None]).permute(2, 0, 1)
+    found = torch.lerp(means[below], means[below + 1], (at - below)[..., None])
+    return strengthened(found.permute(2, 0, 1), luma)
+
+
+def with_strength(chroma: Tensor) -> Tensor:
+    """Append the distance from gray to a and b: averages of it say what averages of hues lost."""
+    return torch.cat((chroma, chroma.norm(dim=0, keepdim=True)))
+
+
+def strengthened(averaged: Tensor, luma: Tensor) -> Tensor:
+    """Return a and b as strong as what was averaged [3, H, W]: mixed hues are gray.
+
+    Up to `STRONGER` times; pale ones keep their mean, as white things do.
+    """
+    had = averaged[:2].norm(dim=0, keepdim=True).clamp_min(1e-3)
+    share = ((PALE - luma) / (PALE - MIDDLE)).clamp(0, 1)
+    found: Tensor = averaged[:2] * (averaged[2:] / had).clamp(1, STRONGER).pow(share)
+    return found
 
 
 def own_hue(composite: Tensor, sure: Tensor, goal: PaletteGoal) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harmonize.settings.load import Settings
 from harmonize.settings.resolve import BrushGoal, resolve_settings
-from harmonize.synthesis.brushwork.brush import brushed
+from harmonize.synthesis.brushwork.brush import brushed, dotted
 from harmonize.synthesis.image_ops import filters
 
 GOAL = BrushGoal(planes=1.0, radius=2.0, strokes=1.0, seed=0)
@@ -59,3 +59,13 @@ def test_smooth_paintings_and_hatching_are_not_brushed_and_keep_weakens_it() -> 
     half = resolve_settings(settings.model_copy(update={"keep": 2.0}), 5.0).brushwork
     assert whole is not None and half is not None
     assert half.strokes == whole.strokes / 2 and half.planes == whole.planes / 2
+
+
+def test_dots_are_laid_on_the_element_of_a_dotted_painting() -> None:
+    _, pasted, mask = scene()
+    noise = torch.rand(pasted.shape, generator=torch.Generator().manual_seed(1))
+    painting = noise.mean(0, keepdim=True).expand_as(pasted)
+    found = dotted(pasted, painting, mask, GOAL)
+    outside = mask[0] == 0
+    torch.testing.assert_close(found[:, outside], pasted[:, outside], rtol=0, atol=2e-3)
+    assert float(fine(found)) > 2 * float(fine(pasted))

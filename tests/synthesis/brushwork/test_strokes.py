@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from harmonize.synthesis.brushwork import strokes as module
-from harmonize.synthesis.brushwork.strokes import missing_strokes, smeared
+from harmonize.synthesis.brushwork.strokes import (
+    dottedness,
+    missing_dots,
+    missing_strokes,
+    smeared,
+)
 from harmonize.synthesis.image_ops import filters
 
 EVERYWHERE = torch.ones(80, 80).bool()
@@ -110,3 +115,31 @@ def test_under_a_mask_strokes_are_whole_and_an_empty_one_has_none() -> None:
     whole = missing_strokes(flat, painting(), angles, ALL, 0)[:, 30:70, 40:90].flatten()
     assert float(torch.corrcoef(torch.stack((part, whole)))[0, 1]) > 0.99
     assert 0.8 < float(part.std() / whole.std()) < 1.25
+
+
+def dots() -> Tensor:
+    return 50 + 60 * (dabs(100, 120, seed=9) - filters.gaussian(dabs(100, 120, seed=9), 1.0))
+
+
+def grass() -> Tensor:
+    return 50 + 60 * smeared(dots() - 50, torch.zeros(100, 120), [6], torch.ones(100, 120).bool())
+
+
+def test_dots_are_fine_and_have_no_direction() -> None:
+    assert dottedness(dots()) == 1
+    assert dottedness(grass()) == 0
+    assert dottedness(filters.gaussian(dots(), 4.0)) == 0
+
+
+def test_on_a_dotted_painting_strokes_are_dots() -> None:
+    flat, angles = torch.full((1, 100, 120), 50.0), torch.zeros(100, 120)
+    found = missing_strokes(flat, dots(), angles, ALL, 0)
+    assert abs(likeness(found, 0, 3) - likeness(found, 3, 0)) < 0.1
+    torch.testing.assert_close(found, missing_dots(flat, dots(), ALL, 0))
+
+
+def test_no_dots_but_where_the_painting_has_them_and_the_element_lacks_them() -> None:
+    flat = torch.full((1, 100, 120), 50.0)
+    assert not missing_dots(flat, grass(), ALL, 0).any()
+    assert float(missing_dots(flat, dots(), ALL, 0).std()) > 1
+    assert float(missing_dots(dots(), dots(), ALL, 0).std()) < 1

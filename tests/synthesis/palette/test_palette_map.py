@@ -26,6 +26,8 @@ from harmonize.synthesis.palette.palette_map import (
     project,
     quantile_map,
     rarity_of,
+    strengthened,
+    with_strength,
 )
 from harmonize.synthesis.palette.reference import PaletteReference
 
@@ -73,6 +75,17 @@ def test_black_takes_the_hue_of_the_paintings_darks_and_light_or_colored_things_
     assert not painted_black(luma, chroma, none + 1, sample).any()
     already = sample[1:, :1, None].expand(2, 6, 8)
     assert float(painted_black(luma, already, none, sample).abs().max()) < 0.1
+
+
+def test_mixed_hues_are_as_strong_as_what_was_mixed_but_pale_ones() -> None:
+    opposite = torch.tensor([[20.0, -10.0], [0.0, 0.0]])[:, None]
+    mixed = with_strength(opposite).mean(2, keepdim=True)
+    dark, pale = torch.full((1, 1, 1), module.MIDDLE), torch.full((1, 1, 1), module.PALE)
+    found = strengthened(mixed, dark).flatten()
+    torch.testing.assert_close(found, torch.tensor([5.0 * module.STRONGER, 0.0]))
+    torch.testing.assert_close(strengthened(mixed, pale).flatten(), torch.tensor([5.0, 0.0]))
+    same = with_strength(opposite)
+    torch.testing.assert_close(strengthened(same, dark), opposite)
 
 
 # --- the linear map -------------------------------------------------------------------------------
