@@ -13,7 +13,7 @@ from torch import Tensor
 from harmonize.errors import StopRun
 from harmonize.settings.goals import Resolved, ResolvedPass
 from harmonize.synthesis import passes
-from harmonize.synthesis.brushwork.brush import dotted
+from harmonize.synthesis.brushwork.brush import dotted_again
 from harmonize.synthesis.brushwork.overlay import overlay, rough
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.image_ops.crops import Canvas, Painted, View, scaled
@@ -243,7 +243,7 @@ class Painter:
             start = overlay(start, layer, view.loose, amount=share, sigma=sigma)
         if settings.strokes and self.resolved.brushwork:
             known = view.painting.crop(Window(0, 0, *view.shape))
-            start = dotted(start, known, work.element(), self.resolved.brushwork)
+            start = dotted_again(start, known, work.element(), self.resolved.brushwork)
         objective = passes.build_objective(
             settings,
             masked,

@@ -12,6 +12,7 @@ from harmonize.synthesis.brushwork.planes import planes
 from harmonize.synthesis.brushwork.strokes import missing_dots, missing_strokes
 from harmonize.synthesis.image_ops import filters
 
+LATTICE = 0.5  # of dense detail that planes replace
 ROOM = 4.0  # L: strokes need some below white and above black
 
 
@@ -25,7 +26,7 @@ def brushed(
     lab, known = filters.to_lab(pasted), filters.to_lab(painting)[:1]
     angles = form_directions(lab[:1], filters.to_lab(frame)[:1], mask)
     if goal.planes:
-        flat = goal.planes * mask * (1 - outlines(lab[:1], known))
+        flat = goal.planes * mask * (1 - outlines(lab[:1], known, LATTICE))
         lab = torch.lerp(lab, planes(lab, angles, goal.radius, mask), flat)
     if goal.strokes:
         luma = torch.lerp(lab[:1], lab[:1].clamp(ROOM, 100 - ROOM), mask)
@@ -34,7 +35,7 @@ def brushed(
     return filters.from_lab(lab)
 
 
-def dotted(image: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal) -> Tensor:
+def dotted_again(image: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal) -> Tensor:
     """Lay the dots again that a pass at a smaller scale took away."""
     lab, known = filters.to_lab(image), filters.to_lab(painting)[:1]
     dots = missing_dots(lab[:1], known, mask, goal.seed + 1)

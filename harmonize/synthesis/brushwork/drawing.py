@@ -13,13 +13,14 @@ DENSE = 12.0  # sigma in pixels
 STRONG = 1.8  # times the painting's own fine contrast: half of what is drawn as strongly stays
 
 
-def outlines(luma: Tensor, painting: Tensor) -> Tensor:
+def outlines(luma: Tensor, painting: Tensor, texture: float = 1.0) -> Tensor:
     """Return how far luma [1, H, W] is an outline: 0 to 1.
 
-    Dense detail is texture, not outline.
+    A share `texture` of dense detail is texture, not outline.
     """
     share = standing_out(luma, painting, OUTLINE)
-    return share * (2 - 2 * filters.gaussian(share, DENSE)).clamp(0, 1)
+    dense = (2 * filters.gaussian(share, DENSE) - 1).clamp(0, 1)
+    return share * (1 - texture * dense)
 
 
 def standing_out(luma: Tensor, painting: Tensor, sigma: float) -> Tensor:

@@ -85,7 +85,7 @@ def _chroma(
     strength = with_strength(reference.matched[1:])[2].mean()
     linear = torch.cat((linear, strength.expand_as(linear[:1])))
     near = filters.guided(with_strength(reference.near[1:]) / 100, guide, 16, 0.003) * 100
-    like_places = torch.lerp(linear, near, goal.places)
+    like_places = with_strength(strengthened(torch.lerp(linear, near, goal.places), luma))
     rarity = rarity_of(reference.sample)
 
     def drawn_in(hue: Tensor) -> Tensor:

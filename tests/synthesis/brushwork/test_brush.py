@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harmonize.settings.load import Settings
 from harmonize.settings.resolve import BrushGoal, resolve_settings
-from harmonize.synthesis.brushwork.brush import brushed, dotted
+from harmonize.synthesis.brushwork.brush import brushed, dotted_again
 from harmonize.synthesis.image_ops import filters
 
 GOAL = BrushGoal(planes=1.0, radius=2.0, strokes=1.0, seed=0)
@@ -65,7 +65,7 @@ def test_dots_are_laid_on_the_element_of_a_dotted_painting() -> None:
     _, pasted, mask = scene()
     noise = torch.rand(pasted.shape, generator=torch.Generator().manual_seed(1))
     painting = noise.mean(0, keepdim=True).expand_as(pasted)
-    found = dotted(pasted, painting, mask, GOAL)
+    found = dotted_again(pasted, painting, mask, GOAL)
     outside = mask[0] == 0
     torch.testing.assert_close(found[:, outside], pasted[:, outside], rtol=0, atol=2e-3)
     assert float(fine(found)) > 2 * float(fine(pasted))
