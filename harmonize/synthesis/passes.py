@@ -14,7 +14,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching import layer_matches
 from harmonize.synthesis.matching.layer_matches import Match
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.network.masked import MaskedNetwork
+from harmonize.synthesis.network.masked import Activations, under_mask
 from harmonize.synthesis.network.vgg19 import STRIDE, VGG19
 from harmonize.synthesis.optimization import objective
 from harmonize.synthesis.optimization.objective import PassObjective, Term
@@ -33,7 +33,7 @@ def match_pass(
     painting: PaintingFeatures,
     frame: Tensor,
     mask: Tensor,
-) -> tuple[Match, MaskedNetwork]:
+) -> tuple[Match, Activations]:
     """Match `image` to the painting under `mask`."""
     taps = taps_of(settings)
     wanted = [tap for tap in taps if tap in settings.styled]
@@ -42,7 +42,7 @@ def match_pass(
     with torch.no_grad():
         features = network(objective.shown(image, frame, mask)[None], taps, inputs)
         positions = {tap: site.positions for tap, site in where.items()}
-        masked = MaskedNetwork(network, inputs, mask, positions)
+        masked = under_mask(network, inputs, mask, positions)
         inputs.clear()
         matched = layer_matches.match_layers(
             settings.matching, image, features, painting, where, wanted
@@ -52,7 +52,7 @@ def match_pass(
 
 def build_objective(
     settings: ResolvedPass,
-    network: MaskedNetwork,
+    network: Activations,
     *,
     matched: Match,
     kept: Tensor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -31,6 +31,30 @@ EDGES = (
     (ALL, FIRST, (2, 0, 2, 2), False),
     (ALL, LAST, (0, 2, 2, 2), False),
 )
+
+# Returns activations [C, n] of an image by tap.
+Activations = Callable[[Tensor, Sequence[str]], dict[str, Tensor]]
+
+
+def under_mask(
+    network: VGG19, inputs: Sequence[Tensor], mask: Tensor, positions: Mapping[str, Tensor]
+) -> Activations:
+    """Return the network on images that differ under `mask`, at taps' `positions`.
+
+    `inputs` are convolutions' for one such image.
+    """
+    if network.device.type == "cpu":
+        return MaskedNetwork(network, inputs, mask, positions)
+
+    # Many small steps are what a GPU waits for: there the whole image is computed.
+    def whole(image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        found = network(image[None], taps)
+        return {
+            tap: found[tap].permute(1, 2, 0).flatten(0, 1).index_select(0, positions[tap]).T
+            for tap in taps
+        }
+
+    return whole
 
 
 class MaskedNetwork:

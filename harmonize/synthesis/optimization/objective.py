@@ -15,7 +15,7 @@ from torch import Tensor
 from harmonize.settings.goals import HistogramGoal
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.matching.layer_matches import Match, Site
-from harmonize.synthesis.network.masked import MaskedNetwork
+from harmonize.synthesis.network.masked import Activations
 from harmonize.synthesis.optimization import losses
 from harmonize.synthesis.optimization.histogram import rank_table, remap
 
@@ -152,7 +152,7 @@ class PassObjective:
     With `unit_gradients` (the authors' balance) weights are ratios of gradient norms.
     """
 
-    network: MaskedNetwork
+    network: Activations
     terms: Sequence[Term]
     frame: Tensor
     mask: Tensor

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from harmonize.synthesis.network.mask_tiles import Tiles
-from harmonize.synthesis.network.masked import MaskedNetwork
+from harmonize.synthesis.network.masked import MaskedNetwork, under_mask
 from harmonize.synthesis.network.vgg19 import VGG19, carry_mask
 from harmonize.synthesis.network.weights import load_weights
 
@@ -110,3 +110,16 @@ def test_squares_cover_a_mask_and_come_back_where_they_were(side: int) -> None:
     ringed = tiles.take(grid, around=1)
     assert torch.equal(ringed[:, 1:-1, 1:-1], tiles.take(grid))
     assert torch.equal(tiles.take_cells(grid, slice(None)), ringed.permute(1, 2, 0, 3))
+
+
+def test_other_devices_compute_whole_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask, network = inside((64, 80)), VGG19(load_weights("oxford").state)
+    where = positions_of(mask, TAPS)
+    frame = picture(0, mask.shape)
+    image = torch.where(mask > 0, picture(1, mask.shape), frame)
+    squares = masked(network, frame, mask, TAPS)(image, TAPS)
+    monkeypatch.setattr(network, "device", torch.device("meta"))
+    found = under_mask(network, [], mask, where)(image, TAPS)
+    for tap in TAPS:
+        scale = float(squares[tap].abs().max())
+        torch.testing.assert_close(found[tap], squares[tap], rtol=1e-4, atol=1e-5 * scale)
