@@ -115,7 +115,7 @@ class Painter:
         return self._end(here, view, progress.picture, start), progress.logs, stopped
 
     def _early(self, canvas: Canvas, view: View) -> Painted | None:
-        """Tell a palette map at the coarsest pass's scale; return it if stopped there."""
+        # A palette map at the coarsest pass's scale; it is returned if the run is stopped there.
         coarsest = min(self.resolved.passes, key=lambda item: item.scale, default=None)
         goal = self.resolved.palette
         if goal is None or coarsest is None or not self._palette_steps(view) > 1:
@@ -259,7 +259,6 @@ class Painter:
     def _features(
         self, painting: Raster, taps: tuple[str, ...], hold: bool = False
     ) -> PaintingFeatures:
-        """Return what the network sees; `hold` it for the next pass."""
         features = PaintingFeatures(painting, self.network, self.resolved.tile)
         if not features.single:
             return features

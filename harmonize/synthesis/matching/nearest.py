@@ -13,6 +13,7 @@ from harmonize.synthesis.image_ops.tiled_image import Raster
 
 AT_ONCE = 1 << 24  # similarities in memory at once: 64 MiB of float32
 COMPARED_AT_ONCE = 1 << 22  # patches that are compared in memory at once: what a cache holds
+DIRECTIONS = 48  # main ones, of larger patches: with all, 1 choice in 20 is another
 ROW_BLOCK = 128  # values of a row whose maximum is found together
 
 
@@ -162,12 +163,19 @@ def nearest_patches(
     Try `candidates`, then at each `reach` the eight places around the best.
     """
     keys = reference.patches(candidates, size)
+    middle = keys.mean(0)
+    basis = main_directions(keys.T, DIRECTIONS) if keys.shape[1] > DIRECTIONS else None
+
+    def seen(rows: Tensor) -> Tensor:
+        return rows - middle if basis is None else (rows - middle) @ basis.T
+
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
-    keys = torch.cat((2 * keys, -keys.square().sum(1, keepdim=True)), dim=1)
+    powers = (keys - middle).square().sum(1, keepdim=True)
+    keys = torch.cat((2 * seen(keys), -powers), dim=1)
     found = []
     for part in positions.split(max(1, block // len(keys))):
         asked = patches(query, part, size)
-        likeness = torch.cat((asked, torch.ones_like(asked[:, :1])), dim=1) @ keys.T
+        likeness = torch.cat((seen(asked), torch.ones_like(asked[:, :1])), dim=1) @ keys.T
         best = candidates[largest(likeness)[1]]
         for step in reach:
             around = _with_neighbors(best, reference.shape, step)
@@ -175,6 +183,15 @@ def nearest_patches(
             best = around.gather(1, torch.stack(apart).argmin(0)[:, None])[:, 0]
         found.append(best)
     return torch.cat(found) if found else positions.clone()
+
+
+def main_directions(rows: Tensor, count: int) -> Tensor:
+    """Return the main directions [count, D] of `rows`, the main one last."""
+    wide = rows.to("cpu", torch.float64)
+    wide = wide - wide.mean(1, keepdim=True)
+    _, vectors = torch.linalg.eigh(wide @ wide.T / max(1, wide.shape[1]))
+    found: Tensor = vectors[:, -min(count, len(vectors)) :].T.to(rows)
+    return found
 
 
 def _with_neighbors(places: Tensor, shape: Sequence[int], step: int) -> Tensor:

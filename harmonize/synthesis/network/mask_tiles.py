@@ -13,11 +13,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tiles:
-    """Squares of `side` cells, at `rows` and `columns` of `count`.
+    """Squares of `side` cells, at `rows` and `columns` of `count`."""
 
-    Buffers [rows, columns, C] hold the grid in whole squares and a ring of 1 cell.
-    """
-
+    # Buffers [rows, columns, C] hold the grid in whole squares and a ring of 1 cell.
     side: int
     grid: tuple[int, int]
     rows: Tensor
@@ -50,7 +48,7 @@ class Tiles:
         return (slice(at, min(at + step, end)) for at in range(first, end, step))
 
     def take(self, buffer: Tensor, part: slice = slice(None), around: int = 0) -> Tensor:
-        """Return squares [n, side, side, C], or with a ring of `around` cells."""
+        """Return [n, side, side, C], `around` cells wider each way."""
         return self._squares(buffer, around)[self.rows[part], self.columns[part]]
 
     def take_cells(self, buffer: Tensor, part: slice) -> Tensor:

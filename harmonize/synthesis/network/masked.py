@@ -1,4 +1,4 @@
-"""The network on images that differ under a mask: the rest is computed once."""
+"""The network where images change."""
 
 from __future__ import annotations
 
@@ -58,11 +58,9 @@ def under_mask(
 
 
 class MaskedNetwork:
-    """Activations of images that differ under a mask [H, W], at taps' `positions`.
+    """Activations at taps' `positions` of images that differ under a mask."""
 
-    `inputs` are convolutions' for one such image.
-    """
-
+    # What lies outside is taken from `inputs`, the convolutions' for one such image.
     def __init__(
         self,
         network: VGG19,

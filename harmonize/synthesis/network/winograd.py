@@ -1,6 +1,6 @@
-"""Compute 3 × 3 convolutions and their ReLU with a quarter of the products.
+"""Compute 3 × 3 convolutions with a quarter of the products: F(4 × 4, 3 × 3).
 
-F(4 × 4, 3 × 3) of Lavin and Gray (2016); float32 results differ by about 10⁻⁶ of the largest.
+Lavin and Gray (2016); results differ by about 10⁻⁶ of the largest.
 """
 
 from __future__ import annotations

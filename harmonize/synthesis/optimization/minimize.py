@@ -54,16 +54,13 @@ class Descent:
 
 @dataclass
 class State:
-    """What a descent needs to go on to the same bytes.
+    """What a descent needs to go on to the same bytes."""
 
-    `best` has the `lowest` sum of terms, `first` is the sum when the `attempt` began.
-    """
-
-    best: list[Tensor]
+    best: list[Tensor]  # with the `lowest` sum of terms
     lowest: float = math.inf
     trouble: list[str] = field(default_factory=list)
     attempt: int = 0
-    first: float = math.inf
+    first: float = math.inf  # the sum when the attempt began
     steps: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     parameters: list[Tensor] = field(default_factory=list)

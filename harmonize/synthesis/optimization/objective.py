@@ -79,7 +79,8 @@ class HistogramTerm(Term):
 
     def loss(self, x: Tensor) -> Tensor:
         if self._calls % self.refresh == 0:
-            self._held = remap(x.detach(), self.table)
+            # In the order of the activations: rows of channels.
+            self._held = remap(x.detach(), self.table).T.contiguous().T
         self._calls += 1
         return losses.masked_mse(x, self._held, self.mask) / self.power
 

@@ -13,7 +13,7 @@ from harmonize.synthesis.image_ops import filters
 
 
 class Variables(Protocol):
-    """Parameters that make up an image, with their shares of the rate."""
+    """Parameters that make up an image."""
 
     parameters: list[Tensor]
     shares: list[float]

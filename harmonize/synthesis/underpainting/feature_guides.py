@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harmonize.synthesis.matching.layer_matches import Match
+from harmonize.synthesis.matching.nearest import main_directions
 from harmonize.synthesis.matching.painting_features import PaintingFeatures
-from harmonize.synthesis.underpainting.patch_search import main_directions
 
 COUNT = 6  # directions
 

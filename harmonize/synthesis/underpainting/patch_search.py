@@ -13,20 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmonize.synthesis.matching.nearest import largest
+from harmonize.synthesis.matching.nearest import largest, main_directions
 
 SEARCHED_AT_ONCE = 1 << 22  # similarities in memory at once: 16 MiB of float32
 SAMPLED_PATCHES = 20_000  # patches from which principal components are found
 NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-
-
-def main_directions(rows: Tensor, count: int) -> Tensor:
-    """Return the main directions [count, D] of `rows`, the main one last."""
-    wide = rows.to("cpu", torch.float64)
-    wide = wide - wide.mean(1, keepdim=True)
-    _, vectors = torch.linalg.eigh(wide @ wide.T / max(1, wide.shape[1]))
-    found: Tensor = vectors[:, -min(count, len(vectors)) :].T.to(rows)
-    return found
 
 
 def principal_patches(image: Tensor, size: int, count: int) -> Tensor:

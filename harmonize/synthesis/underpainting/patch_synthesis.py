@@ -160,7 +160,7 @@ class _Scale:
         return Rebuilt(image, field, self.positions, self.places.shape)
 
     def _soft_places(self) -> Places:
-        """Blur the painting as enlarging does: sharp, only flat patches match."""
+        # Blurred as enlarging does it: sharp, only flat patches would match.
         colors = shrunk(self.known.colors, 2)
         colors = F.interpolate(
             colors[None], size=self.places.shape, mode="bicubic", align_corners=False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -235,3 +236,15 @@ def test_a_strong_guide_decides() -> None:
     wish = some(reference, 18)[torch.arange(20) % 18]
     guides = (100 * labels.flatten()[wish].view(1, 4, 5), 100 * labels)
     assert torch.equal(nearest(query, reference, everywhere(query), guides=guides), wish)
+
+
+def test_large_patches_are_nearest_but_for_what_is_not_in_their_main_directions() -> None:
+    dice = torch.Generator().manual_seed(3)
+    painting, image = (F.avg_pool2d(torch.rand(3, 40, 44, generator=dice), 3, 1) for _ in range(2))
+    positions, candidates = everywhere(image), everywhere(painting)
+    found = nearest_patches(image, painting, positions, candidates, size=7, reach=())
+    known, asked = (matching.patches(one, positions, 7) for one in (painting, image))
+    apart = torch.cdist(asked, known).square()
+    reached, least = apart.gather(1, found[:, None])[:, 0], apart.min(1).values
+    assert float(reached.mean()) < 1.1 * float(least.mean())
+    assert float(reached.mean()) < 0.6 * float(apart.mean())

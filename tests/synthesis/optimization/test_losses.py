@@ -226,3 +226,22 @@ def test_total_variation_weight() -> None:
     assert weight(0.002) == pytest.approx(10 / (1 + exp(-5)))
     found = [weight(step / 10_000) for step in range(100)]
     assert found == sorted(found, reverse=True)
+
+
+def test_gradients_are_those_of_the_formulas() -> None:
+    mask, target = some_mask(30), normal(4, 30, seed=1)
+    x = normal(4, 30).requires_grad_()
+    known = losses.gram(target, mask) + normal(4, 4, seed=2)
+    pairs = (
+        (
+            losses.masked_mse(x, target, mask),
+            ((x - target).square() * mask).sum() / (4 * mask.sum()),
+        ),
+        (
+            losses.gram_distance(x, mask, known),
+            ((x * mask) @ x.T / mask.sum() - known).square().mean(),
+        ),
+    )
+    for found, plain in pairs:
+        one, other = (torch.autograd.grad(3 * value, x)[0] for value in (found, plain))
+        torch.testing.assert_close(one, other)

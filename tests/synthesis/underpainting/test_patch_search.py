@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from harmonize.synthesis.matching.nearest import main_directions
 from harmonize.synthesis.underpainting import patch_search as module
 from harmonize.synthesis.underpainting.patch_search import (
     NEIGHBORS,
@@ -15,7 +16,6 @@ from harmonize.synthesis.underpainting.patch_search import (
     Positions,
     doubled,
     improve,
-    main_directions,
     moved_field,
     principal_patches,
 )
