@@ -39,4 +39,6 @@ def dotted_again(image: Tensor, painting: Tensor, mask: Tensor, goal: BrushGoal)
     """Lay the dots again that a pass at a smaller scale took away."""
     lab, known = filters.to_lab(image), filters.to_lab(painting)[:1]
     dots = missing_dots(lab[:1], known, mask, goal.seed + 1)
+    if not bool(dots.any()):
+        return image
     return filters.from_lab(torch.cat((lab[:1] + goal.strokes * mask * dots, lab[1:])))
