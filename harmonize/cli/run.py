@@ -38,7 +38,7 @@ from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import check_sheet, losses, write_sheet
 from harmonize.run.record import goes_on, hashes, is_result, read_record
-from harmonize.run.result import write_result
+from harmonize.run.result import write_or_keep
 from harmonize.run.snapshots import Keeper
 from harmonize.settings.load import Settings
 
@@ -337,7 +337,7 @@ def _paint_picture(
 
 
 def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -> None:
-    write_result(targets.picture, result.picture, result.record, overwrite, replace=replace)
+    write_or_keep(targets.picture, result.picture, result.record, overwrite, replace=replace)
     if targets.sheet is not None:
         pictures = [StoredImage(result.scene.composite).shown, result.picture.shown]
         write_sheet(targets.sheet, pictures, overwrite)

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,32 @@ def write_result(
     whole = {**record, "output": path.name, "output_sha256": hashlib.sha256(data).hexdigest()}
     whole["warnings"] = [*record.get("warnings", ()), *losses(path, picture)]
     write_both(path, data, whole, overwrite, replace=replace)
+
+
+def write_or_keep(
+    path: Path, picture: StoredImage, record: dict[str, Any], overwrite: bool, *, replace: bool
+) -> None:
+    """Write both; the OutputError says where among temporary files they are kept instead."""
+    try:
+        write_result(path, picture, record, overwrite, replace=replace)
+    except OutputError as error:
+        kept = _kept(path.name, picture, record)
+        if kept is None:
+            raise
+        raise OutputError(f"{error}; the picture is kept as {kept}; move it from there") from error
+
+
+def _kept(name: str, picture: StoredImage, record: dict[str, Any]) -> Path | None:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="harmonize-"))
+    except OSError:
+        return None
+    try:
+        write_result(folder / name, picture, record)
+    except OutputError:  # this disk is full too
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return folder / name
 
 
 def write_both(

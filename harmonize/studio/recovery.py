@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harmonize.studio.tasks import DONE, FAILED, Task
 
 PREFIX = "harmonize-studio-"
 SESSION_FILE = "session.json"
+BEGINNING = 600.0  # seconds: a studio that begins has an empty folder, for much less
 _saving = threading.Lock()
 
 
@@ -56,6 +58,14 @@ def _tree_of(page: Page) -> dict[str, Any]:
     ]
     start = {role: file.id for role, file in page.start.items()}
     return {"id": page.id, "start": start, "files": files, "tasks": runs}
+
+
+def remove_empty(root: Path) -> None:
+    """Remove what was killed before it held anything."""
+    for folder in root.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it holds something
+            if time.time() - folder.stat().st_mtime > BEGINNING:
+                folder.rmdir()
 
 
 def find_session(root: Path, pictures: Sequence[Path | None]) -> tuple[Path, dict[str, Any]] | None:

@@ -47,7 +47,9 @@ def serve(
     """
     _address(host)
     pictures = {"painting": painting, "element": element}
-    killed = recovery.find_session(Path(tempfile.gettempdir()), list(pictures.values()))
+    root = Path(tempfile.gettempdir())
+    recovery.remove_empty(root)
+    killed = recovery.find_session(root, list(pictures.values()))
     folder, tree = killed or (Path(tempfile.mkdtemp(prefix=recovery.PREFIX)), None)
     listener, ended = None, tree is None
     try:

@@ -64,7 +64,6 @@ def assert_one_line(done: Outcome, said: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--output=out/a.png", "out/a.png: cannot write there (No such file or directory)"),
         ("--output=out/a.png --save-every=1", "out/a.png: cannot write there"),
         ("--output=a.png --frames=out", "out/frame-0004.png: cannot write there"),
         ("--output=a.png --sheet=out/b.png", "out/b.png: cannot write there"),
@@ -83,6 +82,23 @@ def test_a_folder_that_is_removed(
     assert Path("a.png").exists() == Path("a.json").exists() == ("--sheet" in arguments)
 
 
+def test_a_picture_whose_folder_is_gone_is_kept_elsewhere(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(files / "temporary"))
+    Path("out").mkdir()
+    with happens(monkeypatch, lambda: shutil.rmtree("out"), at=3):
+        lost = command(*QUICK, "--output=out/a.png")
+    assert_one_line(lost, "out/a.png: cannot write there (No such file or directory)")
+    assert not Path("out").exists()
+    (kept,) = files.glob("temporary/*/a.png")
+    assert lost.err.endswith(f"; the picture is kept as {kept}; move it from there\n")
+    assert kept.with_suffix(".json").is_file()
+    assert command(*QUICK, "--output=b.png").code == 0
+    assert kept.read_bytes() == Path("b.png").read_bytes()
+
+
 @pytest.mark.parametrize("more", ["", "--save-every=4", "--checkpoint=c"])
 def test_a_disk_that_is_full_costs_no_earlier_result(
     command: Command,
@@ -92,19 +108,22 @@ def test_a_disk_that_is_full_costs_no_earlier_result(
     more: str,
 ) -> None:
     monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
+    (files / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(files / "temporary"))
     assert command(*QUICK, "--output=a.png").code == 0
     before = Path("a.png").read_bytes()
     with happens(monkeypatch, full, at=3):
         done = command(*QUICK, "--output=a.png", "--overwrite", "--seed=1", *more.split())
     assert_one_line(done, "cannot be written (File too large)")
     assert Path("a.png").read_bytes() == before
-    assert not list(Path().glob(".*"))
+    assert not [*Path().glob(".*"), *Path().glob("temporary/*")]
 
 
 def test_the_checkpoint_before_the_disk_was_full_goes_on(
     command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, full: Callable[[], None]
 ) -> None:
     monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 1000.0)  # it is saved once
+    monkeypatch.setattr(tempfile, "tempdir", str(files))
     words = (*QUICK, "--output=a.png", "--checkpoint=c")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with happens(monkeypatch, full, at=6):  # after the stages before the passes

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import time
@@ -196,3 +197,20 @@ def test_what_others_can_have_made_or_is_damaged_is_left(tmp_path: Path, bad: An
     folder = left(tmp_path, **bad)
     assert recovery.find_session(tmp_path, [None, None]) is None
     assert folder.exists()
+
+
+def test_the_next_studio_removes_what_was_killed_before_it_held_anything(
+    tmp_path: Path, serve: Callable[..., Client]
+) -> None:
+    held = left(tmp_path, pictures=["another.png", None])
+    begins, empty = (tmp_path / f"{recovery.PREFIX}{name}" for name in ("begins", "empty"))
+    begins.mkdir()
+    empty.mkdir()
+    before = time.time() - 2 * recovery.BEGINNING
+    for folder in (held, empty):
+        os.utime(folder, (before, before))
+    serve()
+    assert not empty.exists()
+    assert begins.exists() and held.exists()
+    begins.rmdir()
+    shutil.rmtree(held)
