@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 RUNS := .venv/.runs
+RAY := .venv/.ray
 OLDEST := .venv-oldest
 AUDIT := .venv-audit
 DEMO := samples/paintings/the-garden-at-bougival-1884.jpg samples/cutouts/duck.png --at 690,480 --width 330
@@ -56,9 +57,12 @@ browser: $(READY)
 	test -d .venv/axe || ! command -v npm || npm install --silent --prefix .venv/axe axe-core@4
 	$(BIN)/python -m pytest -m browser
 
-cluster: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+cluster: $(RAY)
+	$(BIN)/python -m pytest tests/batch/test_ray_batch.py
 	$(BIN)/python -m pytest -m cluster
+
+$(RAY): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[ray]' && touch $@
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
