@@ -15,8 +15,13 @@ from harmonize.run.prepare import Plan
 from harmonize.run.record import hide
 from harmonize.scene.loose import NOMINAL
 from harmonize.synthesis import postprocess
+from harmonize.synthesis.brushwork.broken_color import broken_color
 from harmonize.synthesis.image_ops import filters, windows
 from harmonize.synthesis.image_ops.crops import Painted, StrokePlaces
+from harmonize.synthesis.image_ops.windows import Window
+from harmonize.synthesis.start import soft_mask
+
+SOFT = 1.5  # sigma in pixels of the element's edge
 
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
@@ -32,6 +37,10 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
     if steps.vote:
         voted = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
         image = postprocess.keep_hue(voted, image, sigma=steps.vote.hue)
+    if steps.broken_color and painted.strokes is not None:
+        known = view.painting.crop(Window(0, 0, *view.shape))
+        mask = soft_mask(view.tight, SOFT) * view.loose
+        image = broken_color(image, known, mask, painted.strokes, steps.broken_color)
     detail = steps.detail.amount if steps.detail else 0.0
     return _painted_in(image, plan, detail=detail, strokes=painted.strokes)
 

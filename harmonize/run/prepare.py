@@ -59,7 +59,7 @@ class Plan:
     max_memory: int | None  # bytes
     level: float  # style level, 1 to 10
     estimated: bool
-    fine: float  # share of light and dark finer than 2 pixels
+    fine: float  # share of light, dark and hue finer than 2 pixels
     need: int  # bytes at the peak; on a GPU, of the tensors there
     warnings: tuple[str, ...]
     canvas: Canvas

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
     """Return the numbers at a style level, 1 to 10, and the passes with steps.
 
-    `fine` is the fine share of the painting's variance of luma.
+    `fine` is the fine share of the painting's variance of color.
     """
     underpainting = _underpainting(settings, level, fine)
     lead = underpainting.lead if underpainting else 0.0

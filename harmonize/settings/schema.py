@@ -256,7 +256,7 @@ class Underpainting(Section):
     """Share of outlines, the element's own fine lights and darks, laid over it, or over what passes
     from the composite leave: 0 to 1."""
     fine: Range
-    """Share of the painting's variance of luma that is finer than 2 pixels. Up to the first number
+    """Share of the painting's variance of color that is finer than 2 pixels. Up to the first number
     passes begin from the underpainting, from the second (engravings) from the composite."""
 
 
@@ -294,6 +294,9 @@ class Finish(Section):
     """Chroma smoothed along the composite's edges; null: off."""
     vote: Vote | None = None
     """Rebuilding from the painting's patches; null: off."""
+    broken_color: NonNegative = 0.0
+    """Broken color: how strong the detail of hue is made beside that of the painting where the
+    strokes come from; 1 is as strong, 0 is off."""
     detail: Detail | None = None
     """Detail for paintings above the working size; null: off."""
     paste_sigma: Blur

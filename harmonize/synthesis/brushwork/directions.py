@@ -16,7 +16,7 @@ from harmonize.synthesis.image_ops import filters
 
 GRADIENT = 1.5  # sigma in pixels: finer gradients are noise
 FINE = 0.7  # sigma in pixels: dots are as fine
-AVERAGES = ((3.0, 1.0), (8.0, 0.3), (24.0, 0.1))  # sigma in pixels, and what its average counts
+AVERAGES = ((8.0, 1.0), (24.0, 0.3))  # sigma in pixels, and what its average counts
 OUTSIDE = 0.05  # what the painting around the element counts
 
 

@@ -20,7 +20,7 @@ from harmonize.synthesis.image_ops import filters
 BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))  # sigmas in pixels that strokes are between
 LOCAL = 6.0  # sigma in pixels: over how much a band's strength is averaged
 CALM = 0.25  # share of a painting that is calmer than its calm parts
-LENGTH = 9.0  # of a stroke either way, as a multiple of its width
+LENGTH = 6.0  # of a stroke either way, as a multiple of its width
 TAPER = 2.0  # dabs along a stroke count exp(-TAPER · (distance / length)²)
 
 
@@ -62,8 +62,8 @@ def dottedness(painting: Tensor) -> float:
 
     Fine detail outweighs broad, and has no direction.
     """
-    bands = _bands(painting)
-    fine, broad = float(_calm(bands[0])), float(_calm(bands[-1]))
+    found = bands(painting)
+    fine, broad = float(_calm(found[0])), float(_calm(found[-1]))
     return _share(fine / max(broad, 1e-6), *FINER) * _share(coherence(painting), *DIRECTED)
 
 
@@ -84,16 +84,16 @@ def _missing(
     ]
     strokes = drawn(torch.cat(dabs)).split(1)
     for (fine, broad), stroke, known, own in zip(
-        BANDS, strokes, _bands(painting), _bands(luma), strict=True
+        BANDS, strokes, bands(painting), bands(luma), strict=True
     ):
-        missing = (_calm(known).square() - _strength(own).square()).clamp_min(0).sqrt()
+        missing = (_calm(known).square() - strength(own).square()).clamp_min(0).sqrt()
         band = filters.gaussian(stroke, fine) - filters.gaussian(stroke, broad)
         total += missing * band / band[inside].square().mean().sqrt().clamp_min(1e-6)
     return total
 
 
 def _calm(band: Tensor) -> Tensor:
-    everywhere = _strength(band).flatten()
+    everywhere = strength(band).flatten()
     return everywhere.kthvalue(1 + int(CALM * (len(everywhere) - 1))).values
 
 
@@ -118,14 +118,17 @@ def smeared(dabs: Tensor, angles: Tensor, lengths: Sequence[int], where: Tensor)
     return result
 
 
-def _bands(luma: Tensor) -> list[Tensor]:
-    soft = [filters.gaussian(luma, fine) for fine, _ in BANDS]
-    soft.append(filters.gaussian(luma, BANDS[-1][1]))
+def bands(image: Tensor) -> list[Tensor]:
+    """Return the detail of `image` between the sigmas of each of `BANDS`."""
+    soft = [filters.gaussian(image, fine) for fine, _ in BANDS]
+    soft.append(filters.gaussian(image, BANDS[-1][1]))
     return [finer - broader for finer, broader in pairwise(soft)]
 
 
-def _strength(band: Tensor) -> Tensor:
-    return filters.gaussian(band.square(), LOCAL).clamp_min(0).sqrt()
+def strength(band: Tensor) -> Tensor:
+    """Return how strong detail is around each pixel, of all channels together."""
+    power = band.square().sum(0, keepdim=True)
+    return filters.gaussian(power, LOCAL).clamp_min(0).sqrt()
 
 
 def _sampled(image: Tensor, place: Tensor) -> Tensor:

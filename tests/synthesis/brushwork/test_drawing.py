@@ -27,6 +27,18 @@ def test_hatching_is_fine_and_soft_blots_are_not() -> None:
     assert 0 <= fine_share(torch.full((3, 20, 20), 0.5)) <= 1
 
 
+def test_impasto_of_broad_hues_is_not_hatching() -> None:
+    lab = filters.to_lab(hatching())
+    lab[1:] = 200 * (
+        filters.gaussian(
+            torch.rand(2, 96, 120, generator=torch.Generator().manual_seed(2)) - 0.5, 8.0
+        )
+        * 8
+    ).clamp(-0.3, 0.3)
+    colored = filters.from_lab(lab).clamp(0, 1)
+    assert fine_share(colored) < fine_share(hatching()) - 0.1
+
+
 def test_fine_share_grows_with_grain() -> None:
     noise = torch.rand(3, 96, 120, generator=torch.Generator().manual_seed(1)) - 0.5
     shares = [fine_share((blots() + amount * noise).clamp(0, 1)) for amount in (0, 0.2, 0.5, 1)]
