@@ -22,14 +22,15 @@ SQUARE_SIDES = {
 }  # of a square in cells, by stride
 AT_ONCE, FEW = 1 << 20, 8  # values that are multiplied at once, and the part that is gathered
 
-# A grid's edges: rows, columns, zeros around them so that a convolution gives the gradient of what
-# is repeated beyond (left, right, top, bottom), and whether that has the corners' too.
+# A grid's edges: rows, columns, zeros around them and the kernels' part so that a convolution gives
+# the gradient of what is repeated beyond (left, right, top, bottom), and whether that has the
+# corners' too.
 ALL, FIRST, LAST = slice(None), slice(0, 1), slice(-1, None)
 EDGES = (
-    (FIRST, ALL, (2, 2, 2, 0), True),
-    (LAST, ALL, (2, 2, 0, 2), True),
-    (ALL, FIRST, (2, 0, 2, 2), False),
-    (ALL, LAST, (0, 2, 2, 2), False),
+    (FIRST, ALL, (2, 2, 0, 0), (LAST, ALL), True),
+    (LAST, ALL, (2, 2, 0, 0), (FIRST, ALL), True),
+    (ALL, FIRST, (0, 0, 2, 2), (ALL, LAST), False),
+    (ALL, LAST, (0, 0, 2, 2), (ALL, FIRST), False),
 )
 
 # Returns activations [C, n] of an image by tap.
@@ -214,7 +215,7 @@ class _Layer:
         h, w = self.into.grid
         positions = torch.arange(h * w, device=self._below.device).view(h, w)
         found = []
-        for number, (rows, columns, _, _) in enumerate(EDGES):
+        for number, (rows, columns, *_) in enumerate(EDGES):
             places = self.into.places(positions[rows, columns].flatten())
             along = torch.nonzero(places >= 0)[:, 0]
             if len(along):
@@ -226,9 +227,9 @@ class _Layer:
         h, w = self.out.grid
         slopes = self._slopes[1 : h + 1, 1 : w + 1]
         for number, along, places in self._edges:
-            rows, columns, room, corners = EDGES[number]
+            rows, columns, room, part, corners = EDGES[number]
             strip = F.pad(slopes[rows, columns].permute(2, 0, 1)[None], room)
-            ring = F.conv2d(strip, self._how.turned)[0].flatten(1).T
+            ring = F.conv2d(strip, self._how.turned[:, :, *part])[0].flatten(1).T
             if corners:
                 ring[1] += ring[0]
                 ring[-2] += ring[-1]
