@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES_EVERY = 0.7  # seconds between two pictures of a run …
 PICTURES_SHARE = 0.1  # … and how much of the time they may take
-PREVIEW_SIDE = 320  # pixels: long side of the copy that the palette map is made of
+PREVIEW_SIDE = 288  # pixels: long side of the copy that the palette map is made of
 PREVIEW_AROUND = 12  # pixels around the element that its palette map shows
 GROWING = 1024  # pixels: long side of a picture so far
 

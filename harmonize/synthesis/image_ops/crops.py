@@ -96,12 +96,14 @@ class Canvas:
 
     def _loose(self, shape: Sequence[int], window: Window) -> NDArray[np.bool_]:
         h, w = self.shape
-        rows = [
-            self.loose[y * h // shape[0] : -(-(y + 1) * h // shape[0])].any(0)
-            for y in range(window.top, window.bottom)
-        ]
+        rows = np.stack(
+            [
+                self.loose[y * h // shape[0] : -(-(y + 1) * h // shape[0])].any(0)
+                for y in range(window.top, window.bottom)
+            ]
+        )
         columns = [
-            np.stack(rows)[:, x * w // shape[1] : -(-(x + 1) * w // shape[1])].any(1)
+            rows[:, x * w // shape[1] : -(-(x + 1) * w // shape[1])].any(1)
             for x in range(window.left, window.right)
         ]
         return np.stack(columns, axis=1)
