@@ -24,7 +24,9 @@ from torch import Tensor
 
 from harmonize.cli import app as cli
 from harmonize.run import prepare
+from harmonize.settings import load as settings_files
 from harmonize.settings.load import Settings, load, presets
+from harmonize.studio import painting
 from harmonize.synthesis.network import weights
 from harmonize.synthesis.network.vgg19 import VGG19
 
@@ -37,8 +39,10 @@ settings.register_profile(
 settings.load_profile("harmonize")
 
 # Two passes after the palette map and the underpainting, whatever the painting; the first at half
-# the size. One search and vote a scale: whatever more there are, they are the same.
+# the size. One search and vote a scale: whatever more there are, they are the same. The palette map
+# looks through three convolutions: half the time before the passes is its.
 TWO_PASSES = (
+    "palette.field.taps=[relu2_1]",
     "underpainting.steps=[1, 1]",
     "underpainting.fine=[0.99, 1.0]",
     "underpainting.lead=1",
@@ -210,6 +214,12 @@ def put_presets(folder: Path, *more: str) -> None:
     for name in presets():
         text = json.dumps({"extends": None, **quick})
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def use_presets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take presets from a folder; those that a studio has read are as before afterwards."""
+    monkeypatch.setattr(settings_files, "_preset_folder", lambda: folder)
+    monkeypatch.setattr(painting, "_preset_settings", Settings.preset)
 
 
 def disc(width: int, height: int) -> np.ndarray:

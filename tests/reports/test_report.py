@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import Outcome, strokes
+from conftest import ONE_PASS, Outcome, strokes
 from PIL import Image
 
 from harmonize.errors import OutputError
@@ -329,7 +329,7 @@ def hostile(files: Path, name: str) -> list[str]:
     """Inputs whose names are markup."""
     for old in ("painting.png", "cutout.png"):
         shutil.move(files / old, files / f"{name}-{old}")
-    return [f"--set=passes.{name}.steps=1" for name in Settings.preset().passes]
+    return [f"--set={setting}" for setting in (*ONE_PASS, "size=64")]
 
 
 NAME = "<script>alert(1)<_script>\"'&amp;<img src=x onerror=alert(2)>"

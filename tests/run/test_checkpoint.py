@@ -40,7 +40,6 @@ SETTINGS = [
     *TWO_PASSES,
     *(f"passes.{name}.{key}" for name in PASSES for key in (f"steps={STEPS}", "refresh=2")),
     *(setting for name in PASSES for setting in shallow(name)),
-    "palette.field.taps=[relu2_1]",
 ]
 BARE = ["palette=null", "underpainting=null", "passes.coarse.start=composite"]  # passes alone
 ALIGNED = ("run", "--style=painting.png", "--patch=patch.png", "--mask=mask.png")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TWO_PASSES, disc, strokes
+from conftest import TWO_PASSES, disc, shallow, strokes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,7 +21,8 @@ from harmonize.synthesis.image_ops.crops import Canvas
 from harmonize.synthesis.image_ops.tiled_image import Raster
 from harmonize.synthesis.image_ops.windows import Window
 
-FEW = load("default", [*TWO_PASSES, "passes.coarse.steps=0", "passes.refine.steps=1", "size=64"])
+ONE_STEP = ("passes.coarse.steps=0", "passes.refine.steps=1", *shallow("refine"))
+FEW = load("default", [*TWO_PASSES, *ONE_STEP, "size=64"])
 
 
 def canvas(shape: tuple[int, int], box: Window) -> Canvas:

@@ -9,6 +9,7 @@ import random
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import put_presets, wait_for
+from conftest import put_presets, use_presets, wait_for
 from PIL import Image
-from studio_client import Client
+from studio_client import Client, running
 
 from harmonize.studio import recovery
 
@@ -62,7 +63,9 @@ def state(client: Client) -> dict[str, Any]:
 
 
 def test_what_was_loaded_and_asked_for_is_found_again(
-    files: Path, begin: Callable[..., tuple[subprocess.Popen[str], Client]]
+    files: Path,
+    begin: Callable[..., tuple[subprocess.Popen[str], Client]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process, client = begin("painting.png")
     painting = state(client)["start"]["painting"]["id"]
@@ -80,19 +83,20 @@ def test_what_was_loaded_and_asked_for_is_found_again(
     process.kill()
     process.wait()
 
-    again, other = begin("painting.png")
-    after = state(other)
-    assert other.host == client.host
-    assert [after[key] for key in ("id", "files", "start")] == [
-        before[key] for key in ("id", "files", "start")
-    ]
-    assert [task["id"] for task in after["tasks"]] == [first, second, third]
-    assert other.get(f"/api/tasks/{first}/png") == picture
-    assert "--seed 1" in json.loads(other.get(f"/api/tasks/{first}/command"))["command"]
-    for task in (second, third):
-        assert other.wait(task)["state"] == "done"
-    again.terminate()
-    assert again.wait(60) == 0
+    use_presets(files / "presets", monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(files / "there"))
+    with running(Path("painting.png")) as other:
+        other.open()
+        after = state(other)
+        assert other.host == client.host
+        assert [after[key] for key in ("id", "files", "start")] == [
+            before[key] for key in ("id", "files", "start")
+        ]
+        assert [task["id"] for task in after["tasks"]] == [first, second, third]
+        assert other.get(f"/api/tasks/{first}/png") == picture
+        assert "--seed 1" in json.loads(other.get(f"/api/tasks/{first}/command"))["command"]
+        for task in (second, third):
+            assert other.wait(task)["state"] == "done"
     assert not list((files / "there").glob(f"{recovery.PREFIX}*"))
 
 

@@ -18,11 +18,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Outcome, disc, put_presets, strokes, wait_for
+from conftest import (
+    PASSES,
+    TWO_PASSES,
+    Outcome,
+    disc,
+    put_presets,
+    shallow,
+    strokes,
+    use_presets,
+    wait_for,
+)
 from PIL import Image
 from studio_client import Client
 
-from harmonize.settings.load import Settings, presets
+from harmonize.settings.load import Settings, load, presets
 from harmonize.studio import routes
 from harmonize.studio.files import convex_hull, safe_name
 
@@ -49,8 +59,18 @@ def asked(studio: Client, files: Path, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def quick(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets of one small step, and `preview` of one step each stage."""
+    put_presets(files / "presets")
+    steps = [one for name in PASSES for one in (f"passes.{name}.steps=1", *shallow(name))]
+    text = load("preview", [*TWO_PASSES, *steps]).model_dump_json()
+    (files / "presets/preview.yaml").write_text(json.dumps({"extends": None, **json.loads(text)}))
+    use_presets(files / "presets", monkeypatch)
+
+
 def test_the_command_makes_the_pages_picture(
-    serve: Serve, files: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, files: Path, command: Command, monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:
     studio = serve()
     options = {"strength": 3.5, "keep": 1.5, "keep_color": 0.25, "seed": 7, "size": 64}
@@ -81,7 +101,7 @@ def test_the_command_makes_the_pages_picture(
     ]
 
 
-def test_the_named_files_stay_where_they_are(serve: Serve, files: Path) -> None:
+def test_the_named_files_stay_where_they_are(serve: Serve, files: Path, quick: None) -> None:
     painting, element = files / "painting.png", files / "cutout.png"
     before = painting.read_bytes(), element.read_bytes()
     studio = serve(painting, element)
@@ -98,15 +118,17 @@ def test_the_named_files_stay_where_they_are(serve: Serve, files: Path) -> None:
     ):
         tree = {**given, "preset": "paper", "placement": PLACEMENT}
         task = studio.post("/api/tasks", tree)["id"]
-        studio.wait(task, "running")
-        studio.post(f"/api/tasks/{task}/stop")
         assert studio.wait(task)["state"] == "done"
         words = shlex.split(json.loads(studio.get(f"/api/tasks/{task}/command"))["command"])
         assert words[2:4] == named
     assert (painting.read_bytes(), element.read_bytes()) == before
 
 
-def test_stop_keeps_what_there_is_and_the_next_waits(serve: Serve, files: Path) -> None:
+def test_stop_keeps_what_there_is_and_the_next_waits(
+    serve: Serve, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_presets(files / "presets", "passes.refine.steps=100000")  # none ends by itself
+    use_presets(files / "presets", monkeypatch)
     studio = serve()
     one = asked(studio, files, preset="paper")
     first = studio.post("/api/tasks", one)

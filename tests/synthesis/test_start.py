@@ -50,7 +50,8 @@ def paint(network: VGG19, level: float, fine: float, *more: str) -> Tensor:
     passes = Settings.preset().passes
     steps = [f"passes.{name}.steps=2" for name in passes]
     steps += [setting for name in passes for setting in shallow(name)]
-    steps = [*steps, "underpainting.fine=[0.3, 0.4]", "underpainting.steps=[1, 1]"]
+    steps += ["underpainting.fine=[0.3, 0.4]", "underpainting.steps=[1, 1]"]
+    steps += ["palette.field.taps=[relu2_1]"]
     resolved = resolve_settings(load("default", [*steps, *more]), level, fine)
     painter = Painter(resolved, network, recall=lambda key, make: make())
     whole = canvas()
