@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -105,9 +106,9 @@ def estimate_memory(
     part = at_work(canvas, settings)
     view = working_shape(part.shape, settings)
     copies, stages = _raster(part, view), 0
-    # With or without an underpainting, whatever the painting is like.
-    for fine in (0, 1):
-        resolved = resolve_settings(settings, level, fine)
+    # With or without an underpainting, smooth or bold, whatever the painting is like.
+    for fine, own_level in product((0, 1), (1, 10)):
+        resolved = resolve_settings(settings, level, fine, own_level)
         looks: set[float] = set()  # what was seen of the painting, by scale, until it is used
         if resolved.underpainting:
             looks = {1.0, *(one.scale for one in resolved.passes)}

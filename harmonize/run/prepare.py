@@ -58,6 +58,7 @@ class Plan:
     settings: Settings  # those asked for, fitted into max_memory
     max_memory: int | None  # bytes
     level: float  # style level, 1 to 10
+    own_level: float  # the painting's estimated style level
     estimated: bool
     fine: float  # share of light, dark and hue finer than 2 pixels
     need: int  # bytes at the peak; on a GPU, of the tensors there
@@ -79,7 +80,7 @@ class Plan:
 
     @property
     def resolved(self) -> Resolved:
-        return resolve_settings(self.settings, self.level, self.fine)
+        return resolve_settings(self.settings, self.level, self.fine, self.own_level)
 
     @property
     def steps(self) -> list[tuple[str, int]]:
@@ -190,7 +191,8 @@ def make_plan(
     place = network.vgg.device
     whole = canvas_of(scene, place)
     told = _told_level(asked)
-    level = _estimated_level(whole.painting) if told is None else told
+    own_level = _estimated_level(whole.painting)
+    level = own_level if told is None else told
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
     there = None if held is None else held + _held_by(scene)
@@ -210,6 +212,7 @@ def make_plan(
         settings=settings,
         max_memory=max_memory,
         level=level,
+        own_level=own_level,
         estimated=told is None,
         fine=_fine_of(whole.painting),
         need=need,

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from harmonize.settings.schema import Field, Pass, Strokes, Terms
 
 
-def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Resolved:
+def resolve_settings(
+    settings: Settings, level: float, fine: float = 0.0, own_level: float | None = None
+) -> Resolved:
     """Return the numbers at a style level, 1 to 10, and the passes with steps.
 
-    `fine` is the fine share of the painting's variance of color.
+    `fine` is the fine share of the painting's variance of color. The palette follows the
+    painting's `own_level`, whatever strength is asked for; None: it is `level`.
     """
-    underpainting = _underpainting(settings, level, fine)
+    own_level = level if own_level is None else own_level
+    underpainting = _underpainting(settings, level, own_level, fine)
     lead = underpainting.lead if underpainting else 0.0
     passes = [_pass(name, part, level, settings.keep) for name, part in settings.passes.items()]
     return Resolved(
@@ -41,7 +45,7 @@ def resolve_settings(settings: Settings, level: float, fine: float = 0.0) -> Res
         margin=settings.margin if settings.region == "patch" else None,
         tile=settings.tile,
         brushwork=_brushwork(settings, level, underpainting.broad if underpainting else 0.0),
-        palette=_palette(settings, level),
+        palette=_palette(settings, own_level),
         underpainting=underpainting if underpainting and underpainting.broad else None,
         passes=tuple(item for item in _led(passes, lead) if item.method.steps),
     )
@@ -100,7 +104,9 @@ def _palette(settings: Settings, level: float) -> PaletteGoal | None:
     )
 
 
-def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGoal | None:
+def _underpainting(
+    settings: Settings, level: float, own_level: float, fine: float
+) -> SynthesisGoal | None:
     part, keep = settings.underpainting, settings.keep
     if part is None:
         return None
@@ -116,12 +122,17 @@ def _underpainting(settings: Settings, level: float, fine: float) -> SynthesisGo
         variety=part.variety,
         sharpness=part.sharpness,
         coherence=part.coherence,
-        amount=min(1.0, at_level(part.amount, level) / max(1.0, keep**0.5)),
+        amount=min(1.0, _share_of(part.amount, level, own_level) / max(1.0, keep**0.5)),
         drawing=min(1.0, at_level(part.drawing, level) * keep**0.5),
         lead=min(1.0, at_level(part.lead, level)) * broad,
         broad=broad,
         seed=settings.seed,
     )
+
+
+def _share_of(table: float | Mapping[float, float], level: float, own_level: float) -> float:
+    # Weaker than the painting is: less of it.
+    return at_level(table, max(level, own_level)) * min(1.0, level / own_level)
 
 
 def at_level(value: float | Mapping[float, float], level: float) -> float:

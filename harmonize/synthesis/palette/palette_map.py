@@ -33,7 +33,7 @@ DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters
 AS_DARK = 5.0  # L: sigma of what counts as as dark
 MIDDLE, PALE = 45.0, 85.0  # L: up to the one hues are strengthened fully, from the other not at all
 STRONGER = 2.0  # the most that they are strengthened
-MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
+MOST_LIFT = 8.0  # L: the most that an element's luma is moved to tell it from its surroundings
 
 
 def palette_map(
