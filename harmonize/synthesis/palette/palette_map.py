@@ -33,7 +33,8 @@ DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters
 AS_DARK = 5.0  # L: sigma of what counts as as dark
 MIDDLE, PALE = 45.0, 85.0  # L: up to the one hues are strengthened fully, from the other not at all
 STRONGER = 2.0  # the most that they are strengthened
-MOST_LIFT = 8.0  # L: the most that an element's luma is moved to tell it from its surroundings
+MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
+SAME = 2.0  # L: surroundings that near count as of the same lightness
 
 
 def palette_map(
@@ -283,11 +284,14 @@ def keep_silhouette(
     wanted = share * float(had.norm())
     if float(has.norm()) >= wanted:
         return mapped
-    side = float(has[0]) if abs(float(has[0])) > 2 else float(had[0])
+    side = float(has[0]) if abs(float(has[0])) > SAME else float(had[0])
     down = side < 0 or (side == 0 and float(around[0]) > 50)
     hue = float(has[1:].norm())
     lift = (-1 if down else 1) * max(wanted**2 - hue**2, 0.0) ** 0.5 - float(has[0])
     lift = min(max(lift, -MOST_LIFT), MOST_LIFT)
+    # What stands out on the other side, as a dark thing's light rim does, stays.
+    other = (mapped[:1] - around[0]) * (1 if lift < 0 else -1)
+    lift = lift * (1 - (other - SAME) / MOST_LIFT).clamp(0, 1)
     return torch.cat(((mapped[:1] + lift).clamp(0, 100), mapped[1:]))
 
 

@@ -412,3 +412,14 @@ def test_a_colored_thing_keeps_its_hue_and_a_gray_one_a_quarter_of_it() -> None:
     kept = own_hue(composite, torch.zeros_like(mask), goal())[0]
     assert float(kept[12:20, 11:16].min()) > 0.9 > 0.35 > float(kept[12:20, 23:28].max())
     assert not own_hue(composite, torch.ones_like(mask), goal()).any()  # where the match is sure
+
+
+def test_a_dark_thing_s_light_rim_stays_light() -> None:
+    composite, frame, inside = scene(20.0, 40.0)
+    mapped, *_ = scene(38.0, 40.0)
+    strip = inside.clone()
+    strip[:, 22:] = False
+    composite[0, strip], mapped[0, strip] = 90.0, 75.0
+    found = keep_silhouette(mapped, composite, frame, inside, 1.0)
+    torch.testing.assert_close(found[0, strip], mapped[0, strip])
+    assert float(found[0, inside & ~strip].mean()) < 38
