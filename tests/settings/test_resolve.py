@@ -106,3 +106,21 @@ def test_records_of_earlier_versions_are_read() -> None:
     one_rate = {"rates": (1.0,)}
     passes = Settings.preset().passes
     assert found.passes == {k: part.model_copy(update=one_rate) for k, part in passes.items()}
+
+
+@pytest.mark.parametrize("level", [1.0, 2.5, 5.0, 10.0])
+def test_the_palette_follows_the_painting_whatever_strength_is_asked_for(level: float) -> None:
+    settings = load("default", [])
+    found = resolve_settings(settings, level, own_level=5.0)
+    assert found.palette == resolve_settings(settings, 5.0).palette
+    assert found.passes == resolve_settings(settings, level).passes
+
+
+def test_below_the_painting_s_own_level_there_is_less_of_the_underpainting() -> None:
+    settings = load("default", [])
+    amounts = [
+        goal.amount
+        for level in (1.0, 2.5, 4.0, 5.0)
+        if (goal := resolve_settings(settings, level, own_level=5.0).underpainting)
+    ]
+    assert amounts == pytest.approx([amounts[-1] * level / 5 for level in (1.0, 2.5, 4.0, 5.0)])
