@@ -21,8 +21,6 @@ from harmonize.synthesis.image_ops.crops import Painted, StrokePlaces
 from harmonize.synthesis.image_ops.windows import Window
 from harmonize.synthesis.start import soft_mask
 
-SOFT = 1.5  # sigma in pixels of the element's edge
-
 
 def finished(painted: Painted, plan: Plan) -> StoredImage:
     """Return the finished picture; NumbersError: not finite."""
@@ -37,9 +35,10 @@ def finished(painted: Painted, plan: Plan) -> StoredImage:
     if steps.vote:
         voted = postprocess.patch_vote(image, view.painting, view.loose, size=steps.vote.size)
         image = postprocess.keep_hue(voted, image, sigma=steps.vote.hue)
-    if steps.broken_color and painted.strokes is not None:
+    palette = plan.settings.palette  # without it there are no strokes
+    if steps.broken_color and palette and painted.strokes is not None:
         known = view.painting.crop(Window(0, 0, *view.shape))
-        mask = soft_mask(view.tight, SOFT) * view.loose
+        mask = soft_mask(view.tight, palette.soften) * view.loose
         image = broken_color(image, known, mask, painted.strokes, steps.broken_color)
     detail = steps.detail.amount if steps.detail else 0.0
     return _painted_in(image, plan, detail=detail, strokes=painted.strokes)

@@ -30,17 +30,21 @@ def broken_color(
         found[:, strokes.positions] = layer.flatten(1)[:, strokes.places]
         return found.view(-1, *mask.shape[1:])
 
-    def mean(products: Tensor) -> Tensor:
-        return filters.gaussian_inside(products.sum(0, keepdim=True), has, LOCAL)
+    def means(*maps: Tensor) -> Tensor:
+        around = torch.cat([item.sum(0, keepdim=True) for item in maps])
+        return filters.gaussian_inside(around, has, LOCAL)[:, None]
 
-    chroma, there = lab[1:], bands(known[1:])
     # Darker than there, as much weaker: the eye sees hues beside their lightness.
-    dim = (mean(lab[:1]) / mean(carried(known[:1])).clamp_min(1)).clamp(max=1)
-    for own, more, band in zip(bands(chroma), bands(carried(known[1:])), there, strict=True):
-        wanted = filters.gaussian_inside(carried(strength(band).square()), has, LOCAL)
-        # ‖own + s · more‖² = ‖wanted‖², where own is weaker.
-        missing = ((amount * dim).square() * wanted - mean(own.square())).clamp_min(0)
-        both, power = mean(own * more), mean(more.square()).clamp_min(LEAST_POWER)
+    here, there = means(lab[:1], carried(known[:1]))
+    dim = (here / there.clamp_min(1)).clamp(max=1)
+    chroma, painted = lab[1:], bands(known[1:])
+    for own, more, band in zip(bands(chroma), bands(carried(known[1:])), painted, strict=True):
+        wanted, had, both, power = means(
+            carried(strength(band).square()), own.square(), own * more, more.square()
+        )
+        # own + s · more is as strong as wanted, where own is weaker.
+        missing = ((amount * dim).square() * wanted - had).clamp_min(0)
+        power = power.clamp_min(LEAST_POWER)
         share = ((both.square() + power * missing).sqrt() - both) / power
         chroma = chroma + mask * (missing > 0) * share.clamp(0, MOST_ADDED) * more
     return filters.from_lab(torch.cat((lab[:1], chroma))).clamp(0, 1)
