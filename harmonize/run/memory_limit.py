@@ -143,7 +143,6 @@ def _raster(canvas: Canvas, shape: tuple[int, int]) -> int:
 
 
 def _seen(view: tuple[int, int], scales: Iterable[float], settings: Settings) -> int:
-    """Return the bytes of a one-tile painting's activations at `scales` of `view`."""
     shapes = [scaled(view, scale) for scale in scales]
     return sum(KEPT * h * w for h, w in shapes if len(tiles((h, w), settings.tile, ALIGN)) == 1)
 

@@ -247,7 +247,6 @@ def working_view(canvas: Canvas, settings: Settings) -> View:
 
 
 def _told_level(settings: Settings) -> float | None:
-    """Return the style level that settings name; None: it is estimated."""
     if settings.strength == "auto":
         return None
     if isinstance(settings.strength, str):

@@ -1,7 +1,6 @@
 """Read and merge settings; mistakes raise a ConfigError.
 
-`extends: NAME` defaults to `default`; null: nothing. Mappings merge key by key, tables by style
-level are replaced whole; null removes a pass or a term.
+Mappings merge key by key, tables by style level are replaced whole; null removes a pass or a term.
 """
 
 import io

@@ -47,7 +47,7 @@ WORSE = {"gradient": 4.0, "loss": 1.1}
 
 # Receives each step, and a function that returns the picture so far.
 Watcher = Callable[[Step, Callable[[], Painted]], None]
-# Returns what a key stands for, or makes it.
+# Returns by key what depends on painting and network alone, or makes it.
 Recall = Callable[[Hashable, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
 
 
@@ -76,8 +76,7 @@ class SavePoint:
 class Painter:
     """What the passes of a run share.
 
-    `recall` returns by key what depends on painting and network alone. A `StopRun` from `on_step`
-    ends the run with the picture so far.
+    A `StopRun` from `on_step` ends the run with the picture so far.
     """
 
     resolved: Resolved

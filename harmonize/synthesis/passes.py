@@ -1,8 +1,4 @@
-"""What one pass minimizes.
-
-The coarse pass (paper, 4.1) matches each tap; the refine pass (4.2) matches one and carries its
-coherent field to finer taps.
-"""
+"""What one pass minimizes."""
 
 from __future__ import annotations
 

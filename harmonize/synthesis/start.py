@@ -29,18 +29,14 @@ STRAYED = 12.0  # sigma in pixels: patches of a wrong hue, which an eye would se
 
 @dataclass(frozen=True)
 class Start:
-    """What is known before the first pass.
-
-    `mapped` is the palette map, `drawn` that without texture, `image` where passes begin; hue stays
-    where `own` is 1.
-    """
+    """What is known before the first pass."""
 
     pasted: Tensor
-    mapped: Tensor
-    drawn: Tensor
-    image: Tensor
+    mapped: Tensor  # the palette map
+    drawn: Tensor  # the palette map without texture
+    image: Tensor  # where passes begin
     mask: Tensor
-    own: Tensor
+    own: Tensor  # 1 where the element's own hue stays
     strokes: Rebuilt | None = None
 
 

@@ -1,7 +1,4 @@
-"""Estimate a painting's style level: 1 for smooth old masters, 10 for Cubism (paper).
-
-Thresholds are set by hand: hatched engravings read as 5, flat gray planes as 1.
-"""
+"""Estimate a painting's style level: 1 for smooth old masters, 10 for Cubism (paper)."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ CONTOUR_SIGMA = 1 / 32  # of the long side: sigma over which a contour must hold
 LEAST_RANGE = 0.12  # a painting flatter than this (L* 0 to 1) counts as having this range
 
 # The value of each statistic at which its share is one half, and the share's steepness in its log.
+# Set by hand: hatched engravings read as 5, flat gray planes as 1.
 BRUSHWORK, CONTOURS, VIVIDNESS = (1.75, 8.0), (2.4, 6.0), (0.35, 12.0)
 LEVEL_DOUBT = 1.25  # the bounds: the level with statistics lower and higher by this factor …
 LEVEL_MARGIN = 1.0  # … and this many levels more

@@ -20,17 +20,14 @@ SHORTEST_SIDE = 16  # pixels: the shortest side of a picture at work
 
 @dataclass(frozen=True)
 class View:
-    """A canvas at one scale: all of the painting, a window of the rest.
-
-    `frame` is the painting there, `loose` 1 where it may change, `tight` the element.
-    """
+    """A canvas at one scale: all of the painting, a window of the rest."""
 
     painting: Raster
     window: Window
-    frame: Tensor
+    frame: Tensor  # the painting in the window
     composite: Tensor
-    loose: Tensor
-    tight: Tensor
+    loose: Tensor  # 1 where the painting may change
+    tight: Tensor  # 1 where the element is
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -39,13 +36,13 @@ class View:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A painting and what is pasted on it, full size; a part begins at `corner`, (row, column)."""
+    """A painting and what is pasted on it, full size."""
 
     painting: Raster
     composite: Raster
     loose: NDArray[np.uint8]
     tight: Raster
-    corner: tuple[int, int] = (0, 0)
+    corner: tuple[int, int] = (0, 0)  # row and column of the whole where a part begins
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -95,12 +95,10 @@ def _span(first: int, last: int, step: int, limit: int) -> tuple[int, int]:
 
 
 def paste_mask(tight: Tensor, loose_mask: Tensor, sigma: float) -> Tensor:
-    """Return how much of the result shows: 2 · blur(`tight`), at most 1, 0 outside `loose_mask`.
-
-    The authors' single blur makes thin parts transparent.
-    """
+    """Return how much of the result shows: 2 · blur(`tight`), at most 1, 0 outside `loose_mask`."""
     if sigma < 1e-3:  # a blur that moves nothing
         return tight * loose_mask
     half = max(1, round(sigma))
+    # The authors' single blur makes thin parts transparent.
     blurred = filters.gaussian(tight[None], sigma, 2 * half + 1)[0]
     return torch.maximum(tight, (2 * blurred).clamp_max(1)) * loose_mask

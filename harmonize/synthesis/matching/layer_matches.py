@@ -18,27 +18,23 @@ from harmonize.synthesis.network.vgg19 import STRIDE, carry_mask
 
 @dataclass(frozen=True)
 class Site:
-    """Where a tap's terms count: positions, mask, grid's shape."""
+    """Where a tap's terms count."""
 
     positions: Tensor
     mask: Tensor
-    shape: Sequence[int]
+    shape: Sequence[int]  # the grid's
 
 
 @dataclass(frozen=True)
 class Match:
-    """A matched image; the rest is by tap.
-
-    `fields` hold places for positions in `where`, `references` [C, m] the activations there, each
-    place once (paper, 4.2); `uses` index these.
-    """
+    """A matched image; the rest is by tap."""
 
     image: Tensor
     features: Mapping[str, Tensor]
     where: Mapping[str, Site]
-    fields: Mapping[str, Tensor]
-    references: Mapping[str, Tensor]
-    uses: Mapping[str, Tensor]
+    fields: Mapping[str, Tensor]  # places of the positions in `where`
+    references: Mapping[str, Tensor]  # [C, m]: activations there, each place once (paper, 4.2)
+    uses: Mapping[str, Tensor]  # of each position: which of the `references`
 
 
 def sites(mask: Tensor, taps: Sequence[str]) -> dict[str, Site]:

@@ -47,13 +47,13 @@ def largest(values: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle at (`top`, `left`) of a grid `width` wide; `cells` adds a ring of `size` // 2."""
+    """A rectangle of a grid."""
 
-    cells: Tensor
+    cells: Tensor  # with a ring of `size` // 2 around
     guide: Tensor | None
     top: int
     left: int
-    width: int
+    width: int  # of the whole grid
 
 
 def whole_part(reference: Tensor, guide: Tensor | None = None, size: int = 3) -> Part:

@@ -17,15 +17,12 @@ from harmonize.synthesis.network.vgg19 import STRIDE, VGG19, reach
 
 @dataclass(frozen=True)
 class PaintingFeatures:
-    """A painting seen by the network in tiles of `side` pixels.
-
-    `seen` may hold a single tile's activations.
-    """
+    """A painting seen by the network in tiles of `side` pixels."""
 
     painting: Raster
     network: VGG19
     side: int
-    seen: Mapping[str, Tensor] = field(default_factory=dict)
+    seen: Mapping[str, Tensor] = field(default_factory=dict)  # may hold a single tile's activations
 
     @property
     def single(self) -> bool:

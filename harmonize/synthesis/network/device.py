@@ -87,7 +87,7 @@ def own_state() -> Iterator[None]:
 
 
 class _Shared:
-    """What all threads share is as runs need it while any computes."""
+    # What all threads share of PyTorch's state: as runs need it while any of them computes.
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ def _float32() -> Iterator[None]:
 
 @contextmanager
 def _same_bytes() -> Iterator[None]:
-    """Let GPUs add in the same order every time, which by themselves they don't."""
+    # By themselves GPUs add in another order every time.
     before = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     # Asked for by PyTorch before it takes a matrix product for repeatable.

@@ -24,14 +24,12 @@ class Tiles:
 
     @classmethod
     def over(cls, mask: Tensor, side: int) -> Tiles:
-        """Cover `mask` [h, w]."""
         held = F.max_pool2d(mask[None, None].float(), side, ceil_mode=True)[0, 0] > 0
         rows, columns = torch.nonzero(held, as_tuple=True)
         grid, count = (mask.shape[0], mask.shape[1]), (held.shape[0], held.shape[1])
         return cls(side, grid, rows, columns, count)
 
     def halved(self) -> Tiles:
-        """Return the squares after pooling."""
         grid = self.grid[0] // 2, self.grid[1] // 2
         return Tiles(self.side // 2, grid, self.rows, self.columns, self.count)
 

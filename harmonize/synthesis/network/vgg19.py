@@ -17,13 +17,13 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Convolution:
-    """A 3×3 convolution; `stride` is its grid's, in pixels."""
+    """A 3×3 convolution."""
 
     name: str
     channels_in: int
     channels_out: int
     tap: str
-    stride: int
+    stride: int  # of its grid, in pixels
     pool_before: bool
 
 
@@ -65,11 +65,11 @@ def reach(tap: str) -> int:
 
 @dataclass(frozen=True)
 class LayerKernels:
-    """A convolution's numbers; `turned`: of its gradient."""
+    """A convolution's numbers."""
 
     weight: Tensor
     bias: Tensor
-    turned: Tensor
+    turned: Tensor  # the weight for gradients
     fast: Kernels | None
 
 

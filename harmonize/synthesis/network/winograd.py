@@ -43,10 +43,10 @@ OF_SUMS = (
 
 @dataclass(frozen=True)
 class Kernels:
-    """Transformed kernels: [36, C, O] for sums, [36, O, C] for gradients."""
+    """Transformed kernels."""
 
-    ahead: Tensor
-    back: Tensor
+    ahead: Tensor  # [36, C, O], for sums
+    back: Tensor  # [36, O, C], for gradients
 
     @classmethod
     def of(cls, weight: Tensor) -> Kernels:

@@ -1,4 +1,4 @@
-"""Losses of activations [C, n], divided by the sum of masks [n]."""
+"""Losses of activations [C, n] under masks [n]."""
 
 from __future__ import annotations
 

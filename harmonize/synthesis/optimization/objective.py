@@ -22,22 +22,22 @@ from harmonize.synthesis.optimization.histogram import rank_table, remap
 
 @dataclass
 class Term:
-    """A weighted loss of a tap's activations; `tap` None: of the image."""
+    """A weighted loss of a tap's activations."""
 
     name: ClassVar[str]
-    tap: str | None
+    tap: str | None  # None: a loss of the image
     weight: float
 
     def loss(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Forget what is held between calls."""
+        pass  # nothing is held between calls
 
 
 @dataclass
 class ContentTerm(Term):
-    """Distance to `target` under `mask` (paper, equation 2)."""
+    """Distance to `target` under `mask`."""
 
     name = "content"
     target: Tensor
@@ -52,7 +52,7 @@ class ContentTerm(Term):
 
 @dataclass
 class StyleTerm(Term):
-    """Distance of the Gram matrix to `target` (paper, equations 3 and 4)."""
+    """Distance of the Gram matrix to `target` (paper, equation 4)."""
 
     name = "style"
     target: Tensor
