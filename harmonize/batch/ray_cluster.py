@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from harmonize.batch.jobs import Job, check_own_files, in_order
@@ -16,9 +16,9 @@ from harmonize.batch.ray_workers import Hand, Need, Parcel, Pool, nodes, ray, re
 from harmonize.batch.runner import Engine, Event, Tell
 from harmonize.batch.workers import next_job
 from harmonize.errors import ClusterError, HarmonizeError, OutputError
-from harmonize.images.atomic_file import check_output
+from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.run.record import hide
-from harmonize.run.result import write_both
+from harmonize.run.result import or_kept, write_both
 
 MOST_DEATHS = 3  # of workers at one job
 MOST_STARTS = 3  # of workers that fail in a row while none is at work
@@ -232,9 +232,10 @@ def _received(job: Job, parcel: Parcel) -> Event:
             here = str(path.absolute())
             record["inputs"][role]["path"] = here if job.absolute_paths else hide(here)
         try:
-            job.output.parent.mkdir(parents=True, exist_ok=True)
-            check_own_files(job)
-            write_both(job.output, parcel.picture, record, overwrite=True)
-        except (HarmonizeError, OSError) as error:
+            write = partial(write_both, data=parcel.picture, record=record)
+            with or_kept(job.output.name, write), made_folders([job.output]):
+                check_own_files(job)
+                write(job.output, overwrite=True)
+        except HarmonizeError as error:
             return Event("failed", job, error=" ".join(str(error).split()))
     return replace(parcel.event, job=job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Sequence
@@ -67,7 +68,9 @@ class Worker:
 
     def paint(self, job: Job) -> Parcel:
         self._step = None
-        return Parcel(paint(job, self._kept, self._note))
+        event = paint(job, self._kept, self._note)
+        where = f" (on {socket.gethostname()})"  # a kept picture may be there
+        return Parcel(replace(event, error=event.error and event.error + where))
 
     def paint_sent(self, job: Job, **inputs: bytes) -> Parcel:
         with tempfile.TemporaryDirectory(prefix="harmonize-") as folder:

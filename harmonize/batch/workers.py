@@ -24,7 +24,7 @@ from harmonize.images.read import Source, open_picture
 from harmonize.images.write import losses
 from harmonize.run import memory_limit
 from harmonize.run.prepare import Extent
-from harmonize.run.result import write_result
+from harmonize.run.result import or_kept, write_result
 from harmonize.run.session import Progress, Session
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import Scene
@@ -68,7 +68,7 @@ def paint(job: Job, kept: WorkerCache, on_step: Callable[[JobStep], None]) -> Ev
             on_step(JobStep(so_far.stage, so_far.step, so_far.total, share))
 
         result = session.run(plan, on_progress=on_progress, absolute_paths=job.absolute_paths)
-        with made_folders([job.output]):
+        with or_kept(job.output.name, result.save), made_folders([job.output]):
             check_own_files(job)
             write_result(job.output, result.picture, result.record, overwrite=True)
     except Stopped:

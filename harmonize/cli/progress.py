@@ -15,7 +15,7 @@ import typer
 from tqdm import tqdm
 
 from harmonize.cli.options import in_flags
-from harmonize.errors import StopRun
+from harmonize.errors import OutputError, StopRun
 
 if TYPE_CHECKING:
     from harmonize.batch.pace import Pace
@@ -105,6 +105,11 @@ def warn(notes: Iterable[str]) -> None:
     """Print each warning."""
     for note in notes:
         typer.echo(_warning(note), err=True)
+
+
+def lost(error: OutputError) -> None:
+    """Warn of what a run can no longer save."""
+    warn([f"{error}; the run goes on and saves no more of these"])
 
 
 def _warning(note: str) -> str:

@@ -31,14 +31,14 @@ from harmonize.cli.options import (
     targets_of,
     write_pasted,
 )
-from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, warn
+from harmonize.cli.progress import INTERRUPTED, Bars, Interrupt, announce, lost, warn
 from harmonize.errors import OutputError
 from harmonize.images.atomic_file import check_output, made_folders
 from harmonize.images.image import StoredImage
 from harmonize.images.protected import protect
 from harmonize.images.write import check_sheet, losses, write_sheet
 from harmonize.run.record import goes_on, hashes, is_result, read_record
-from harmonize.run.result import write_or_keep
+from harmonize.run.result import or_kept, write_result
 from harmonize.run.snapshots import Keeper
 from harmonize.settings.load import Settings
 
@@ -254,7 +254,7 @@ def _checkpoint(
 
     if path.is_file() and not (asked.resume or asked.overwrite):
         raise OutputError(f"{path}: exists; give --resume to go on, or --overwrite to begin anew")
-    saved = Checkpoint(path, targets.all, anew=not asked.resume)
+    saved = Checkpoint(path, targets.all, anew=not asked.resume, on_loss=lost)
     saved.check([*pictures.values()])
     return saved
 
@@ -299,9 +299,8 @@ def _paint_picture(
     overwrite: bool,
 ) -> None:
     started = time.monotonic()
-    keeper = Keeper(
-        targets.picture if asked.save_every else None, targets.frames, targets.record, overwrite
-    )
+    so_far = targets.picture if asked.save_every else None
+    keeper = Keeper(so_far, targets.frames, targets.record, overwrite, lost)
     with Interrupt(keeper.left) as interrupt, Bars() as bars:
         from harmonize.run.session import Session
 
@@ -324,7 +323,7 @@ def _paint_picture(
         f"pass {log['name']}: {text}" for log in result.record["passes"] for text in log["trouble"]
     )
     _write(result, targets, overwrite, keeper.replaces)
-    keeper.keep_frame(result.picture)
+    keeper.end(result.picture)
     interrupted = bool(result.record["interrupted"])
     note = ", interrupted: the picture so far" if interrupted else ""
     if saved and not interrupted:
@@ -337,7 +336,8 @@ def _paint_picture(
 
 
 def _write(result: "Result", targets: Targets, overwrite: bool, replace: bool) -> None:
-    write_or_keep(targets.picture, result.picture, result.record, overwrite, replace=replace)
+    with or_kept(targets.picture.name, result.save):
+        write_result(targets.picture, result.picture, result.record, overwrite, replace=replace)
     if targets.sheet is not None:
         pictures = [StoredImage(result.scene.composite).shown, result.picture.shown]
         write_sheet(targets.sheet, pictures, overwrite)

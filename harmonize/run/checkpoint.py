@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,7 @@ class Checkpoint:
     outputs: Sequence[Path] = ()  # what the run writes; they belong to it like its settings
     pause: float = field(default_factory=lambda: PAUSE)  # seconds between saves, at least
     anew: bool = False  # begin again, whatever is there
+    on_loss: Callable[[OutputError], None] | None = None  # told once; None: it is raised
     _next: float = field(default=0.0, repr=False)
 
     @property
@@ -99,7 +101,14 @@ class Checkpoint:
         }
         text = json.dumps(tree)
         head = {"format": FORMAT, "tree": text, "sha256": _digest(text, tensors)}
-        write_file(self.path, save(tensors, head), overwrite=True)
+        try:
+            write_file(self.path, save(tensors, head), overwrite=True)
+        except OutputError as error:
+            if self.on_loss is None:
+                raise
+            self.on_loss(error)
+            self._next = math.inf
+            return
         ended = time.monotonic()
         self._next = ended + self.pause * max(1.0, PER_SECOND * (ended - began))
 

@@ -1,10 +1,12 @@
 """A run's picture and record → files."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,26 +74,25 @@ def write_result(
     write_both(path, data, whole, overwrite, replace=replace)
 
 
-def write_or_keep(
-    path: Path, picture: StoredImage, record: dict[str, Any], overwrite: bool, *, replace: bool
-) -> None:
-    """Write both; the OutputError says where among temporary files they are kept instead."""
+@contextlib.contextmanager
+def or_kept(name: str, write: Callable[[Path], None]) -> Iterator[None]:
+    """Where the work within raises an OutputError, `write` to a temporary folder; it says where."""
     try:
-        write_result(path, picture, record, overwrite, replace=replace)
+        yield
     except OutputError as error:
-        kept = _kept(path.name, picture, record)
+        kept = _kept(name, write)
         if kept is None:
             raise
         raise OutputError(f"{error}; the picture is kept as {kept}; move it from there") from error
 
 
-def _kept(name: str, picture: StoredImage, record: dict[str, Any]) -> Path | None:
+def _kept(name: str, write: Callable[[Path], None]) -> Path | None:
     try:
         folder = Path(tempfile.mkdtemp(prefix="harmonize-"))
     except OSError:
         return None
     try:
-        write_result(folder / name, picture, record)
+        write(folder / name)
     except OutputError:  # this disk is full too
         shutil.rmtree(folder, ignore_errors=True)
         return None

@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,17 @@ FRAME_SIDE = 16383  # pixels, width or height: what a WebP can have
 class Keeper:
     """Writes pictures so far to `output` and `folder`; old frames and `record` go."""
 
-    def __init__(self, output: Path | None, folder: Path | None, record: Path, overwrite: bool):
+    def __init__(
+        self,
+        output: Path | None,
+        folder: Path | None,
+        record: Path,
+        overwrite: bool,
+        on_loss: Callable[[OutputError], None] | None = None,  # told once; None: it is raised
+    ) -> None:
         self._output, self._folder, self._record = output, folder, record
-        self._overwrite = overwrite
+        self._overwrite, self._on_loss = overwrite, on_loss
+        self._lost = False
         self.count = 0  # pictures kept
 
     @property
@@ -43,20 +51,34 @@ class Keeper:
         return "the last picture saved stays" if self.count else "nothing written"
 
     def see(self, progress: "Progress", every: int = 1) -> None:
-        if not self.wanted:
+        if not self.wanted or self._lost:
             return
         if progress.stage == "finish":
             self.count = progress.done // every
         elif progress.done % every == 0 and (picture := progress.picture()) is not None:
             self.count = progress.done // every - 1  # a resumed run goes on from what it had
-            self.keep(picture)
+            self._attempt(self.keep, picture)
+
+    def end(self, picture: StoredImage) -> None:
+        self._attempt(self.keep_frame, picture)
+
+    def _attempt(self, keep: Callable[[StoredImage], None], picture: StoredImage) -> None:
+        if self._lost:
+            return
+        try:
+            keep(picture)
+        except OutputError as error:
+            if self._on_loss is None:
+                raise
+            self._lost = True
+            self._on_loss(error)
 
     def keep(self, picture: StoredImage) -> None:
+        self.keep_frame(picture)
         if self._output is not None:
             if self.count == 0 and self._overwrite:
                 _remove([self._record])
             write_picture(self._output, picture, self.replaces, mark=True)
-        self.keep_frame(picture)
         self.count += 1
 
     def keep_frame(self, picture: StoredImage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,6 +112,20 @@ def test_a_job_whose_picture_cannot_be_written_here_is_not_sent(tmp_path: Path) 
     batch._give(Hand("node", None, "node"), item)
     assert [event.kind for event in told] == ["started", "failed"]
     assert "cannot write there (Not a directory)" in str(told[1].error)
+
+
+def test_a_picture_that_comes_and_cannot_be_written_is_kept_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "out").write_text("no folder")
+    item = replace(job(1), output=tmp_path / "out" / "1.png")
+    record = json.dumps({"inputs": {role: {} for role in item.inputs}}).encode()
+    ended = ray_cluster._received(item, Parcel(Event("done", item), b"a picture", record))
+    (kept,) = tmp_path.glob("harmonize-*/1.png")
+    assert kept.read_bytes() == b"a picture" and kept.with_suffix(".json").is_file()
+    assert ended.kind == "failed"
+    assert str(ended.error).endswith(f"; the picture is kept as {kept}; move it from there")
 
 
 def test_a_batch_without_workers_says_so_and_gives_up_in_the_end(

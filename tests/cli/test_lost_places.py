@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,36 +62,80 @@ def assert_one_line(done: Outcome, said: str) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ("--output=out/a.png --save-every=1", "out/a.png: cannot write there"),
-        ("--output=a.png --frames=out", "out/frame-0004.png: cannot write there"),
-        ("--output=a.png --sheet=out/b.png", "out/b.png: cannot write there"),
-        ("--output=a.png --checkpoint=out/c", "out/c: cannot write there"),
-    ],
-)
-def test_a_folder_that_is_removed(
-    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+SIDE = [
+    ("--frames=out", "out/frame-0004.png"),
+    ("--frames=out --save-every=2", "out/frame-0002.png"),
+    ("--checkpoint=out/c", "out/c"),
+]
+
+
+def lost_places(done: Outcome) -> list[str]:
+    """What the warnings say of places that a run goes on without."""
+    end = "; choose another place; the run goes on and saves no more of these"
+    told = [line.partition("harmonize: warning: ")[2] for line in done.err.splitlines()]
+    return [line.removesuffix(end) for line in told if line.endswith(end)]
+
+
+@pytest.mark.parametrize(("arguments", "place"), SIDE)
+def test_a_run_goes_on_where_a_folder_is_removed(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, place: str
 ) -> None:
     monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
     Path("out").mkdir()
     with happens(monkeypatch, lambda: shutil.rmtree("out"), at=3):
-        assert_one_line(command(*QUICK, *arguments.split()), said)
+        done = command(*QUICK, "--output=a.png", *arguments.split())
+    assert done.code == 0, done.err
+    assert lost_places(done) == [f"{place}: cannot write there (No such file or directory)"]
     assert not Path("out").exists()
-    # The sheet is written last.
-    assert Path("a.png").exists() == Path("a.json").exists() == ("--sheet" in arguments)
+    assert command(*QUICK, "--output=b.png").code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
 
 
-def test_a_picture_whose_folder_is_gone_is_kept_elsewhere(
+@pytest.mark.parametrize(("arguments", "place"), SIDE)
+def test_a_run_goes_on_where_a_disk_is_full_for_a_while(
+    command: Command,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full: Callable[[], None],
+    arguments: str,
+    place: str,
+) -> None:
+    monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
+    Path("out").mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+    with happens(monkeypatch, room, at=8), happens(monkeypatch, full, at=3):
+        done = command(*QUICK, "--output=a.png", *arguments.split())
+    assert done.code == 0, done.err
+    assert lost_places(done) == [f"{place}: cannot be written (File too large)"]
+    assert not [*Path().rglob(".*")]
+    assert command(*QUICK, "--output=b.png").code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_a_sheet_whose_folder_is_removed(
     command: Command, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Path("out").mkdir()
+    with happens(monkeypatch, lambda: shutil.rmtree("out"), at=3):
+        done = command(*QUICK, "--output=a.png", "--sheet=out/b.png")
+    assert_one_line(done, "out/b.png: cannot write there")
+    assert not Path("out").exists()
+    assert Path("a.png").exists() and Path("a.json").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--save-every=1",), ("--resume",)])
+def test_a_picture_whose_folder_is_gone_is_kept_elsewhere(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("harmonize.run.checkpoint.PAUSE", 0.0)
     (files / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(files / "temporary"))
     Path("out").mkdir()
     with happens(monkeypatch, lambda: shutil.rmtree("out"), at=3):
-        lost = command(*QUICK, "--output=out/a.png")
+        lost = command(*QUICK, "--output=out/a.png", *more)
     assert_one_line(lost, "out/a.png: cannot write there (No such file or directory)")
+    assert len(lost_places(lost)) == len(more)
     assert not Path("out").exists()
     (kept,) = files.glob("temporary/*/a.png")
     assert lost.err.endswith(f"; the picture is kept as {kept}; move it from there\n")
@@ -186,6 +231,37 @@ def test_a_batch_goes_on_where_a_folder_is_lost(
     there = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
     first = set() if happening == "a file" else {"lost/1.png", "lost/1.json"}
     assert there == first | {"kept/4.png", "kept/4.json"}
+
+
+def test_a_picture_of_a_batch_whose_folder_is_lost_is_kept_elsewhere(
+    files: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(files / "temporary"))
+    common = {"style": "painting.png", "patch": "cutout.png", "set": ["size=64", *ONE_PASS]}
+    jobs = [{"at": [5, 9], "output": "lost/1"}, {"at": [14, 9], "output": "kept/2"}]
+    Path("jobs.yaml").write_text(yaml.safe_dump({"defaults": common, "jobs": jobs}))
+    shown = BatchBars.show
+
+    def show(self: BatchBars, event: Event) -> None:
+        if event.kind == "step" and not Path("out/lost").exists():
+            Path("out/lost").write_text("no folder")
+        shown(self, event)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchBars, "show", show)
+        ended = command("batch", "jobs.yaml", "--output-dir=out")
+    (kept,) = files.glob("temporary/*/1.png")
+    assert ended.code == 1
+    assert ended.out.endswith("1 done, 0 skipped, 1 failed\n")
+    told = " ".join(ended.out.split())
+    assert "out/lost/1.png: cannot write there (Not a directory); choose another place; " in told
+    assert f"; the picture is kept as {kept}; move it from there" in told
+    assert kept.with_suffix(".json").is_file()
+    Path("out/lost").unlink()
+    again = command("batch", "jobs.yaml", "--output-dir=out")
+    assert again.code == 0 and again.out.endswith("1 done, 1 skipped, 0 failed\n")
+    assert Path("out/lost/1.png").read_bytes() == kept.read_bytes()
 
 
 def test_a_log_that_cannot_be_written(command: Command, files: Path) -> None:
