@@ -39,12 +39,14 @@ WHAT_TO_DO = re.compile(
 # A warning that leaves nothing to do says what was done.
 WHAT_WAS_DONE = re.compile(
     r"\b(is|are) (left out|read|scaled|taken|turned|kept|used|written)\b|: turned as\b"
-    r"|; (taken as|another one takes it|the batch goes on|again from)\b|^the working size is\b"
+    r"|; (taken as|another one takes it|the (batch|run) goes on|again from)\b"
+    r"|^the working size is\b"
 )
-# Where: a role, a place, a flag or a file before a colon; or what it speaks of is the place.
+# Where: a role, a place, a flag or a file before a colon; or what it speaks of is the place. An
+# error that a run goes on after says its own.
 PLACED = re.compile(
-    r"^([\w{} .`-]+: |\{} (is|can|jobs)\b|the (cut-out|working size)\b|this run\b"
-    r"|The (pictures|loose mask)\b)"
+    r"^([\w{} .`-]+: |\{} (is|can|jobs)\b|\{}; the run goes on\b"
+    r"|the (cut-out|working size)\b|this run\b|The (pictures|loose mask)\b)"
 )
 # Begun by who tells: the reader with the picture's role, the painter with the pass, the batch with
 # the job.

@@ -19,6 +19,7 @@ from PIL import Image
 import harmonize
 from harmonize.errors import StopRun, WeightsError
 from harmonize.images.image import StoredImage
+from harmonize.run.result import Result
 from harmonize.scene.placement import Placement
 from harmonize.scene.scene import load_scene
 from harmonize.settings import load as config
@@ -52,7 +53,7 @@ class Engine:
         facts = {"device": "cpu", "weights": "oxford", "level": 5.0, "estimated": False, "size": 96}
         return SimpleNamespace(**facts, warnings=scene.warnings, scene=scene)
 
-    def run(self, plan: SimpleNamespace, on_progress: Any, **asked: Any) -> SimpleNamespace:
+    def run(self, plan: SimpleNamespace, on_progress: Any, **asked: Any) -> Result:
         scene, interrupted = plan.scene, False
         try:
             for step in (1, 2):
@@ -74,7 +75,7 @@ class Engine:
             "interrupted": interrupted,
             "passes": [],
         }
-        return SimpleNamespace(picture=StoredImage(scene.composite), record=record, scene=scene)
+        return Result(StoredImage(scene.composite), record, scene)
 
 
 @pytest.fixture
