@@ -142,6 +142,7 @@ class PaletteGoal:
     edge: int
     soften: float
     light: float
+    shade: float
     hue: float
     light_sigma: float
 

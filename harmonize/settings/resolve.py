@@ -98,7 +98,8 @@ def _palette(settings: Settings, level: float) -> PaletteGoal | None:
         silhouette=part.silhouette,
         edge=part.edge,
         soften=part.soften,
-        light=at_level(part.light, level),
+        light=part.light,
+        shade=at_level(part.shade, level),
         hue=part.hue,
         light_sigma=part.light_sigma,
     )

@@ -217,8 +217,10 @@ class Palette(Section):
     """Within so many pixels of the mask's edge, colors come from further inside."""
     soften: Blur
     """Sigma of the Gaussian over the mask's edge, in pixels at the working size."""
-    light: Weight
-    """Share of the palette map's broad light that is brought back after the last pass: 0 to 1."""
+    light: Share
+    """Share of the palette map's broad light that is brought back where passes darkened it."""
+    shade: Weight
+    """Share of its broad shade that is brought back where they made it lighter: 0 to 1."""
     hue: Share
     """Share of its broad hue that is brought back."""
     light_sigma: Sigma

@@ -106,13 +106,14 @@ def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: f
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """Bring back a share of the broad light and hue from before the passes.
+    """Bring back a share of the broad light, shade and hue from before the passes.
 
-    Light is the palette map's; so is hue where `own` is 1, else the underpainting's.
+    Light and shade are the palette map's; so is hue where `own` is 1, else the underpainting's.
     """
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)
     hue = torch.lerp(painted[1:] + start.mask * strayed, mapped[1:], start.own)
     lost = filters.gaussian(torch.cat((mapped[:1], hue)) - now, goal.light_sigma)
-    share = now.new_tensor([goal.light, goal.hue, goal.hue]).view(3, 1, 1)
+    light = torch.where(lost[:1] > 0, goal.light, goal.shade)
+    share = torch.cat((light, torch.full_like(lost[1:], goal.hue)))
     return filters.from_lab(now + share * start.mask * lost)

@@ -119,7 +119,12 @@ def test_strokes_of_the_underpainting_are_laid_over_the_composites_passes(
     network: VGG19,
 ) -> None:
     still = [f"passes.{name}.rate=1e-9" for name in ("coarse", "strokes")]
-    still += ["palette.light=0", "palette.hue=0", "passes.strokes.strokes.amount=0"]
+    still += [
+        "palette.light=0",
+        "palette.shade=0",
+        "palette.hue=0",
+        "passes.strokes.strokes.amount=0",
+    ]
     once, without, twice = (
         paint(network, 5.0, 0.0, *still, f"passes.strokes.strokes.underpainting={share}")
         for share in (0.2, 0, 0.4)
@@ -164,8 +169,21 @@ def test_light_that_was_lost_comes_back_inside_only() -> None:
     middle = (slice(None), slice(40, 50), slice(50, 70))
     before, after = ((mapped - x)[middle].mean() for x in (image, found))
     assert float(after) < 0.6 * float(before)
-    asked = replace(goal(), light=0.0, hue=0.0)
+    asked = replace(goal(), light=0.0, shade=1.0, hue=0.0)
     torch.testing.assert_close(bring_back_light(image, begun, asked), image, rtol=0, atol=2e-3)
+
+
+def test_shade_that_was_lost_comes_back_by_its_own_share() -> None:
+    image = 0.3 + 0.5 * blots()
+    begun = start(image - 0.15)
+    middle = (slice(0, 1), slice(40, 50), slice(50, 70))
+    lost, back = [], []
+    for share in (0.0, 0.5, 1.0):
+        asked = replace(goal(), light=1.0, shade=share, hue=0.0)
+        found = bring_back_light(image, begun, asked)
+        back.append(float((filters.to_lab(found) - filters.to_lab(image))[middle].mean()))
+        lost.append(float((filters.to_lab(begun.mapped) - filters.to_lab(image))[middle].mean()))
+    assert back == pytest.approx([0.0, lost[1] / 2, lost[2]], abs=0.3)
 
 
 def test_a_stain_goes_and_the_variety_of_strokes_stays() -> None:

@@ -27,7 +27,13 @@ LEAST_LUMA_RANGE = 40.0  # L: a blank painting must not take all lights and dark
 KNEE = 0.2  # share of the painting's range into which lights, or darks, beyond it go
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
-LIGHTS = 0.7  # share of a darkening that is done: white things stay white
+LIGHTS = 0.7  # share of a darkening that is done
+WHITE, WHITER = (
+    60.0,
+    85.0,
+)  # L: from the one on, things are white; from the other, fully
+WHITE_STAYS = 0.8  # share of its darkening that a white thing is spared
+LIGHTEST, TINT = 0.99, 0.6  # quantile of the painting's luma; share of its hue that white takes
 GRAY = 0.1  # hue that a gray thing keeps, as a share of what a colored one keeps
 DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters have no black
 AS_DARK = 5.0  # L: sigma of what counts as as dark
@@ -54,6 +60,8 @@ def palette_map(
     own = own_hue(composite, reference.sure, goal)
     chroma = _chroma(composite, luma, element, reference, own, goal)
     chroma = chroma + painted_black(luma, chroma, own, reference.sample)
+    white = whiteness(composite[:1]) * (1 - own).square()
+    chroma = chroma + white * painted_white(luma, chroma, reference.sample)
     mapped = torch.cat((luma, chroma))
     if goal.silhouette > 0:
         mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
@@ -65,7 +73,8 @@ def _luma(
 ) -> Tensor:
     source, painting = before[0, element], reference.sample[0]
     moved = quantile_map(before, source, reference.matched[0]) - before
-    luma = before + goal.luma * torch.where(moved < 0, LIGHTS * moved, moved)
+    darker = LIGHTS * (1 - WHITE_STAYS * whiteness(before))
+    luma = before + goal.luma * torch.where(moved < 0, darker * moved, moved)
     luma = keep_contrast(luma, source, element, painting)
     # Broad planes are no blacker or whiter than the painting's; details may be.
     planes = filters.gaussian_inside(luma, element[None].float(), BROAD)
@@ -109,6 +118,17 @@ def painted_black(luma: Tensor, chroma: Tensor, own: Tensor, sample: Tensor) -> 
     """
     share = BLACK * (1 - luma / DARK).clamp(0, 1) * (1 - own).square()
     return share * (hue_at(luma, sample) - chroma)
+
+
+def painted_white(luma: Tensor, chroma: Tensor, sample: Tensor) -> Tensor:
+    """Return what white things take of the hue of the painting's lightest, [2, H, W]."""
+    lightest = torch.quantile(sample[0], LIGHTEST)
+    return TINT * (hue_at(torch.maximum(luma, lightest), sample) - chroma)
+
+
+def whiteness(luma: Tensor) -> Tensor:
+    """Return how far light grays are white, 0 to 1."""
+    return ((luma - WHITE) / (WHITER - WHITE)).clamp(0, 1)
 
 
 def hue_at(luma: Tensor, sample: Tensor) -> Tensor:

@@ -22,11 +22,13 @@ from harmonize.synthesis.palette.palette_map import (
     linear_map,
     own_hue,
     painted_black,
+    painted_white,
     palette_map,
     project,
     quantile_map,
     rarity_of,
     strengthened,
+    whiteness,
     with_strength,
 )
 from harmonize.synthesis.palette.reference import PaletteReference
@@ -75,6 +77,14 @@ def test_black_takes_the_hue_of_the_paintings_darks_and_light_or_colored_things_
     assert not painted_black(luma, chroma, none + 1, sample).any()
     already = sample[1:, :1, None].expand(2, 6, 8)
     assert float(painted_black(luma, already, none, sample).abs().max()) < 0.1
+
+
+def test_white_takes_the_hue_of_the_paintings_lightest() -> None:
+    shades, chroma = torch.tensor([[[40.0, 70.0, 95.0]]]), torch.zeros(2, 1, 3)
+    found = painted_white(shades, chroma, darks_and_lights())
+    lightest = module.TINT * torch.tensor([-5.0, 40.0]).view(2, 1, 1).expand(2, 1, 3)
+    torch.testing.assert_close(found, lightest, rtol=0, atol=0.1)
+    assert whiteness(shades).flatten().tolist() == pytest.approx([0, 0.4, 1])
 
 
 def test_mixed_hues_are_as_strong_as_what_was_mixed_but_pale_ones() -> None:
