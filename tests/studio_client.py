@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from harmonize.studio import server
 from harmonize.studio.guard import Limits
 
+PATIENCE = 300  # seconds, of a busy machine
+
 
 class Answer(NamedTuple):
     status: int
@@ -37,7 +39,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, more: dict[str, str | None] | None = None
     ) -> Answer:
-        with closing(http.client.HTTPConnection(self.host, timeout=60)) as connection:
+        with closing(http.client.HTTPConnection(self.host, timeout=PATIENCE)) as connection:
             answer = self.begin(connection, method, path, body, more)
             return Answer(answer.status, answer.headers, answer.read())
 
@@ -86,7 +88,7 @@ class Client:
 
     def wait(self, task: str, *states: str) -> dict[str, Any]:
         """Wait until a run is in one of the states."""
-        end = time.monotonic() + 300  # of a busy machine
+        end = time.monotonic() + PATIENCE
         while True:
             assert time.monotonic() < end
             tasks = {one["id"]: one for one in json.loads(self.get("/api/session"))["tasks"]}
