@@ -74,7 +74,6 @@ class Store:
         return self._inputs.get(_key(hashes, record["placement"], sigma))
 
     def add(self, title: str, image: Image.Image, limit: int | None = None) -> Shown:
-        """Take in a picture (sRGB or L), made smaller."""
         side = limit or self.limit
         small = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
         data = io.BytesIO()

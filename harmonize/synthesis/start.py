@@ -106,10 +106,8 @@ def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: f
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
-    """Bring back a share of the broad light, shade and hue from before the passes.
-
-    Light and shade are the palette map's; so is hue where `own` is 1, else the underpainting's.
-    """
+    """Bring back a share of the broad light, shade and hue from before the passes."""
+    # Light and shade are the palette map's; so is hue where `own` is 1, else the underpainting's.
     now, mapped, painted = (filters.to_lab(x) for x in (image, start.mapped, start.image))
     strayed = filters.gaussian_inside(mapped[1:] - painted[1:], start.mask, STRAYED)
     hue = torch.lerp(painted[1:] + start.mask * strayed, mapped[1:], start.own)

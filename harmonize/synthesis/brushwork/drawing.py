@@ -54,7 +54,7 @@ def finer(luma: Tensor, sigma: float) -> Tensor:
 def fine_share(painting: Tensor) -> float:
     """Return the share of the variance of Lab colors that is finer than 2 pixels.
 
-    `painting` should be about 700 pixels long. Thick impasto has hues that are broad: less of it.
+    `painting` should be about 700 pixels long.
     """
     lab = filters.to_lab(painting)
     soft, whole = (image.flatten(1).var(1).sum() for image in (filters.gaussian(lab, DETAIL), lab))

@@ -1,9 +1,4 @@
-"""Move the element's Lab colors into the painting's.
-
-Luma follows the matched places' quantiles. Gray things take mostly these places' hue, colored
-things the painting's colors nearest their own, the less the surer the match; between lies the
-linear map (Pitié and Kokaram, 2007).
-"""
+"""Move the element's Lab colors into the painting's."""
 
 from __future__ import annotations
 
@@ -143,15 +138,13 @@ def hue_at(luma: Tensor, sample: Tensor) -> Tensor:
 
 
 def with_strength(chroma: Tensor) -> Tensor:
-    """Append the distance from gray to a and b: averages of it say what averages of hues lost."""
+    """Append the distance from gray to a and b."""
+    # Its averages say what averages of hues lost.
     return torch.cat((chroma, chroma.norm(dim=0, keepdim=True)))
 
 
 def strengthened(averaged: Tensor, luma: Tensor) -> Tensor:
-    """Return a and b as strong as what was averaged [3, H, W]: mixed hues are gray.
-
-    Up to `STRONGER` times; pale ones keep their mean, as white things do.
-    """
+    """Return a and b as strong as what was averaged [3, H, W]: mixed hues are gray."""
     had = averaged[:2].norm(dim=0, keepdim=True).clamp_min(1e-3)
     share = ((PALE - luma) / (PALE - MIDDLE)).clamp(0, 1)
     found: Tensor = averaged[:2] * (averaged[2:] / had).clamp(1, STRONGER).pow(share)
@@ -178,7 +171,7 @@ def lab_span(sample: Tensor) -> tuple[Tensor, Tensor]:
 def linear_map(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Move hues by the linear map from `source` to `target` that moves them least.
 
-    A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, with `RIDGE` on both covariances.
+    Pitié and Kokaram (2007): A = Σx^-½ (Σx^½ Σy Σx^½)^½ Σx^-½, with `RIDGE` on both covariances.
     """
     before, after = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
     root = _matrix_power(_covariance(source - before), 0.5)

@@ -26,17 +26,13 @@ REACH, EPSILON = 24, 0.003  # of the filter that keeps sureness to the composite
 
 @dataclass(frozen=True)
 class PaletteReference:
-    """The painting's Lab colors.
+    """The painting's Lab colors."""
 
-    `sample` is of all, `planes` its blurred luma, `matched` of matched places, `near` these where
-    they match, `sure` how surely, 0 to 1.
-    """
-
-    sample: Tensor
-    planes: Tensor
-    matched: Tensor
-    near: Tensor
-    sure: Tensor
+    sample: Tensor  # of all of it
+    planes: Tensor  # its luma, blurred
+    matched: Tensor  # of matched places
+    near: Tensor  # of matched places, where they match
+    sure: Tensor  # how surely they match, 0 to 1
 
 
 def match_element(
