@@ -148,7 +148,8 @@ class Extent:
         box = windows.box(scene.loose)
         loose[box.top, box.left] = loose[box.bottom - 1, box.right - 1] = 1
         canvas = Canvas(Raster(pixels), Raster(pixels), loose, Raster(pixels[..., :1]))
-        return cls(canvas, _estimated_level(Raster(scene.painting)), _held_by(scene))
+        level = style_level.estimate_level(_at_nominal_size(Raster(scene.painting))).level
+        return cls(canvas, level, _held_by(scene))
 
     def check_memory(self, asked: Settings, limit: int, held: int | None) -> None:
         """Raise MemoryLimitError if no size keeps to `limit` bytes in a process that holds `held`.
@@ -191,7 +192,8 @@ def make_plan(
     place = network.vgg.device
     whole = canvas_of(scene, place)
     told = _told_level(asked)
-    own_level = _estimated_level(whole.painting)
+    seen = _at_nominal_size(whole.painting)
+    own_level = style_level.estimate_level(seen).level
     level = own_level if told is None else told
     # What a run was fitted to stays, even if this process holds more by now, or less.
     limit = None if settled else max_memory
@@ -214,7 +216,7 @@ def make_plan(
         level=level,
         own_level=own_level,
         estimated=told is None,
-        fine=_fine_of(whole.painting),
+        fine=fine_share(seen),
         need=need,
         warnings=(*notes, *([short] if short else [])),
         canvas=canvas,
@@ -254,14 +256,8 @@ def _told_level(settings: Settings) -> float | None:
     return float(settings.strength)
 
 
-def _estimated_level(painting: Raster) -> float:
-    seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
-    return style_level.estimate_level(painting.resized(seen)).level
-
-
-def _fine_of(painting: Raster) -> float:
-    seen = scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape)))
-    return fine_share(painting.resized(seen))
+def _at_nominal_size(painting: Raster) -> torch.Tensor:
+    return painting.resized(scaled(painting.shape, min(1.0, NOMINAL / max(painting.shape))))
 
 
 def unit(mask: Mask) -> torch.Tensor:

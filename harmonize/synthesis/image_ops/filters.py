@@ -8,7 +8,7 @@ from math import ceil
 import torch
 import torch.nn.functional as F
 from kornia.color import lab_to_rgb, rgb_to_lab
-from kornia.filters import gaussian_blur2d, guided_blur
+from kornia.filters import guided_blur
 from torch import Tensor
 
 # sRGB to an orthonormal luma and two opponent channels: gray has no chroma, distances stay.
@@ -31,9 +31,10 @@ def from_opponent(image: Tensor) -> Tensor:
 
 def opponent_span(colors: Tensor) -> tuple[Tensor, Tensor]:
     """Return the limits of opponent chroma, but for 0.1 % either end."""
-    chroma = to_opponent(colors[..., None])[1:].flatten(1).sort(1).values
+    chroma = to_opponent(colors[..., None])[1:].flatten(1)
     edge = chroma.shape[1] // 1000
-    return chroma[:, edge, None, None], chroma[:, -1 - edge, None, None]
+    low, high = (chroma.kthvalue(rank).values for rank in (1 + edge, chroma.shape[1] - edge))
+    return low[:, None, None], high[:, None, None]
 
 
 def limit_chroma(image: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
@@ -56,9 +57,15 @@ def gaussian(image: Tensor, sigma: float, size: int | None = None) -> Tensor:
     """Blur by `sigma` pixels, borders repeated; `size` is the kernel's odd side."""
     side = size or 2 * ceil(3 * sigma) + 1
     half = side // 2
-    padded = F.pad(image[None], (half,) * 4, mode="replicate")
-    h, w = image.shape[1:]
-    return gaussian_blur2d(padded, side, (sigma, sigma))[0, :, half : half + h, half : half + w]
+    steps = torch.arange(-half, half + 1, dtype=image.dtype)
+    weights = torch.exp(-steps.square() / (2 * steps.new_tensor(sigma).square()))
+    found = F.pad(image[None], (half,) * 4, mode="replicate")[0]
+    for axis in (2, 1):
+        padded, length = found, image.shape[axis]
+        found = torch.zeros_like(padded.narrow(axis, 0, length))
+        for first, weight in enumerate((weights / weights.sum()).tolist()):
+            found.add_(padded.narrow(axis, first, length), alpha=weight)
+    return found
 
 
 def gaussian_inside(image: Tensor, mask: Tensor, sigma: float) -> Tensor:

@@ -101,7 +101,9 @@ class Raster:
         return self.pixels.reshape(-1, self.pixels.shape[2])
 
     def _tensor(self, pixels: NDArray[Any]) -> Tensor:
-        values = pixels.astype(np.float32) / np.float32(TOP[self.pixels.dtype])
+        values = pixels.astype(np.float32)
+        if (top := TOP[self.pixels.dtype]) != 1:
+            values /= np.float32(top)
         return torch.from_numpy(values).to(self.device)
 
 

@@ -172,11 +172,16 @@ def nearest_patches(
     # −|a − b|² as a dot product: 2 a·b − |b|² (|a|² is the same for every candidate).
     powers = (keys - middle).square().sum(1, keepdim=True)
     keys = torch.cat((2 * seen(keys), -powers), dim=1)
-    found = []
+    nearest = []
     for part in positions.split(max(1, block // len(keys))):
         asked = patches(query, part, size)
         likeness = torch.cat((seen(asked), torch.ones_like(asked[:, :1])), dim=1) @ keys.T
-        best = candidates[largest(likeness)[1]]
+        nearest.append(candidates[largest(likeness)[1]])
+    found, together = [], max(1, block // (9 * size**2))
+    for part, best in zip(
+        positions.split(together), torch.cat(nearest).split(together), strict=True
+    ):
+        asked = patches(query, part, size)
         for step in reach:
             around = _with_neighbors(best, reference.shape, step)
             apart = [(reference.patches(p, size) - asked).square().sum(1) for p in around.T]

@@ -46,12 +46,17 @@ class Describer:
         )
 
     def __call__(self, colors: Tensor, tones: Tensor, features: Tensor) -> Tensor:
-        half = self.size // 2
-        parts = [
-            F.conv2d(F.pad(image[None], (half,) * 4, mode="replicate"), basis)[0]
-            for image, basis in ((colors, self.colors), (tones, self.tones))
-        ]
-        return torch.cat((*parts, features * self.size)).flatten(1).T.contiguous()
+        parts = (self._projected(colors, self.colors), self._projected(tones, self.tones))
+        return torch.cat([part.flatten(1).T for part in (*parts, features * self.size)], 1)
+
+    def recolored(self, rows: Tensor, colors: Tensor) -> Tensor:
+        found = rows.clone()
+        found[:, : len(self.colors)] = self._projected(colors, self.colors).flatten(1).T
+        return found
+
+    def _projected(self, image: Tensor, basis: Tensor) -> Tensor:
+        around = F.pad(image[None], (self.size // 2,) * 4, mode="replicate")
+        return F.conv2d(around, basis)[0]
 
 
 @dataclass(frozen=True)

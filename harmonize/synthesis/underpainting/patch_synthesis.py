@@ -165,8 +165,7 @@ class _Scale:
         colors = F.interpolate(
             colors[None], size=self.places.shape, mode="bicubic", align_corners=False
         )[0]
-        rows = self.describe(colors, self.known.tones, self.known.features)
-        return Places.of(rows, self.places.shape)
+        return Places.of(self.describe.recolored(self.places.rows, colors), self.places.shape)
 
     def _start(self, coarser: Rebuilt | None) -> tuple[Tensor, Tensor | None]:
         if coarser is None:
