@@ -12,7 +12,7 @@ from harmonize.synthesis.brushwork.planes import planes
 from harmonize.synthesis.brushwork.strokes import missing_dots, missing_strokes
 from harmonize.synthesis.image_ops import filters
 
-LATTICE = 0.5  # of dense detail that planes replace
+LATTICE = 0.9  # of dense detail that planes replace
 ROOM = 4.0  # L: strokes need some below white and above black
 
 

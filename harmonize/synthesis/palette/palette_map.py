@@ -23,10 +23,7 @@ KNEE = 0.2  # share of the painting's range into which lights, or darks, beyond 
 RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
 LIGHTS = 0.7  # share of a darkening that is done
-WHITE, WHITER = (
-    60.0,
-    85.0,
-)  # L: from the one on, things are white; from the other, fully
+WHITE, WHITER = 60.0, 85.0  # L: from the one on, things are white; from the other, fully
 WHITE_STAYS = 0.8  # share of its darkening that a white thing is spared
 LIGHTEST, TINT = 0.99, 0.6  # quantile of the painting's luma; share of its hue that white takes
 GRAY = 0.1  # hue that a gray thing keeps, as a share of what a colored one keeps
