@@ -37,7 +37,7 @@ without the job's own time; the median of all jobs but the first."""
 
 
 def run(options: Options) -> bool:
-    folder = options.out / "batch"
+    folder = (options.out / "batch").resolve()  # what a list names is found beside the list
     folder.mkdir(parents=True, exist_ok=True)
     settings = [f"size={options.size or SIZE}", *options.overrides]
     inputs = sample("duck").inputs
