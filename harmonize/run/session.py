@@ -36,13 +36,20 @@ KEPT_TENSORS = 1 << 30  # bytes of networks and paintings that a session keeps, 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """How far a run is.
 
-    stage: str  # `palette`, `underpainting`, a pass's name, or `finish`
-    step: int  # of `total` in this stage; 0 when `finish` begins
+    Attributes:
+        stage: `palette`, `underpainting`, a pass's name, or `finish`.
+        step: of `total` in this stage; 0 when `finish` begins.
+        losses: name → weighted loss.
+        done: steps in the whole run, also before it was resumed.
+    """
+
+    stage: str
+    step: int
     total: int
-    losses: Mapping[str, float] = field(default_factory=dict)  # name → weighted loss
-    done: int = 0  # steps in the whole run, also before it was resumed
+    losses: Mapping[str, float] = field(default_factory=dict)
+    done: int = 0
     _picture: Callable[[], StoredImage | None] = field(
         default=lambda: None, repr=False, compare=False
     )
