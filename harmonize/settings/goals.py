@@ -163,6 +163,7 @@ class SynthesisGoal:
     coherence: float
     amount: float
     drawing: float
+    texture: float
     lead: float
     broad: float
     seed: int

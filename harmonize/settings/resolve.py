@@ -125,6 +125,7 @@ def _underpainting(
         coherence=part.coherence,
         amount=min(1.0, _share_of(part.amount, level, own_level) / max(1.0, keep**0.5)),
         drawing=min(1.0, at_level(part.drawing, level) * keep**0.5),
+        texture=min(1.0, at_level(part.texture, level)),
         lead=min(1.0, at_level(part.lead, level)) * broad,
         broad=broad,
         seed=settings.seed,

@@ -255,8 +255,10 @@ class Underpainting(Section):
     lead: Weight
     """How much passes begin from it, 1, and not from the composite, 0."""
     drawing: Weight
-    """Share of outlines, the element's own fine lights and darks, laid over it, or over what passes
-    from the composite leave: 0 to 1."""
+    """Share of outlines, the element's own fine lights and darks, laid over it and over what the
+    passes leave: 0 to 1."""
+    texture: Weight
+    """Share of dense detail that is no outline but texture: 0 to 1."""
     fine: Range
     """Share of the painting's variance of color that is finer than 2 pixels. Up to the first number
     passes begin from the underpainting, from the second (engravings) from the composite."""

@@ -27,6 +27,7 @@ from harmonize.synthesis.optimization.minimize import Minimizer, Shelter, State,
 from harmonize.synthesis.optimization.objective import PassObjective
 from harmonize.synthesis.start import (
     Start,
+    bring_back_contour,
     bring_back_light,
     bring_back_outlines,
     map_palette,
@@ -163,13 +164,12 @@ class Painter:
         if image is None:
             return Painted.on(view, start.image)
         image = Painted(here, image).seen(view)
-        image = torch.lerp(image, bring_back_light(image, start, palette), self.resolved.broad)
+        told = bring_back_light(image, start, palette)
+        told = bring_back_contour(told, view.frame, start, palette)
+        image = torch.lerp(image, told, self.resolved.broad)
         if underpainting := self.resolved.underpainting:
-            # Where the underpainting leads, the passes begin with them.
-            lost = (underpainting.broad - underpainting.lead) * underpainting.drawing
-            if lost > 0:
-                known = view.painting.crop(Window(0, 0, *view.shape))
-                image = bring_back_outlines(image, start, known, lost)
+            known = view.painting.crop(Window(0, 0, *view.shape))
+            image = bring_back_outlines(image, start, known, underpainting)
         return replace(
             Painted.on(view, image), strokes=start.strokes.origin if start.strokes else None
         )

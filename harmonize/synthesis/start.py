@@ -21,6 +21,7 @@ from harmonize.synthesis.matching.painting_features import PaintingFeatures
 from harmonize.synthesis.palette.edge_colors import extend_colors
 from harmonize.synthesis.palette.palette_map import palette_map
 from harmonize.synthesis.palette.reference import match_element, reference_of
+from harmonize.synthesis.palette.silhouette import keep_contour
 from harmonize.synthesis.underpainting.feature_guides import feature_guides
 from harmonize.synthesis.underpainting.patch_synthesis import Rebuilt, guide_layers, synthesize
 
@@ -92,17 +93,20 @@ def underpaint(
     with torch.no_grad():
         strokes = synthesize(known, wanted, frame / 100, view.loose, goal, tell)
     image = torch.lerp(mapped, strokes.image * 100, goal.amount)
-    image = outlined(image, mapped, painting, goal.drawing * start.mask)
+    image = outlined(image, mapped, painting, goal.drawing * start.mask, goal.texture)
     drawn = without_texture(mapped, painting, start.mask)
     return replace(
         start, drawn=filters.from_lab(drawn), image=filters.from_lab(image), strokes=strokes
     )
 
 
-def bring_back_outlines(image: Tensor, start: Start, painting: Tensor, amount: float) -> Tensor:
-    """Give `image` back `amount` of the outlines that the passes took."""
+def bring_back_outlines(
+    image: Tensor, start: Start, painting: Tensor, goal: SynthesisGoal
+) -> Tensor:
+    """Give `image` back the outlines that the passes took."""
     now, mapped, known = (filters.to_lab(x) for x in (image, start.mapped, painting))
-    return filters.from_lab(outlined(now, mapped, known, amount * start.mask))
+    share = goal.broad * goal.drawing * start.mask
+    return filters.from_lab(outlined(now, mapped, known, share, goal.texture))
 
 
 def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
@@ -115,3 +119,9 @@ def bring_back_light(image: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
     light = torch.where(lost[:1] > 0, goal.light, goal.shade)
     share = torch.cat((light, torch.full_like(lost[1:], goal.hue)))
     return filters.from_lab(now + share * start.mask * lost)
+
+
+def bring_back_contour(image: Tensor, frame: Tensor, start: Start, goal: PaletteGoal) -> Tensor:
+    """Tell the element's edge from `frame`, the painting there, where the passes blurred it."""
+    now, pasted, around = (filters.to_lab(x) for x in (image, start.pasted, frame))
+    return filters.from_lab(keep_contour(now, pasted, around, start.mask[0] > 0.5, goal.silhouette))

@@ -8,7 +8,7 @@ import torch
 from conftest import drawn_on_brushwork, shallow
 from torch import Tensor
 
-from harmonize.settings.goals import PaletteGoal
+from harmonize.settings.goals import PaletteGoal, SynthesisGoal
 from harmonize.settings.load import Settings, load
 from harmonize.settings.resolve import resolve_settings
 from harmonize.synthesis.image_ops import filters
@@ -18,6 +18,7 @@ from harmonize.synthesis.network.vgg19 import VGG19
 from harmonize.synthesis.painter import Painter
 from harmonize.synthesis.start import (
     Start,
+    bring_back_contour,
     bring_back_light,
     bring_back_outlines,
     soft_mask,
@@ -87,7 +88,8 @@ def test_from_smooth_to_bold_one_turns_into_the_other(network: VGG19) -> None:
     first, last, whole = (
         float((pictures[a] - pictures[b]).abs().mean()) for a, b in ((0, 1), (2, 3), (0, 3))
     )
-    assert first < 0.35 * whole and last < 0.35 * whole
+    # A pass has whole steps, so there is one: of about a gray level in the mean.
+    assert max(first, last) < 1.25 / 255 < whole / 2
 
 
 def test_the_composites_passes_are_left_out_where_the_underpainting_leads() -> None:
@@ -203,7 +205,28 @@ def test_a_stain_goes_and_the_variety_of_strokes_stays() -> None:
     assert variety[0] > 1.2 * variety[1]
 
 
+# --- the contour ----------------------------------------------------------------------------------
+
+
+def test_a_contour_that_passes_blurred_is_told_apart_again() -> None:
+    frame = torch.full((3, 96, 120), 0.6)
+    begun = start(torch.where(start(frame).mask > 0, 0.2, frame))
+    worn = torch.where(begun.mask > 0, 0.57, frame)
+    found = bring_back_contour(worn, frame, begun, goal())
+    outside, rim = begun.mask[0] == 0, (slice(None), slice(40, 50), slice(30, 33))
+    torch.testing.assert_close(found[:, outside], worn[:, outside], rtol=0, atol=2e-3)
+    assert float((worn - found)[rim].min()) > 0.04
+    kept = bring_back_contour(worn, frame, begun, replace(goal(), silhouette=0.0))
+    torch.testing.assert_close(kept, worn, rtol=0, atol=2e-3)
+
+
 # --- drawing --------------------------------------------------------------------------------------
+
+
+def drawing_by(amount: float) -> SynthesisGoal:
+    found = resolve_settings(Settings.preset(), 5.0).underpainting
+    assert found is not None
+    return replace(found, drawing=amount)
 
 
 def test_outlines_that_passes_took_come_back_inside_only() -> None:
@@ -212,13 +235,15 @@ def test_outlines_that_passes_took_come_back_inside_only() -> None:
     begun, worn = start(mapped), filters.from_lab(0 * drawing + 50)
     line = (slice(None), slice(48, 50), slice(40, 80))
     before, half, whole = (
-        (bring_back_outlines(worn, begun, filters.from_lab(painting), amount) - mapped)[line]
+        (bring_back_outlines(worn, begun, filters.from_lab(painting), drawing_by(amount)) - mapped)[
+            line
+        ]
         .abs()
         .mean()
         for amount in (0.0, 0.5, 1.0)
     )
     assert float(whole) < float(half) < float(before)
-    found = bring_back_outlines(worn, begun, filters.from_lab(painting), 1.0)
+    found = bring_back_outlines(worn, begun, filters.from_lab(painting), drawing_by(1.0))
     outside = begun.mask[0] == 0
     torch.testing.assert_close(found[:, outside], worn[:, outside], rtol=0, atol=2e-3)
 

@@ -33,9 +33,11 @@ def standing_out(luma: Tensor, painting: Tensor, sigma: float) -> Tensor:
     return strength / (strength + (STRONG * brushwork).square() + 1e-6)
 
 
-def outlined(image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor) -> Tensor:
+def outlined(
+    image: Tensor, mapped: Tensor, painting: Tensor, amount: Tensor, texture: float = 1.0
+) -> Tensor:
     """Give `image` a share `amount` of the outlines of `mapped`."""
-    share = outlines(mapped[:1], painting[:1]) * amount
+    share = outlines(mapped[:1], painting[:1], texture) * amount
     lost = finer(mapped[:1], OUTLINE) - finer(image[:1], OUTLINE)
     return torch.cat((image[:1] + share * lost, image[1:]))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from harmonize.settings.goals import PaletteGoal
 from harmonize.synthesis.image_ops import filters
 from harmonize.synthesis.palette.reference import BROAD, PaletteReference
+from harmonize.synthesis.palette.silhouette import keep_contour, keep_silhouette
 
 RIDGE = 4.0  # Lab squared, added to variances: a gray thing's hues are noise, not to be stretched
 KNOTS, SMOOTH = 101, 9  # of the quantile map: its points, and over how many of them it is averaged
@@ -20,7 +21,6 @@ NOISE = 2e-3  # share of the painting below which a color is noise
 TAIL = 0.003  # share of lights, and of darks, left out of a picture's range
 LEAST_LUMA_RANGE = 40.0  # L: a blank painting must not take all lights and darks from the element
 KNEE = 0.2  # share of the painting's range into which lights, or darks, beyond it go
-RIM = 12  # pixels: width of the bands inside and outside the contour that must differ
 CONTRAST, MOST_GAIN = 0.75, 1.6  # share of the element's contrast of luma that stays
 LIGHTS = 0.7  # share of a darkening that is done
 WHITE, WHITER = 60.0, 85.0  # L: from the one on, things are white; from the other, fully
@@ -31,8 +31,6 @@ DARK, BLACK = 60.0, 0.8  # L; share of the hue of the painting's darks: painters
 AS_DARK = 5.0  # L: sigma of what counts as as dark
 MIDDLE, PALE = 45.0, 85.0  # L: up to the one hues are strengthened fully, from the other not at all
 STRONGER = 2.0  # the most that they are strengthened
-MOST_LIFT = 18.0  # L: the most that an element's luma is moved to tell it from its surroundings
-SAME = 2.0  # L: surroundings that near count as of the same lightness
 
 
 def palette_map(
@@ -55,8 +53,8 @@ def palette_map(
     white = whiteness(composite[:1]) * (1 - own).square()
     chroma = chroma + white * painted_white(luma, chroma, reference.sample)
     mapped = torch.cat((luma, chroma))
-    if goal.silhouette > 0:
-        mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
+    mapped = keep_silhouette(mapped, composite, frame, element, goal.silhouette)
+    mapped = keep_contour(mapped, composite, frame, element, goal.silhouette)
     return torch.lerp(frame, mapped, mask), own
 
 
@@ -280,30 +278,3 @@ def _ends(values: Tensor, tail: float) -> tuple[Tensor, Tensor]:
 
 def _bent(values: Tensor, scale: Tensor) -> Tensor:
     return values.clamp(max=0) + scale * values.clamp(min=0)
-
-
-def keep_silhouette(
-    mapped: Tensor, composite: Tensor, frame: Tensor, element: Tensor, share: float
-) -> Tensor:
-    """Move luma by at most `MOST_LIFT` to keep `share` of the contour's mean Lab difference."""
-    rim, ring = element & _near(~element), ~element & _near(element)
-    if not (rim.any() and ring.any()):
-        return mapped
-    around = frame[:, ring].mean(1)
-    had, has = composite[:, rim].mean(1) - around, mapped[:, rim].mean(1) - around
-    wanted = share * float(had.norm())
-    if float(has.norm()) >= wanted:
-        return mapped
-    side = float(has[0]) if abs(float(has[0])) > SAME else float(had[0])
-    down = side < 0 or (side == 0 and float(around[0]) > 50)
-    hue = float(has[1:].norm())
-    lift = (-1 if down else 1) * max(wanted**2 - hue**2, 0.0) ** 0.5 - float(has[0])
-    lift = min(max(lift, -MOST_LIFT), MOST_LIFT)
-    # What stands out on the other side, as a dark thing's light rim does, stays.
-    other = (mapped[:1] - around[0]) * (1 if lift < 0 else -1)
-    lift = lift * (1 - (other - SAME) / MOST_LIFT).clamp(0, 1)
-    return torch.cat(((mapped[:1] + lift).clamp(0, 100), mapped[1:]))
-
-
-def _near(mask: Tensor) -> Tensor:
-    return F.max_pool2d(mask[None, None].float(), 2 * RIM + 1, 1, RIM)[0, 0] > 0

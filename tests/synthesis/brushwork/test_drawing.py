@@ -74,3 +74,15 @@ def test_outlines_are_drawn_into_what_has_lost_them() -> None:
     assert float((found[0, :38] - 50).abs().mean()) < 0.3 * texture
     torch.testing.assert_close(outlined(lost, mapped, painting, 0 * share), lost)
     torch.testing.assert_close(outlined(mapped, mapped, painting, share), mapped)
+
+
+def test_dense_detail_is_drawn_as_far_as_it_is_no_texture() -> None:
+    mapped, painting = drawn_on_brushwork()
+    mapped[:1, ::6], mapped[:1, :, ::6] = 5, 5
+    lost = torch.cat((torch.full((1, 96, 120), 50.0), mapped[1:]))
+    share = torch.ones(1, 96, 120)
+    bars = [
+        float(outlined(lost, mapped, painting, share, texture)[0, 30:66:6, 30:90].mean())
+        for texture in (1.0, 0.3, 0.0)
+    ]
+    assert bars[0] > bars[1] + 5 > bars[2] + 5

@@ -17,7 +17,6 @@ from harmonize.synthesis.palette.palette_map import (
     fit_range,
     hue_at,
     keep_contrast,
-    keep_silhouette,
     lab_span,
     linear_map,
     own_hue,
@@ -270,53 +269,6 @@ def test_one_red_coat_in_a_hundred_is_enough_for_a_red_truck() -> None:
     assert drawn[1] < drawn[0]  # what is less than a few in a thousand is noise, and draws less
 
 
-# --- the silhouette -------------------------------------------------------------------------------
-
-
-def scene(element: float, around: float) -> tuple[Tensor, Tensor, Tensor]:
-    """A mapped gray square on gray, and where it is."""
-    inside = torch.zeros(80, 80, dtype=torch.bool)
-    inside[20:60, 20:60] = True
-    frame = torch.zeros(3, 80, 80)
-    frame[0] = around
-    mapped = frame.clone()
-    mapped[0, inside] = element
-    return mapped, frame, inside
-
-
-def contrast(image: Tensor, frame: Tensor, inside: Tensor) -> float:
-    return abs(float(image[0, inside].mean() - frame[0, ~inside].mean()))
-
-
-@pytest.mark.parametrize(("had", "has"), [(60.0, 42.0), (20.0, 38.0), (60.0, 38.0)])
-def test_a_contour_that_would_vanish_stands_out(had: float, has: float) -> None:
-    composite, frame, inside = scene(had, 40.0)
-    mapped, *_ = scene(has, 40.0)
-    found = keep_silhouette(mapped, composite, frame, inside, 0.6)
-    assert contrast(found, frame, inside) == pytest.approx(0.6 * 20, abs=0.1)
-    assert torch.equal(found[1:], mapped[1:])
-
-
-def test_a_contour_that_stands_out_enough_is_left() -> None:
-    composite, frame, inside = scene(60.0, 40.0)
-    mapped, *_ = scene(55.0, 40.0)
-    assert torch.equal(keep_silhouette(mapped, composite, frame, inside, 0.6), mapped)
-    assert torch.equal(keep_silhouette(composite, composite, frame, inside, 1.0), composite)
-
-
-def test_a_silhouette_is_moved_by_so_much_and_no_more() -> None:
-    composite, frame, inside = scene(100.0, 10.0)
-    mapped, *_ = scene(12.0, 10.0)
-    found = keep_silhouette(mapped, composite, frame, inside, 1.0)
-    assert float((found - mapped).abs().max()) == pytest.approx(module.MOST_LIFT, abs=1e-4)
-
-
-def test_an_element_that_fills_all_has_no_silhouette() -> None:
-    composite, frame, _ = scene(60.0, 40.0)
-    everywhere = torch.ones(80, 80, dtype=torch.bool)
-    assert torch.equal(keep_silhouette(frame, composite, frame, everywhere, 0.6), frame)
-
-
 # --- hues: its own or the places' -----------------------------------------------------------------
 
 
@@ -422,14 +374,3 @@ def test_a_colored_thing_keeps_its_hue_and_a_gray_one_a_quarter_of_it() -> None:
     kept = own_hue(composite, torch.zeros_like(mask), goal())[0]
     assert float(kept[12:20, 11:16].min()) > 0.9 > 0.35 > float(kept[12:20, 23:28].max())
     assert not own_hue(composite, torch.ones_like(mask), goal()).any()  # where the match is sure
-
-
-def test_a_dark_thing_s_light_rim_stays_light() -> None:
-    composite, frame, inside = scene(20.0, 40.0)
-    mapped, *_ = scene(38.0, 40.0)
-    strip = inside.clone()
-    strip[:, 22:] = False
-    composite[0, strip], mapped[0, strip] = 90.0, 75.0
-    found = keep_silhouette(mapped, composite, frame, inside, 1.0)
-    torch.testing.assert_close(found[0, strip], mapped[0, strip])
-    assert float(found[0, inside & ~strip].mean()) < 38
