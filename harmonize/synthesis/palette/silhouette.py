@@ -1,4 +1,4 @@
-"""Keep the element apart from what is around it: by its lightness (not in the paper)."""
+"""Tell the element apart from what is around it, by its lightness (not in the paper)."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def keep_contour(
 ) -> Tensor:
     """Move luma along the contour by at most `MOST_LIFT` to keep `share` of its Lab difference.
 
-    The difference is that of means within `AROUND` pixels, inside and outside. Luma moves to the side
-    where the `composite` has it.
+    The difference is that of means within `AROUND` pixels, inside and outside. Luma moves to the
+    side where the `composite` has it.
     """
     inside = element[None].float()
     mass = filters.gaussian(inside, AROUND)
